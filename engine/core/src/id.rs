@@ -1,0 +1,154 @@
+//! Identifiers: strings from outside become fixed-width digests inside.
+//!
+//! What the graph holds per post is small and fixed-width, so ids travel as digests (BLAKE3, truncated) and the strings
+//! stay in [`Names`]. Posts, texts and models use 128 bits; the few dimensions a view groups by (thread, entity, author,
+//! source) use 64 bits, and [`Names::intern`] refuses a second string with the same 64 bits, so a collision is an error,
+//! never two threads silently merged.
+
+use hashbrown::HashMap;
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+macro_rules! digest128 {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+        pub struct $name(pub u128);
+
+        impl $name {
+            /// The digest of a byte string.
+            pub fn of(bytes: &[u8]) -> Self {
+                Self(digest(bytes))
+            }
+            /// Low 64 bits, for routing to workers and for hashing: digests are uniform already.
+            #[allow(clippy::cast_possible_truncation)] // the low half is what is wanted
+            pub fn route(self) -> u64 {
+                self.0 as u64
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:032x}", self.0)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({:08x}…)", stringify!($name), self.0 >> 96)
+            }
+        }
+    };
+}
+
+digest128!(
+    /// A post's id.
+    PostKey
+);
+digest128!(
+    /// The content of a text. Identical texts share one key, one set of links and one score per model.
+    TextKey
+);
+digest128!(
+    /// The content of a model bundle (weights, tokenizer, heads, cut-offs): the model's version.
+    ModelKey
+);
+
+/// A grouping value (thread, entity, author, source) as 64 bits of its digest. Zero means "none".
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Dim(pub u64);
+
+impl Dim {
+    /// No value: a post without an author, a slot a view does not use.
+    pub const NONE: Dim = Dim(0);
+
+    /// The digest of a string; the empty string is [`Dim::NONE`].
+    pub fn of(s: &str) -> Self {
+        if s.is_empty() { Self::NONE } else { Self(low64(blake3::hash(s.as_bytes()).as_bytes()).max(1)) }
+    }
+}
+
+impl fmt::Debug for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Dim({:x})", self.0)
+    }
+}
+
+fn digest(bytes: &[u8]) -> u128 {
+    let hash = blake3::hash(bytes);
+    let mut half = [0u8; 16];
+    half.copy_from_slice(&hash.as_bytes()[..16]);
+    u128::from_le_bytes(half)
+}
+
+fn low64(hash: &[u8; 32]) -> u64 {
+    let mut eighth = [0u8; 8];
+    eighth.copy_from_slice(&hash[..8]);
+    u64::from_le_bytes(eighth)
+}
+
+/// Two different strings whose 64-bit digests are equal.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[error("\"{new}\" has the same 64-bit digest as \"{old}\"")]
+pub struct Collision {
+    /// The string that was there first.
+    pub old: String,
+    /// The string that was refused.
+    pub new: String,
+}
+
+/// The strings behind [`Dim`]s: append-only, shared by decoding and serving.
+#[derive(Default)]
+pub struct Names {
+    shards: [RwLock<HashMap<u64, Arc<str>>>; 16],
+}
+
+impl Names {
+    fn shard(&self, dim: Dim) -> &RwLock<HashMap<u64, Arc<str>>> {
+        &self.shards[usize::try_from(dim.0 >> 60).unwrap_or(0) & 15]
+    }
+
+    /// Remembers a string and returns its digest.
+    ///
+    /// # Errors
+    /// [`Collision`] if another string with the same digest is known.
+    pub fn intern(&self, s: &str) -> Result<Dim, Collision> {
+        let dim = Dim::of(s);
+        if dim == Dim::NONE {
+            return Ok(dim);
+        }
+        if let Some(old) = self.shard(dim).read().get(&dim.0) {
+            return if **old == *s { Ok(dim) } else { Err(Collision { old: old.to_string(), new: s.into() }) };
+        }
+        let mut shard = self.shard(dim).write();
+        let old = shard.entry(dim.0).or_insert_with(|| Arc::from(s));
+        if **old == *s { Ok(dim) } else { Err(Collision { old: old.to_string(), new: s.into() }) }
+    }
+
+    /// The string of a digest, if it was interned.
+    pub fn get(&self, dim: Dim) -> Option<Arc<str>> {
+        self.shard(dim).read().get(&dim.0).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_the_empty_string_is_none() {
+        let names = Names::default();
+        let dim = names.intern("t3_4ovo70").expect("no collision");
+        assert_eq!(names.get(dim).as_deref(), Some("t3_4ovo70"));
+        assert_eq!(names.intern("").expect("none"), Dim::NONE);
+        assert_eq!(names.get(Dim::of("never seen")), None);
+    }
+
+    #[test]
+    fn a_collision_is_refused() {
+        let names = Names::default();
+        let dim = Dim::of("b");
+        names.shard(dim).write().insert(dim.0, Arc::from("a"));
+        assert_eq!(names.intern("b"), Err(Collision { old: "a".into(), new: "b".into() }));
+    }
+}

@@ -1,0 +1,265 @@
+//! What is recorded: every input of the engine, one variant per collection.
+//!
+//! A [`Record`] is a decoded input; an [`Envelope`] adds where it came from. The log holds envelopes by tick, the snapshot
+//! holds, for every id, the one that wins. [`Record::identity`] and [`Envelope::supersedes`] define "wins" in one place
+//! for the log fold and for the dedupe operator.
+
+use crate::id::{Dim, ModelKey, PostKey, TextKey};
+use crate::score::Score;
+use crate::spec::RuleSpec;
+use crate::time::{EventTime, Tick};
+use serde::{Deserialize, Serialize};
+
+/// Index of a source in the pipeline's list of sources (config order). The scorer answers as [`SCORER`].
+pub type SourceId = u16;
+/// The engine's own scorer as a source of recorded facts.
+pub const SCORER: SourceId = u16::MAX;
+/// The engine's own control plane (model switches) as a source.
+pub const CONTROL: SourceId = u16::MAX - 1;
+
+/// A post as recorded. Strings are kept as given; digests are computed from them.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Post {
+    /// Id in the source's own naming.
+    pub id: String,
+    /// Platform or community, e.g. `reddit:nba`.
+    pub source: String,
+    /// Thread the post belongs to; may be empty.
+    pub thread: String,
+    /// Id of the post this one replies to.
+    pub parent: Option<String>,
+    /// Author, or none.
+    pub author: Option<String>,
+    /// The text that is linked and scored.
+    pub text: String,
+    /// Votes as known when the record was made; `None` is hidden or unknown.
+    pub votes: Option<i64>,
+    /// When `votes` was observed (epoch ms); the post's own time where the record does not say.
+    pub observed_at: EventTime,
+    /// When the post was written (epoch ms).
+    pub created_at: EventTime,
+    /// A sentiment that came with the record, instead of the model's.
+    pub score: Option<Score>,
+    /// Other fields of the record as a JSON object, kept aside.
+    pub extra: Option<String>,
+}
+
+/// A vote observation; the newest `observed_at` wins, ties go to the larger count so that arrival order never matters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Votes {
+    /// The post's id.
+    pub id: String,
+    /// Votes, or `None` while hidden.
+    pub votes: Option<i64>,
+    /// When it was observed (epoch ms).
+    pub observed_at: EventTime,
+}
+
+/// A thread. Deleting it removes all that hangs on it.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Thread {
+    /// The thread's id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// When the event it discusses starts (epoch ms).
+    pub air_time: Option<EventTime>,
+    /// When that event ends (epoch ms).
+    pub ends_at: Option<EventTime>,
+    /// True for a deletion.
+    pub deleted: bool,
+}
+
+/// An entity of the dictionary.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Entity {
+    /// Stable id; what views group by.
+    pub id: String,
+    /// Canonical name; also matched as an alias, and the only one matched fuzzily.
+    pub name: String,
+    /// Other names.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Kind, e.g. `player`.
+    #[serde(default)]
+    pub kind: String,
+    /// Phrases that suppress a match they overlap.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+}
+
+/// A record that could not be accepted, with its original bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Where it failed: `decode`, `validate`, `window`, `score`.
+    pub stage: String,
+    /// Stable code, e.g. `invalid_json`.
+    pub code: String,
+    /// What was wrong, for people.
+    pub message: String,
+    /// The record's bytes as received.
+    pub payload: Vec<u8>,
+    /// The record's key as received.
+    pub key: Vec<u8>,
+    /// The id it would have had, if one could be read.
+    pub id: Option<String>,
+}
+
+/// Everything that can be recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Record {
+    /// A new or edited post.
+    Post(Post),
+    /// A post is gone.
+    PostDeleted {
+        /// Its id.
+        id: String,
+    },
+    /// A vote observation.
+    Votes(Votes),
+    /// A thread, new, changed or deleted.
+    Thread(Thread),
+    /// An entity, new or changed.
+    Entity(Entity),
+    /// An entity is gone.
+    EntityDeleted {
+        /// Its id.
+        id: String,
+    },
+    /// A rule, new or changed.
+    Rule(RuleSpec),
+    /// A rule is gone.
+    RuleDeleted {
+        /// Its id.
+        id: String,
+    },
+    /// A model's answer for a text: a fact, true for ever.
+    Score {
+        /// The text.
+        text: TextKey,
+        /// The model.
+        model: ModelKey,
+        /// The answer.
+        score: Score,
+    },
+    /// A text the model cannot score: a fact too, so that it is not asked again.
+    Unscorable {
+        /// The text.
+        text: TextKey,
+        /// The model.
+        model: ModelKey,
+    },
+    /// From this tick on, views use this model.
+    LiveModel {
+        /// The model.
+        model: ModelKey,
+    },
+    /// Something that could not be accepted.
+    Dead(DeadLetter),
+}
+
+/// What a record replaces: records with equal identity compete, the winner stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Identity {
+    /// A post or its deletion.
+    Post(PostKey),
+    /// The votes of a post.
+    Votes(PostKey),
+    /// A thread.
+    Thread(Dim),
+    /// An entity.
+    Entity(Dim),
+    /// A rule.
+    Rule(Dim),
+    /// A fact about a text.
+    Score(TextKey, ModelKey),
+    /// The model pointer.
+    LiveModel,
+    /// Dead letters are events; they replace nothing and are not folded.
+    None,
+}
+
+impl Record {
+    /// What this record replaces.
+    pub fn identity(&self) -> Identity {
+        match self {
+            Record::Post(p) => Identity::Post(PostKey::of(p.id.as_bytes())),
+            Record::PostDeleted { id } => Identity::Post(PostKey::of(id.as_bytes())),
+            Record::Votes(v) => Identity::Votes(PostKey::of(v.id.as_bytes())),
+            Record::Thread(t) => Identity::Thread(Dim::of(&t.id)),
+            Record::Entity(e) => Identity::Entity(Dim::of(&e.id)),
+            Record::EntityDeleted { id } => Identity::Entity(Dim::of(id)),
+            Record::Rule(r) => Identity::Rule(Dim::of(&r.id)),
+            Record::RuleDeleted { id } => Identity::Rule(Dim::of(id)),
+            Record::Score { text, model, .. } | Record::Unscorable { text, model } => Identity::Score(*text, *model),
+            Record::LiveModel { .. } => Identity::LiveModel,
+            Record::Dead(_) => Identity::None,
+        }
+    }
+}
+
+/// A record with its origin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// Which source of the pipeline.
+    pub source: SourceId,
+    /// Partition within the source (0 where it has none).
+    pub partition: u32,
+    /// Position within the partition; increasing.
+    pub offset: u64,
+    /// What decides between records of one id: the mapped `version` field if there is one, else `offset`.
+    pub order: u64,
+    /// The record.
+    pub record: Record,
+}
+
+/// Rank of an envelope among those with its identity: the greatest wins, whatever the arrival order.
+pub type Rank = (i64, i64, u16, u64);
+
+impl Envelope {
+    /// The rank by which this record competes with others of the same identity.
+    ///
+    /// Votes compete by `(observed_at, votes)`. Everything else by `(order, source, offset)`: the highest source offset
+    /// (or mapped version) wins.
+    pub fn rank(&self) -> Rank {
+        match &self.record {
+            Record::Votes(v) => votes_rank(v.observed_at, v.votes),
+            _ => (0, i64::try_from(self.order).unwrap_or(i64::MAX), self.source, self.offset),
+        }
+    }
+
+    /// Whether this record replaces `other`, which has the same identity.
+    pub fn supersedes(&self, other: &Envelope) -> bool {
+        self.rank() > other.rank()
+    }
+}
+
+/// The rank of a vote observation; a hidden count (`None`) loses against a number observed at the same moment.
+pub fn votes_rank(observed_at: EventTime, votes: Option<i64>) -> Rank {
+    (observed_at, votes.unwrap_or(i64::MIN), 0, 0)
+}
+
+/// How far a source partition has been read: the next offset to read after this tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Binding {
+    /// Which source.
+    pub source: SourceId,
+    /// Which partition.
+    pub partition: u32,
+    /// The offset to continue from.
+    pub next: u64,
+}
+
+/// One tick as recorded: the unit of durability and of release.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct TickBatch {
+    /// Engine time of everything in the batch.
+    pub tick: Tick,
+    /// The recorded clock that ends windows and retention: wall time for live pipelines, the greatest event time seen for
+    /// replays. Never decreases.
+    pub clock: EventTime,
+    /// Source positions that changed in this tick.
+    pub bindings: Vec<Binding>,
+    /// The records, in order of arrival.
+    pub records: Vec<Envelope>,
+}

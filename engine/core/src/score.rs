@@ -1,0 +1,117 @@
+//! The model's answer for one text, in fixed point.
+//!
+//! Floats end where the model ends: probabilities are rounded to parts per million once, recorded, and from then on
+//! every computation is on integers, so a retraction cancels exactly.
+
+use serde::{Deserialize, Serialize};
+
+/// Fixed-point one: probabilities and sentiment are in parts per million.
+pub const PPM: i32 = 1_000_000;
+
+/// The six emotions of the engine, in label order. A seventh from a foreign model is mapped, never dropped.
+pub const EMOTIONS: [&str; 6] = ["joy", "sadness", "anger", "fear", "surprise", "neutral"];
+
+/// Which rung of the fallback ladder answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rung {
+    /// The engine's own model.
+    #[default]
+    Local,
+    /// The record brought its sentiment with it.
+    Given,
+}
+
+/// A class of sentiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Label {
+    /// Most probable class is negative.
+    Negative,
+    /// Most probable class is neutral.
+    Neutral,
+    /// Most probable class is positive.
+    Positive,
+}
+
+/// A score: class probabilities in parts per million, cut-offs already applied to the two flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Score {
+    /// P(positive), ppm.
+    pub positive: i32,
+    /// P(neutral), ppm.
+    pub neutral: i32,
+    /// P(negative), ppm.
+    pub negative: i32,
+    /// P(toxic), ppm.
+    pub toxic: i32,
+    /// P(sarcastic), ppm.
+    pub sarcastic: i32,
+    /// Index into [`EMOTIONS`].
+    pub emotion: u8,
+    /// `toxic` was strictly above the model's cut-off.
+    pub is_toxic: bool,
+    /// `sarcastic` was strictly above the model's cut-off.
+    pub is_sarcastic: bool,
+    /// Who answered.
+    pub rung: Rung,
+}
+
+impl Score {
+    /// Sentiment of the text: P(positive) − P(negative), in [−1 000 000, 1 000 000].
+    pub fn sentiment(&self) -> i32 {
+        self.positive - self.negative
+    }
+
+    /// The most probable class; ties go to neutral, then negative.
+    pub fn label(&self) -> Label {
+        if self.neutral >= self.positive && self.neutral >= self.negative {
+            Label::Neutral
+        } else if self.negative >= self.positive {
+            Label::Negative
+        } else {
+            Label::Positive
+        }
+    }
+
+    /// A score from a sentiment in [−1, 1] that came with the record (ppm): the mass not needed is neutral.
+    pub fn given(sentiment: i32) -> Self {
+        let x = sentiment.clamp(-PPM, PPM);
+        Score {
+            positive: x.max(0),
+            negative: (-x).max(0),
+            neutral: PPM - x.abs(),
+            emotion: 5,
+            rung: Rung::Given,
+            ..Score::default()
+        }
+    }
+
+    /// A probability as parts per million; anything not a number is an error of the model, reported as `None`.
+    #[allow(clippy::cast_possible_truncation)] // bounded by the clamp
+    pub fn ppm(p: f64) -> Option<i32> {
+        p.is_finite().then(|| (p.clamp(0.0, 1.0) * f64::from(PPM)).round() as i32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_keeps_the_sentiment_exactly() {
+        for x in [-PPM, -123_000, 0, 1, 999_999, PPM] {
+            let score = Score::given(x);
+            assert_eq!(score.sentiment(), x);
+            assert_eq!(score.positive + score.neutral + score.negative, PPM);
+        }
+    }
+
+    #[test]
+    fn label_is_the_most_probable_class() {
+        assert_eq!(Score { positive: 3, neutral: 2, negative: 1, ..Score::default() }.label(), Label::Positive);
+        assert_eq!(Score { positive: 1, neutral: 2, negative: 3, ..Score::default() }.label(), Label::Negative);
+        assert_eq!(Score::default().label(), Label::Neutral);
+        assert_eq!(Score::ppm(f64::NAN), None);
+    }
+}

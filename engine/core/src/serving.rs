@@ -1,0 +1,183 @@
+//! What the graph hands to everything that serves or sinks: complete, consistent changes, tick by tick.
+//!
+//! Changes of one tick arrive together, consolidated, after the tick is durable and complete on all workers. Row keys are
+//! digests; [`crate::id::Names`] turns them into strings.
+
+use crate::acc::Acc;
+use crate::id::{Dim, PostKey, TextKey};
+use crate::score::Score;
+use crate::spec::{Method, ViewKey};
+use crate::time::{EventTime, Tick};
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// A view row that changed: its sums, or `None` when the group is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowChange {
+    /// Which row.
+    pub key: ViewKey,
+    /// Its sums now.
+    pub acc: Option<Acc>,
+}
+
+/// A mention of an entity by a post.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Mention {
+    /// The entity.
+    pub entity: Dim,
+    /// Confidence, ppm.
+    pub confidence: i32,
+    /// How it was found.
+    pub method: Method,
+}
+
+/// A live post as the views see it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LivePost {
+    /// Its text.
+    pub text: TextKey,
+    /// Its thread.
+    pub thread: Dim,
+    /// Its author.
+    pub author: Dim,
+    /// Its platform or community.
+    pub source: Dim,
+    /// When it was written (epoch ms).
+    pub created_at: EventTime,
+    /// Votes as known now; `None` is hidden or unknown.
+    pub votes: Option<i64>,
+    /// Weight from the votes, in [`crate::acc::UNIT`]s.
+    pub weight: i64,
+    /// The live model's answer, once there is one.
+    pub score: Option<Score>,
+    /// Entities it mentions, sorted.
+    pub mentions: SmallVec<[Mention; 2]>,
+}
+
+/// A post that changed: what it is now, or `None` when it is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostChange {
+    /// Which post.
+    pub key: PostKey,
+    /// What it is now.
+    pub post: Option<LivePost>,
+}
+
+/// State of an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertState {
+    /// The condition holds.
+    Firing,
+    /// It held, and cleared.
+    Resolved,
+    /// What made it fire is no longer in the data.
+    Retracted,
+}
+
+/// What kind of change moved an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// New or edited posts, or the passing of time.
+    Data,
+    /// Votes revealed or revised.
+    Votes,
+    /// Posts or threads deleted.
+    Deletion,
+    /// New scores of a changed model.
+    Model,
+    /// The dictionary changed.
+    Entities,
+    /// The rule changed.
+    Rule,
+}
+
+/// A post that carries an alert, with its leave-one-out influence on the group's sentiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The post.
+    pub post: PostKey,
+    /// Its weight, in [`crate::acc::UNIT`]s.
+    pub weight: i64,
+    /// Its sentiment, ppm.
+    pub sentiment: i32,
+    /// mean − mean without it = w·(x − mean) / (Σw − w), ppm; the mean itself if it is the only post.
+    pub influence: i64,
+}
+
+/// One transition of an alert; its `id` is stable over the alert's life.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlertChange {
+    /// Stable id: a digest of rule, group and the window that fired.
+    pub id: u128,
+    /// The rule.
+    pub rule: Arc<str>,
+    /// Firing, resolved or retracted.
+    pub state: AlertState,
+    /// Why it changed.
+    pub cause: Cause,
+    /// The view watched.
+    pub view: Arc<str>,
+    /// The group and the start of the window that fired.
+    pub key: ViewKey,
+    /// End of that window (epoch ms).
+    pub window_end: EventTime,
+    /// The watched measure's value in that window (or in the window that cleared it).
+    pub value: Option<f64>,
+    /// The number it is compared with.
+    pub threshold: Option<f64>,
+    /// Posts in that window.
+    pub posts: i32,
+    /// Tick of the transition.
+    pub at: Tick,
+    /// The posts with the greatest influence in the direction that fired, at most five.
+    pub evidence: Vec<Evidence>,
+}
+
+/// A dead letter on its way to a sink.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadChange {
+    /// Source name.
+    pub source: Arc<str>,
+    /// Partition.
+    pub partition: u32,
+    /// Offset.
+    pub offset: u64,
+    /// The letter.
+    pub letter: crate::record::DeadLetter,
+}
+
+/// Everything that changed at one tick. `views[i]` belongs to the i-th view of the pipeline.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TickChanges {
+    /// The tick: all changes up to and including it have now been handed over.
+    pub tick: Tick,
+    /// The recorded clock at this tick (epoch ms).
+    pub clock: EventTime,
+    /// Changed rows by view.
+    pub views: Vec<Vec<RowChange>>,
+    /// Changed posts.
+    pub posts: Vec<PostChange>,
+    /// Alert transitions.
+    pub alerts: Vec<AlertChange>,
+    /// New dead letters.
+    pub dead: Vec<DeadChange>,
+}
+
+/// A sink: sees every tick once, in order, already durable. Runs on a thread of its own.
+pub trait Sink: Send + 'static {
+    /// The sink's name in the config.
+    fn name(&self) -> &str;
+
+    /// The last tick this sink has committed; earlier ticks are not handed to it again. `None` wants everything, the
+    /// restored state included.
+    fn upper(&self) -> Option<Tick>;
+
+    /// Takes the changes of one tick.
+    ///
+    /// # Errors
+    /// A message for people; the engine reports it and keeps the sink's queue.
+    fn apply(&mut self, changes: &TickChanges) -> Result<(), String>;
+}

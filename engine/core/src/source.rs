@@ -1,0 +1,114 @@
+//! The seam between connectors and the record: how a source hands over what it read.
+//!
+//! A source runs on a thread of its own, decodes what it reads and sends batches through a bounded channel, so a slow
+//! engine slows the source and nothing else. It reads nothing from the engine but its resume positions.
+
+use crate::id::Names;
+use crate::record::{Binding, Envelope, SourceId};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a source read since its last batch. Records keep their order; dead letters are records too.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct SourceBatch {
+    /// Which source.
+    pub source: SourceId,
+    /// Decoded records (and dead letters) in order.
+    pub records: Vec<Envelope>,
+    /// For every partition touched: where to continue after these records.
+    pub bindings: Vec<Binding>,
+    /// The source's own idea of the present (epoch ms), for paced replays; `None` for live sources.
+    pub clock: Option<i64>,
+    /// Nothing follows: the source has been read to its end.
+    pub finished: bool,
+}
+
+/// Why a source ended early.
+#[derive(Debug, thiserror::Error)]
+#[error("source \"{source_name}\": {message}{}", hint.as_ref().map(|h| format!(" ({h})")).unwrap_or_default())]
+pub struct SourceError {
+    /// The source's name in the config.
+    pub source_name: String,
+    /// What happened.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+/// The engine went away: stop reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the engine is shutting down")]
+pub struct Stopped;
+
+/// A flag that asks threads to stop; clones share it.
+#[derive(Clone, Default, Debug)]
+pub struct StopFlag(Arc<AtomicBool>);
+
+impl StopFlag {
+    /// Asks everyone to stop.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+    /// Whether somebody asked.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+    /// Sleeps, in slices, until the time is over or somebody asked to stop.
+    pub fn sleep(&self, duration: std::time::Duration) {
+        let end = std::time::Instant::now() + duration;
+        while !self.is_set() {
+            let left = end.saturating_duration_since(std::time::Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(std::time::Duration::from_millis(20)));
+        }
+    }
+}
+
+/// What the engine gives a source.
+pub struct SourceContext {
+    /// This source's index; goes into every envelope.
+    pub source: SourceId,
+    /// Where to continue, per partition; empty on the first start.
+    pub resume: Vec<Binding>,
+    /// Bounded: blocks while the engine is behind.
+    pub out: crossbeam_channel::Sender<SourceBatch>,
+    /// Asked to stop.
+    pub stop: StopFlag,
+    /// Strings behind digests; decoding interns what views group by.
+    pub names: Arc<Names>,
+}
+
+impl SourceContext {
+    /// Sends a batch, waiting while the engine is behind.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the engine is shutting down.
+    pub fn send(&self, batch: SourceBatch) -> Result<(), Stopped> {
+        let mut batch = batch;
+        loop {
+            if self.stop.is_set() {
+                return Err(Stopped);
+            }
+            match self.out.send_timeout(batch, std::time::Duration::from_millis(50)) {
+                Ok(()) => return Ok(()),
+                Err(crossbeam_channel::SendTimeoutError::Timeout(back)) => batch = back,
+                Err(crossbeam_channel::SendTimeoutError::Disconnected(_)) => return Err(Stopped),
+            }
+        }
+    }
+}
+
+/// Something that feeds the engine.
+pub trait Source: Send + 'static {
+    /// The source's name in the config.
+    fn name(&self) -> &str;
+
+    /// Reads until the end of the input or until asked to stop; runs on a thread of its own. Must send a final batch with
+    /// `finished` when the input has an end.
+    ///
+    /// # Errors
+    /// [`SourceError`] if it cannot go on; a bad *record* is a dead letter, never an error.
+    fn run(self: Box<Self>, context: SourceContext) -> Result<(), SourceError>;
+}

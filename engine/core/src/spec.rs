@@ -1,0 +1,288 @@
+//! What a pipeline computes, as data: views, windows, weights, linking and rules.
+//!
+//! The configuration is validated into these types; operators and serving read nothing else.
+
+use crate::acc::UNIT;
+use crate::expr::Expr;
+use crate::time::EventTime;
+use serde::{Deserialize, Serialize};
+
+/// A column a view can group by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupColumn {
+    /// The thread.
+    Thread,
+    /// The mentioned entity: one contribution per mention.
+    Entity,
+    /// The platform or community.
+    Source,
+    /// The author.
+    Author,
+}
+
+impl GroupColumn {
+    /// All columns, in the order of the documentation.
+    pub const ALL: [GroupColumn; 4] = [GroupColumn::Thread, GroupColumn::Entity, GroupColumn::Source, GroupColumn::Author];
+
+    /// The column's name in config, tables and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            GroupColumn::Thread => "thread",
+            GroupColumn::Entity => "entity",
+            GroupColumn::Source => "source",
+            GroupColumn::Author => "author",
+        }
+    }
+}
+
+/// A number a view shows, computed from the sums of its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// Distinct live posts, scored or not.
+    Posts,
+    /// Σw over scored posts: what `sentiment` divides by.
+    Weight,
+    /// Σw·x / Σw in [−1, 1]; null without scored posts.
+    Sentiment,
+    /// Half-width of the 95 % interval of `sentiment`; null below two effective posts.
+    SentimentCi,
+    /// Posts labelled positive.
+    Positive,
+    /// Posts labelled neutral.
+    Neutral,
+    /// Posts labelled negative.
+    Negative,
+    /// Posts above the toxicity cut-off.
+    Toxic,
+    /// Posts above the sarcasm cut-off.
+    Sarcastic,
+    /// Posts with a score.
+    Scored,
+}
+
+impl Measure {
+    /// All measures, in the order of the documentation.
+    pub const ALL: [Measure; 10] = [
+        Measure::Posts,
+        Measure::Weight,
+        Measure::Sentiment,
+        Measure::SentimentCi,
+        Measure::Positive,
+        Measure::Neutral,
+        Measure::Negative,
+        Measure::Toxic,
+        Measure::Sarcastic,
+        Measure::Scored,
+    ];
+
+    /// The measure's name in config, expressions, tables and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Measure::Posts => "posts",
+            Measure::Weight => "weight",
+            Measure::Sentiment => "sentiment",
+            Measure::SentimentCi => "sentiment_ci",
+            Measure::Positive => "positive",
+            Measure::Neutral => "neutral",
+            Measure::Negative => "negative",
+            Measure::Toxic => "toxic",
+            Measure::Sarcastic => "sarcastic",
+            Measure::Scored => "scored",
+        }
+    }
+
+    /// The measure's value for a group's sums; `None` is null.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn value(self, acc: &crate::acc::Acc) -> Option<f64> {
+        match self {
+            Measure::Posts => Some(f64::from(acc.posts)),
+            Measure::Weight => Some(acc.w as f64 / UNIT as f64),
+            Measure::Sentiment => acc.sentiment(),
+            Measure::SentimentCi => acc.sentiment_ci(),
+            Measure::Positive => Some(f64::from(acc.positive)),
+            Measure::Neutral => Some(f64::from(acc.neutral)),
+            Measure::Negative => Some(f64::from(acc.negative)),
+            Measure::Toxic => Some(f64::from(acc.toxic)),
+            Measure::Sarcastic => Some(f64::from(acc.sarcastic)),
+            Measure::Scored => Some(f64::from(acc.scored)),
+        }
+    }
+
+    /// Whether the value is a whole number.
+    pub fn is_count(self) -> bool {
+        !matches!(self, Measure::Weight | Measure::Sentiment | Measure::SentimentCi)
+    }
+}
+
+/// How a view cuts event time. All lengths in milliseconds; windows are UTC and half-open, `[start, end)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WindowSpec {
+    /// Fixed windows side by side.
+    Tumble {
+        /// Length.
+        size: i64,
+    },
+    /// Fixed windows of `size` starting every `every`.
+    Hop {
+        /// Length.
+        size: i64,
+        /// Distance between starts; divides `size`.
+        every: i64,
+    },
+    /// One row per group: the last `size` before the recorded clock, moved in steps of `every`.
+    Sliding {
+        /// Length.
+        size: i64,
+        /// Step; divides `size`.
+        every: i64,
+    },
+}
+
+impl WindowSpec {
+    /// Length of a window.
+    pub fn size(self) -> i64 {
+        match self {
+            WindowSpec::Tumble { size } | WindowSpec::Hop { size, .. } | WindowSpec::Sliding { size, .. } => size,
+        }
+    }
+
+    /// Distance between window starts.
+    pub fn step(self) -> i64 {
+        match self {
+            WindowSpec::Tumble { size } => size,
+            WindowSpec::Hop { every, .. } | WindowSpec::Sliding { every, .. } => every,
+        }
+    }
+}
+
+/// A view: who is grouped, when, and what is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewSpec {
+    /// Its name: table, route and subscription.
+    pub name: String,
+    /// At most four columns.
+    pub group_by: Vec<GroupColumn>,
+    /// The windows.
+    pub window: WindowSpec,
+    /// The columns shown.
+    pub measures: Vec<Measure>,
+    /// Windows that ended this long before the clock are dropped (ms); `None` keeps them.
+    pub keep: Option<i64>,
+}
+
+/// Key of a view row: group values in the order of `group_by` (unused slots are [`crate::id::Dim::NONE`]) and window start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct ViewKey {
+    /// Group values.
+    pub group: [crate::id::Dim; 4],
+    /// Window start, epoch ms; 0 for sliding windows, whose bounds move with the clock.
+    pub start: EventTime,
+}
+
+/// Greatest weight a post can have.
+pub const MAX_WEIGHT: i64 = 65_536;
+
+/// How votes become a weight.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WeightSpec {
+    /// w = 1 + ln(1 + max(votes, 0)).
+    #[default]
+    Log1p,
+    /// w = clamp(votes, 1, max).
+    LinearClamped {
+        /// Greatest weight.
+        max: i64,
+    },
+    /// w = 1.
+    Uniform,
+    /// Step function: the weight of the last threshold that votes reach; 1 below the first.
+    Table {
+        /// `(votes, weight in UNITs)`, thresholds ascending.
+        steps: Vec<(i64, i64)>,
+    },
+}
+
+impl WeightSpec {
+    /// The weight of a post in [`UNIT`]s; unknown votes weigh one.
+    ///
+    /// `ln` comes from `libm`, not the platform: the same votes give the same integer on every machine.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+    pub fn weight(&self, votes: Option<i64>) -> i64 {
+        let Some(votes) = votes else { return UNIT };
+        match self {
+            WeightSpec::Log1p => UNIT + (libm::log1p(votes.max(0) as f64) * UNIT as f64).round() as i64,
+            WeightSpec::LinearClamped { max } => votes.clamp(1, (*max).clamp(1, MAX_WEIGHT)) * UNIT,
+            WeightSpec::Uniform => UNIT,
+            WeightSpec::Table { steps } => {
+                steps.iter().take_while(|(from, _)| votes >= *from).last().map_or(UNIT, |(_, w)| *w)
+            }
+        }
+    }
+}
+
+/// How texts are linked to entities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkSpec {
+    /// Confidence of an exact mention, ppm.
+    pub exact_confidence: i32,
+    /// Least partial ratio (0–100) of a fuzzy mention; `None` switches fuzzy matching off.
+    pub fuzzy_min: Option<u8>,
+    /// A reply without a mention inherits its parent's.
+    pub inherit_from_parent: bool,
+    /// The literal rule of the first systems: `alias in text`, substrings included.
+    pub seed_compat: bool,
+}
+
+impl Default for LinkSpec {
+    fn default() -> Self {
+        LinkSpec { exact_confidence: 950_000, fuzzy_min: Some(85), inherit_from_parent: true, seed_compat: false }
+    }
+}
+
+/// How a mention was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// An alias as whole words.
+    Exact,
+    /// The canonical name, approximately.
+    Fuzzy,
+    /// The post it replies to mentions the entity.
+    Inherited,
+}
+
+/// A rule: when it fires, when it clears.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuleSpec {
+    /// Its name.
+    pub id: String,
+    /// The view it watches.
+    pub view: String,
+    /// Fires when this holds.
+    pub when: Expr,
+    /// Resolves when this holds; `None` means "when `when` does not".
+    pub clear: Option<Expr>,
+    /// Windows with fewer posts say nothing.
+    pub min_posts: i32,
+    /// `when` must hold over windows spanning this long (ms).
+    pub for_ms: i64,
+    /// After resolving, stay quiet this long (ms).
+    pub cooldown_ms: i64,
+}
+
+/// A whole pipeline, minus its connectors: what the graph is rendered from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GraphSpec {
+    /// Pipeline name.
+    pub name: String,
+    /// Views.
+    pub views: Vec<ViewSpec>,
+    /// Linking.
+    pub link: LinkSpec,
+    /// Weights.
+    pub weight: WeightSpec,
+}

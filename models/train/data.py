@@ -1,0 +1,128 @@
+"""Reads the labelled folders and turns them into one list of multi-task rows.
+
+A row knows its task, its source folder, its text and a target distribution over the
+task's labels, so that multi-label comments (GoEmotions) become soft targets.
+"""
+
+import hashlib
+import html
+import os
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+
+LABELS = {
+    "sentiment": ["negative", "neutral", "positive"],
+    "toxicity": ["no", "yes"],
+    "sarcasm": ["no", "yes"],
+    "emotion": ["joy", "sadness", "anger", "fear", "surprise", "neutral"],
+}
+TASKS = list(LABELS)
+
+# How strongly rare (source, label) cells are lifted: 1 = every cell weighs the same.
+# Emotion is lifted by half only: its rarest label is 80 times rarer than its commonest.
+BALANCE = {"sentiment": 1.0, "toxicity": 1.0, "sarcasm": 1.0, "emotion": 0.5}
+
+_SAME = {label: label for label in LABELS["sentiment"] + LABELS["emotion"]}
+
+# folder -> (task, source label -> our label)
+SOURCES = {
+    "sentiment": ("sentiment", _SAME),
+    "offensive": ("toxicity", {"offensive": "yes", "not_offensive": "no"}),
+    "offensive_davidson": ("toxicity", {"offensive": "yes", "hate": "yes", "neither": "no"}),
+    "irony": ("sarcasm", {"irony": "yes", "non_irony": "no"}),
+    "sarcasm_isarcasm": ("sarcasm", {"sarcastic": "yes", "not_sarcastic": "no"}),
+    "emotion_goemotions_ekman": ("emotion", {**_SAME, "disgust": "anger"}),
+    "emotion": ("emotion", {**_SAME, "optimism": "joy"}),
+}
+
+_HANDLE = re.compile(r"@\w+")
+_URL = re.compile(r"https?://\S+")
+_SPACE = re.compile(r"\s+")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One labelled text; `target` is a distribution over LABELS[task]."""
+
+    task: str
+    source: str
+    text: str
+    target: tuple[float, ...]
+
+
+def data_dir() -> Path:
+    """The folder that holds eval/: GROUNDSWELL_DATA, else beside the repository."""
+    return Path(os.environ.get("GROUNDSWELL_DATA", REPO.parent / "shared" / "data"))
+
+
+def mask(text: str) -> str:
+    """Replaces handles and links by the placeholders TweetEval uses, and HTML entities by text."""
+    return _URL.sub("http", _HANDLE.sub("@user", html.unescape(text)))
+
+
+def _key(text: str) -> str:
+    """What two texts share when they are the same post up to masking, case and spacing."""
+    return _SPACE.sub(" ", mask(text)).strip(" \"'").lower()
+
+
+def _masked_half(text: str) -> str:
+    """Masks every second text, chosen by digest, so that the model meets both forms."""
+    return mask(text) if hashlib.sha256(text.encode()).digest()[0] & 1 else text
+
+
+def _read(source: str, split: str) -> list[Row]:
+    """Rows of one file; a label that the task does not know is left out of the target."""
+    task, mapping = SOURCES[source]
+    rows = []
+    path = data_dir() / "eval" / source / f"{split}.tsv"
+    for line in path.read_text(encoding="utf-8").split("\n"):
+        names, tab, text = line.partition("\t")
+        hits = {mapping[name] for name in names.split(",") if name in mapping}
+        if tab and hits and text.strip():
+            target = tuple((label in hits) / len(hits) for label in LABELS[task])
+            rows.append(Row(task, source, text, target))
+    return rows
+
+
+def load() -> tuple[list[Row], list[Row]]:
+    """(train, validation). No training text occurs in any validation split, or twice in a task."""
+    val = [row for source in SOURCES for row in _read(source, "val")]
+    held_out = {_key(row.text) for row in val}
+    train, seen, dropped = [], set(), Counter()
+    for row in (row for source in SOURCES for row in _read(source, "train")):
+        key = _key(row.text)
+        if key in held_out or (row.task, key) in seen:
+            dropped[row.source] += 1
+            continue
+        seen.add((row.task, key))
+        train.append(Row(row.task, row.source, _masked_half(row.text), row.target))
+    print(f"train {len(train)}, val {len(val)}, dropped as duplicates {dict(dropped)}", flush=True)
+    return train, val
+
+
+def row_weights(rows: list[Row]) -> list[float]:
+    """Loss weights with mean 1 in every task, lifting rare (source, label) cells by BALANCE.
+
+    Cells, not labels, are balanced: the sources of one task have very different base rates,
+    and the model must not learn to tell the sources apart.
+    """
+    mass = defaultdict(float)
+    for row in rows:
+        for label, share in zip(LABELS[row.task], row.target):
+            mass[row.task, row.source, label] += share
+    raw = [
+        sum(
+            share * mass[row.task, row.source, label] ** -BALANCE[row.task]
+            for label, share in zip(LABELS[row.task], row.target)
+            if share
+        )
+        for row in rows
+    ]
+    total, count = defaultdict(float), Counter(row.task for row in rows)
+    for row, weight in zip(rows, raw):
+        total[row.task] += weight
+    return [weight * count[row.task] / total[row.task] for row, weight in zip(rows, raw)]
