@@ -1,1 +1,28 @@
-//! models
+//! Scorers: from a text to a [`Score`](groundswell_core::score::Score).
+//!
+//! In go texts, out come answers in fixed point, or the reason why there is none. Floats end here. A [`Scorer`] is
+//! LibTorch with a [`Bundle`] of trained weights (feature `torch`), or the pure [`FixtureScorer`] for tests; which one is
+//! said by the configuration, nothing falls back. Around a scorer there is [`score_each`], which contains a failing batch
+//! to the text that made it fail, [`score_all`] for strict mode, and the [`ScorerPool`] that works on threads of its own.
+#![warn(missing_docs)]
+
+mod answer;
+pub mod bundle;
+mod fixture;
+mod lot;
+mod pool;
+mod scorer;
+mod stats;
+#[cfg(test)]
+mod testing;
+#[cfg(feature = "torch")]
+pub mod torch;
+
+pub use bundle::{Bundle, BundleError};
+pub use fixture::FixtureScorer;
+pub use lot::{Answer, Limits, score_all};
+pub use pool::{PoolError, PoolOptions, ScorerPool};
+pub use scorer::{Batch, ScoreFailure, Scorer, score_each};
+pub use stats::{ScorerStats, StatsSnapshot};
+#[cfg(feature = "torch")]
+pub use torch::{TorchOptions, TorchScorer};

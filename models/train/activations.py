@@ -7,6 +7,8 @@ pooled states of all layers, are all it ever needs to see.
 import hashlib
 import os
 import time
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ import torch
 
 from encoder import LAYERS, WIDTH, Encoder, base_sha256, pool, tokenizer
 
-SPLIT = 4
+SPLIT = 5
 TOKENS_PER_BATCH = 2048
 
 
@@ -73,27 +75,30 @@ def pad_ids(encodings, device):
 
 
 class Activations:
-    """Cached states: `tokens` (flat, state SPLIT), `offsets` into it, `pooled` [N, 7, 384]."""
+    """Cached states: `tokens` (state SPLIT, flat, by part), `pooled` [N, 7, 384]."""
 
-    def __init__(self, folder, device):
+    def __init__(self, folders, device):
         self.device = device
-        self.offsets = np.load(folder / "offsets.npy")
-        self.tokens = np.load(folder / "tokens.npy", mmap_mode="r")
-        self.pooled = torch.from_numpy(np.load(folder / "pooled.npy"))
+        self.tokens = [np.load(folder / "tokens.npy", mmap_mode="r") for folder in folders]
+        self.offsets = [np.load(folder / "offsets.npy") for folder in folders]
+        pooled = [np.load(folder / "pooled.npy") for folder in folders]
+        self.pooled = torch.from_numpy(np.concatenate(pooled))
+        self.lengths = np.concatenate([np.diff(offsets) for offsets in self.offsets])
+        self.starts = np.cumsum([0] + [len(part) for part in pooled])
 
-    @property
-    def lengths(self):
-        return np.diff(self.offsets)
+    def _tokens_of(self, index):
+        """State SPLIT of the tokens of one text."""
+        part = np.searchsorted(self.starts, index, side="right") - 1
+        start, end = self.offsets[part][index - self.starts[part] :][:2]
+        return self.tokens[part][start:end]
 
     def states(self, index):
         """(hidden state SPLIT, mask) of a batch, padded on the right."""
-        spans = [(self.offsets[i], self.offsets[i + 1]) for i in index]
-        length = max(end - start for start, end in spans)
-        x = np.zeros((len(index), length, WIDTH), dtype=np.float16)
-        mask = np.zeros((len(index), length), dtype=bool)
-        for row, (start, end) in enumerate(spans):
-            x[row, : end - start] = self.tokens[start:end]
-            mask[row, : end - start] = True
+        lengths = self.lengths[index]
+        x = np.zeros((len(index), lengths.max(), WIDTH), dtype=np.float16)
+        for row, i in enumerate(index):
+            x[row, : lengths[row]] = self._tokens_of(i)
+        mask = np.arange(lengths.max()) < lengths[:, None]
         return torch.from_numpy(x).to(self.device).float(), torch.from_numpy(mask).to(self.device)
 
 
@@ -122,8 +127,8 @@ def _compute(texts, folder, device):
     np.save(folder / "pooled.npy", pooled)
 
 
-def activations(texts: list[str], device: str) -> Activations:
-    """The cached activations of these texts, computed first if need be."""
+def _cached(texts, device):
+    """The folder of these texts' activations, computed first if need be."""
     parts = [base_sha256("model.safetensors"), str(SPLIT), *texts]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     folder = cache_dir() / f"activations-{digest}"
@@ -132,4 +137,11 @@ def activations(texts: list[str], device: str) -> Activations:
         partial.mkdir(exist_ok=True)
         _compute(texts, partial, device)
         partial.rename(folder)
-    return Activations(folder, device)
+    return folder
+
+
+def activations(rows, device) -> Activations:
+    """The cached activations of rows, kept by source so that a new source costs only itself."""
+    by_source = groupby(rows, attrgetter("source"))
+    texts = [[row.text for row in group] for _, group in by_source]
+    return Activations([_cached(part, device) for part in texts], device)

@@ -26,6 +26,9 @@ TASKS = list(LABELS)
 # Emotion is lifted by half only: its rarest label is 80 times rarer than its commonest.
 BALANCE = {"sentiment": 1.0, "toxicity": 1.0, "sarcasm": 1.0, "emotion": 0.5}
 
+# Sources outside the balancing, with the weight of each of their rows instead.
+FIXED_WEIGHT = {"identity": 3.0}
+
 _SAME = {label: label for label in LABELS["sentiment"] + LABELS["emotion"]}
 
 # folder -> (task, source label -> our label)
@@ -110,7 +113,7 @@ def row_weights(rows: list[Row]) -> list[float]:
     Cells, not labels, are balanced: the sources of one task have very different base rates,
     and the model must not learn to tell the sources apart.
     """
-    mass = defaultdict(float)
+    mass, total, count = defaultdict(float), defaultdict(float), Counter()
     for row in rows:
         for label, share in zip(LABELS[row.task], row.target):
             mass[row.task, row.source, label] += share
@@ -122,7 +125,11 @@ def row_weights(rows: list[Row]) -> list[float]:
         )
         for row in rows
     ]
-    total, count = defaultdict(float), Counter(row.task for row in rows)
     for row, weight in zip(rows, raw):
-        total[row.task] += weight
-    return [weight * count[row.task] / total[row.task] for row, weight in zip(rows, raw)]
+        if row.source not in FIXED_WEIGHT:
+            total[row.task] += weight
+            count[row.task] += 1
+    return [
+        FIXED_WEIGHT.get(row.source, weight * count[row.task] / total[row.task])
+        for row, weight in zip(rows, raw)
+    ]

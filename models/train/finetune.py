@@ -15,15 +15,11 @@ from encoder import LAYERS, Encoder, pool
 from heads import FEATURE_LAYERS, Heads, features_of
 from metrics import evaluate, loss
 
-# Layer 6 whole; of layer 5 the parts that decide what a token takes up from the others.
-TRAINABLE = (
-    "encoder.layer.5.",
-    "encoder.layer.4.attention.self.value.",
-    "encoder.layer.4.attention.output.",
-    "encoder.layer.4.output.LayerNorm.",
-)
+TRAINABLE = "encoder.layer.5."  # the layer after hidden state 5, whole
 HEAD_EPOCHS, HEAD_BATCH, HEAD_RATE = 6, 256, 1e-3
-EPOCHS, BATCH_TOKENS, ENCODER_RATE, TUNED_HEAD_RATE = 4, 2048, 2e-4, 5e-4
+EPOCHS, ENCODER_RATE, TUNED_HEAD_RATE = 2, 1.5e-4, 3e-4
+# A batch holds texts of one length, hence mostly of one task; a step sums several of them.
+BATCH_TOKENS, STEP_BATCHES = 2048, 5
 DROPOUT, DECAY, CLIP = 0.1, 0.01, 1.0
 
 
@@ -92,7 +88,8 @@ def train_heads(frozen, labels, frozen_val, labels_val, rng):
             batch_loss(heads, frozen[index], labels, index).backward()
             optimizer.step()
             schedule.step()
-        print(f"heads, epoch {epoch + 1}: {show(validate(heads, frozen_val, labels_val))}", flush=True)
+        scores = validate(heads, frozen_val, labels_val)
+        print(f"heads, epoch {epoch + 1}: {show(scores)}", flush=True)
     return heads
 
 
@@ -145,15 +142,19 @@ class Tuner:
         self.heads.train()
         progress, smooth = Progress("tuning (texts)", sum(map(len, plan))), None
         parameters = [*self.chosen.values(), *self.heads.parameters()]
-        for index in plan:
+        for start in range(0, len(plan), STEP_BATCHES):
+            group = plan[start : start + STEP_BATCHES]
+            rows, total = sum(map(len, group)), 0.0
             optimizer.zero_grad()
-            value = batch_loss(self.heads, self.features(cache, index), labels, index)
-            value.backward()
+            for index in group:
+                value = batch_loss(self.heads, self.features(cache, index), labels, index)
+                (value * (len(index) / rows)).backward()
+                total += value.item() * len(index) / rows
             torch.nn.utils.clip_grad_norm_(parameters, CLIP)
             optimizer.step()
             schedule.step()
-            smooth = value.item() if smooth is None else 0.98 * smooth + 0.02 * value.item()
-            progress.add(len(index), f"loss {smooth:.3f}")
+            smooth = total if smooth is None else 0.95 * smooth + 0.05 * total
+            progress.add(rows, f"loss {smooth:.3f}")
 
 
 def tune(heads, cache, labels, cache_val, labels_val, rng, device):
@@ -165,7 +166,7 @@ def tune(heads, cache, labels, cache_val, labels_val, rng, device):
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=DECAY)
     plans = [batches(cache.lengths, BATCH_TOKENS, rng) for _ in range(EPOCHS)]
-    schedule = one_cycle(optimizer, sum(map(len, plans)))
+    schedule = one_cycle(optimizer, sum(-(-len(plan) // STEP_BATCHES) for plan in plans))
     best, kept = 0.0, None
     for number, plan in enumerate(plans):
         tuner.epoch(cache, labels, plan, optimizer, schedule)

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from data import LABELS
 
-FEATURE_LAYERS = [3, 5, 6]
+FEATURE_LAYERS = [1, 3, 5, 6]
 HIDDEN = 96
 
 

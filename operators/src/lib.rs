@@ -1,1 +1,18 @@
-//! operators
+//! The operators of Groundswell: free functions over collections, one per file.
+//!
+//! Each file's documentation says what goes in and out, what state it holds, when it emits and what a retraction does.
+//! [`graph::render`] puts them together.
+#![warn(missing_docs)]
+
+pub mod aggregate;
+pub mod dedupe;
+pub mod event;
+pub mod evidence;
+pub mod graph;
+pub mod inherit;
+pub mod link;
+pub mod live;
+pub mod matcher;
+pub mod score;
+pub mod threshold;
+pub mod window;

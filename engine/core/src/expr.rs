@@ -8,7 +8,9 @@ use crate::spec::Measure;
 use serde::{Deserialize, Serialize};
 
 /// A parsed condition.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+///
+/// Two conditions are equal when they are written the same.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Expr {
     text: String,
@@ -66,6 +68,12 @@ impl Expr {
         self.root.subject()
     }
 
+    /// Whether posts that pull sentiment *down* explain this condition: `sentiment < …`, `negative / posts > …`.
+    /// Conditions that say nothing about direction count as downwards.
+    pub fn looks_down(&self) -> bool {
+        self.root.looks_down().unwrap_or(true)
+    }
+
     /// Parses a condition.
     ///
     /// # Errors
@@ -78,6 +86,23 @@ impl Expr {
             return parser.fail("expected `and`, `or` or the end");
         }
         Ok(Expr { text: text.trim().to_owned(), root })
+    }
+}
+
+impl PartialEq for Expr {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+impl Eq for Expr {}
+impl PartialOrd for Expr {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Expr {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.text.cmp(&other.text)
     }
 }
 
@@ -114,6 +139,22 @@ impl Node {
         }
     }
 
+    fn looks_down(&self) -> Option<bool> {
+        match self {
+            Node::Or(a, b) | Node::And(a, b) => a.looks_down().or_else(|| b.looks_down()),
+            Node::Not(a) => a.looks_down().map(|down| !down),
+            Node::Compare(a, op, b) => {
+                let (good, flipped) = match (a.is_good(), b.is_good()) {
+                    (Some(good), _) => (good, false),
+                    (None, Some(good)) => (good, true),
+                    (None, None) => return None,
+                };
+                let below = matches!(op, Compare::Lt | Compare::Le) != flipped;
+                Some(below == good)
+            }
+        }
+    }
+
     fn subject(&self) -> Option<(Measure, f64)> {
         match self {
             Node::Or(a, b) | Node::And(a, b) => a.subject().or_else(|| b.subject()),
@@ -125,6 +166,17 @@ impl Node {
 }
 
 impl Value {
+    /// Whether more of this value means happier people; none if it says nothing about that.
+    fn is_good(&self) -> Option<bool> {
+        match self {
+            Value::Measure(Measure::Sentiment | Measure::Positive) => Some(true),
+            Value::Measure(Measure::Negative | Measure::Toxic | Measure::Sarcastic) => Some(false),
+            Value::Measure(_) | Value::Number(_) => None,
+            Value::Op(a, '/' | '*' | '+', b) => a.is_good().or_else(|| b.is_good()),
+            Value::Op(a, _, b) => a.is_good().or_else(|| b.is_good().map(|good| !good)),
+        }
+    }
+
     fn eval(&self, acc: &Acc) -> Option<f64> {
         match self {
             Value::Number(n) => Some(*n),
@@ -329,6 +381,19 @@ mod tests {
         let e = Expr::parse("(negative / posts > 0.5) and not (posts + 1 < 3)").expect("parses");
         assert!(e.holds(&acc(0, 1)) == false && !e.holds(&acc(0, 2)));
         assert!(Expr::parse("(posts + 1) * 2 == 6").expect("parses").holds(&acc(0, 2)));
+    }
+
+    #[test]
+    fn knows_which_posts_explain_it() {
+        for (text, down) in [
+            ("sentiment < -0.3", true),
+            ("sentiment > 0.5", false),
+            ("-0.3 > sentiment", true),
+            ("posts > 9 and negative / posts > 0.5", true),
+            ("posts > 100", true),
+        ] {
+            assert_eq!(Expr::parse(text).expect("parses").looks_down(), down, "{text}");
+        }
     }
 
     #[test]

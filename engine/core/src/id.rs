@@ -74,6 +74,34 @@ impl fmt::Debug for Dim {
     }
 }
 
+/// Hashes by taking the digest's own low bits: digests are uniform already.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct DigestHasher(u64);
+
+impl std::hash::Hasher for DigestHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for b in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*b);
+        }
+    }
+    fn write_u64(&mut self, n: u64) {
+        self.0 = (self.0.rotate_left(23) ^ n).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+    fn write_i64(&mut self, n: i64) {
+        self.write_u64(n.cast_unsigned());
+    }
+    #[allow(clippy::cast_possible_truncation)] // the low half is what is wanted
+    fn write_u128(&mut self, n: u128) {
+        self.write_u64(n as u64);
+    }
+}
+
+/// A map keyed by digests.
+pub type DigestMap<K, V> = HashMap<K, V, std::hash::BuildHasherDefault<DigestHasher>>;
+
 fn digest(bytes: &[u8]) -> u128 {
     let hash = blake3::hash(bytes);
     let mut half = [0u8; 16];

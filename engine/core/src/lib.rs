@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod acc;
+pub mod dataflow;
 pub mod expr;
 pub mod id;
 pub mod record;

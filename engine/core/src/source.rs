@@ -6,7 +6,7 @@
 use crate::id::Names;
 use crate::record::{Binding, Envelope, SourceId};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 /// What a source read since its last batch. Records keep their order; dead letters are records too.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -78,6 +78,9 @@ pub struct SourceContext {
     pub stop: StopFlag,
     /// Strings behind digests; decoding interns what views group by.
     pub names: Arc<Names>,
+    /// Posts written before this (epoch ms) are beyond every view's retention: dead-letter them as `late`. Moves with the
+    /// recorded clock; `i64::MIN` while everything is kept.
+    pub horizon: Arc<AtomicI64>,
 }
 
 impl SourceContext {

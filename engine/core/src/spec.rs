@@ -149,6 +149,12 @@ impl WindowSpec {
         }
     }
 
+    /// Bounds of a sliding window at a clock: the step under way is included, so that news shows at once.
+    pub fn sliding_bounds(self, clock: EventTime) -> (EventTime, EventTime) {
+        let end = clock.div_euclid(self.step()) * self.step() + self.step();
+        (end - self.size(), end)
+    }
+
     /// Distance between window starts.
     pub fn step(self) -> i64 {
         match self {
@@ -256,7 +262,7 @@ pub enum Method {
 }
 
 /// A rule: when it fires, when it clears.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RuleSpec {
     /// Its name.
     pub id: String,

@@ -1,0 +1,45 @@
+import type { Frame, WireRow } from './types';
+
+/**
+ * Reads one WebSocket message. Returns `null` for frame types this page does not know (a newer engine may send them) and
+ * throws on anything that is not a frame at all.
+ */
+export function parseFrame(text: string): Frame | null {
+  const raw: unknown = JSON.parse(text);
+  if (!isRecord(raw) || typeof raw.type !== 'string') throw new Error('not a frame: no "type"');
+  switch (raw.type) {
+    case 'snapshot':
+      return { type: 'snapshot', view: str(raw, 'view'), at: num(raw, 'at'), rows: rows(raw.rows) };
+    case 'delta':
+      return { type: 'delta', view: str(raw, 'view'), at: num(raw, 'at'), rows: rows(raw.rows), gone: rows(raw.gone) };
+    case 'progress':
+      return { type: 'progress', at: num(raw, 'at') };
+    case 'resync':
+      return { type: 'resync', view: str(raw, 'view') };
+    case 'error':
+      return { type: 'error', code: String(raw.code ?? 'error'), message: String(raw.message ?? 'no message') };
+    default:
+      return null;
+  }
+}
+
+/** Whether a value is a plain JSON object. */
+export function isRecord(v: unknown): v is Record<string, unknown> {
+  return typeof v === 'object' && v !== null && !Array.isArray(v);
+}
+
+function str(raw: Record<string, unknown>, field: string): string {
+  const v = raw[field];
+  if (typeof v !== 'string') throw new Error(`frame "${String(raw.type)}" has no "${field}"`);
+  return v;
+}
+
+function num(raw: Record<string, unknown>, field: string): number {
+  const v = raw[field];
+  if (typeof v !== 'number') throw new Error(`frame "${String(raw.type)}" has no "${field}"`);
+  return v;
+}
+
+function rows(v: unknown): WireRow[] {
+  return Array.isArray(v) ? v.filter(isRecord) : [];
+}

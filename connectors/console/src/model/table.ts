@@ -1,0 +1,102 @@
+import { epoch } from './format';
+import type { ViewInfo, WireRow } from './types';
+
+/** A view row, read once. A measure the view does not have is `null`. */
+export interface Row {
+  key: string;
+  group: Record<string, string>;
+  start: number;
+  end: number;
+  posts: number;
+  weight: number | null;
+  sentiment: number | null;
+  ci: number | null;
+  positive: number;
+  neutral: number;
+  negative: number;
+  scored: number;
+}
+
+/** Why a row moved: `votes` alone, late `scores`, or `posts` coming, going or edited. */
+export type ChangeKind = 'votes' | 'scores' | 'posts';
+
+/** A row that existed before a delta and moved with it. */
+export interface Change {
+  row: Row;
+  kind: ChangeKind;
+}
+
+/** All rows of one view: a snapshot with the deltas folded into it. */
+export class Table {
+  readonly rows = new Map<string, Row>();
+
+  constructor(private readonly groupBy: readonly string[]) {}
+
+  /** Replaces everything. */
+  snapshot(rows: readonly WireRow[]): void {
+    this.rows.clear();
+    for (const wire of rows) {
+      const row = this.read(wire);
+      this.rows.set(row.key, row);
+    }
+  }
+
+  /** Removes `gone`, puts `rows`, and returns the rows that were there before and moved. Applying it twice is the same as once. */
+  delta(rows: readonly WireRow[], gone: readonly WireRow[]): Change[] {
+    const changes: Change[] = [];
+    for (const wire of gone) this.rows.delete(this.key(wire));
+    for (const wire of rows) {
+      const row = this.read(wire);
+      const old = this.rows.get(row.key);
+      this.rows.set(row.key, row);
+      const kind = old ? changeKind(old, row) : null;
+      if (kind) changes.push({ row, kind });
+    }
+    return changes;
+  }
+
+  private key(wire: WireRow): string {
+    return JSON.stringify([...this.groupBy.map((c) => text(wire[c])), epoch(wire.window_start) ?? 0]);
+  }
+
+  private read(wire: WireRow): Row {
+    const posts = number(wire.posts) ?? number(wire.scored) ?? 0;
+    const start = epoch(wire.window_start) ?? 0;
+    return {
+      key: this.key(wire),
+      group: Object.fromEntries(this.groupBy.map((c) => [c, text(wire[c])])),
+      start,
+      end: epoch(wire.window_end) ?? start,
+      posts,
+      weight: number(wire.weight),
+      sentiment: number(wire.sentiment),
+      ci: number(wire.sentiment_ci),
+      positive: number(wire.positive) ?? 0,
+      neutral: number(wire.neutral) ?? 0,
+      negative: number(wire.negative) ?? 0,
+      scored: number(wire.scored) ?? posts,
+    };
+  }
+}
+
+/** What distinguishes two states of a row, or `null` when they show the same. */
+export function changeKind(old: Row, now: Row): ChangeKind | null {
+  if (old.posts !== now.posts) return 'posts';
+  if (old.scored !== now.scored) return 'scores';
+  if (old.positive !== now.positive || old.neutral !== now.neutral || old.negative !== now.negative) return 'posts';
+  return old.sentiment !== now.sentiment || old.weight !== now.weight ? 'votes' : null;
+}
+
+/** The column whose values become lines: `entity` if there is one, else the last column that is not `thread`. */
+export function seriesColumn(view: ViewInfo): string {
+  if (view.group_by.includes('entity')) return 'entity';
+  return view.group_by.findLast((c) => c !== 'thread') ?? view.group_by.at(-1) ?? '';
+}
+
+function number(v: unknown): number | null {
+  return typeof v === 'number' && Number.isFinite(v) ? v : null;
+}
+
+function text(v: unknown): string {
+  return v === null || v === undefined ? '' : String(v);
+}

@@ -1,0 +1,152 @@
+import { OFFLINE_AFTER, pause } from '../model/backoff';
+import { parseFrame } from '../model/frames';
+import type { Frame } from '../model/types';
+
+/** State of the connection. `until` is when the next attempt starts (epoch ms). */
+export type Link =
+  | { state: 'connecting' }
+  | { state: 'live' }
+  | { state: 'reconnecting'; until: number; attempt: number }
+  | { state: 'offline'; until: number | null; attempt: number };
+
+/** What the socket needs from the world; tests bring their own. */
+export interface World {
+  open(url: string): WebSocket;
+  now(): number;
+  random(): number;
+  after(ms: number, run: () => void): number;
+  cancel(timer: number): void;
+}
+
+/** What the socket tells its owner. */
+export interface Listener {
+  link(link: Link): void;
+  frame(frame: Frame): void;
+  /** A message that is no frame. */
+  garbled(message: string): void;
+}
+
+/**
+ * One WebSocket that stays subscribed to a set of views. After a break it comes back by itself (see `backoff.ts`) and
+ * resumes each view after the last tick it has seen complete. An attempt counts as good at its first frame (or after two
+ * quiet seconds), not when the socket opens, so that a server which accepts and drops does not get hammered.
+ */
+export class Socket {
+  private ws: WebSocket | null = null;
+  private timer: number | null = null;
+  private attempt = 0;
+  private seen: Map<string, number> = new Map();
+  private proven = false;
+
+  constructor(
+    private readonly url: string,
+    private views: readonly string[],
+    private readonly listener: Listener,
+    private readonly world: World,
+  ) {}
+
+  /** Connects now, whatever was planned. */
+  connect(): void {
+    this.drop();
+    this.proven = false;
+    this.listener.link(this.attempt === 0 ? { state: 'connecting' } : this.waiting(this.world.now()));
+    const ws = this.world.open(this.url);
+    this.ws = ws;
+    ws.onopen = () => {
+      for (const view of this.views) this.subscribe(view);
+      this.timer = this.world.after(2000, () => this.prove());
+    };
+    ws.onmessage = (e) => this.receive(String(e.data));
+    ws.onclose = () => this.retryLater();
+  }
+
+  /** Subscribes to other views: views that stay are resumed, new ones start with a snapshot. */
+  setViews(views: readonly string[]): void {
+    this.views = views;
+    this.seen = new Map([...this.seen].filter(([view]) => views.includes(view)));
+    this.attempt = 0;
+    this.connect();
+  }
+
+  /** The browser lost its network: waits for {@link connect}. */
+  lostNetwork(): void {
+    this.drop();
+    this.listener.link({ state: 'offline', until: null, attempt: this.attempt });
+  }
+
+  /** Gives the connection up as dead and starts over after the usual pause. */
+  restart(): void {
+    this.retryLater();
+  }
+
+  private receive(text: string): void {
+    let frame: Frame | null;
+    try {
+      frame = parseFrame(text);
+    } catch (e) {
+      this.listener.garbled(e instanceof Error ? e.message : String(e));
+      return;
+    }
+    if (!frame) return;
+    if (frame.type === 'error') {
+      this.refused();
+    } else {
+      this.prove();
+    }
+    if (frame.type === 'snapshot' || frame.type === 'delta') this.seen.set(frame.view, frame.at);
+    if (frame.type === 'progress') for (const view of this.seen.keys()) this.seen.set(view, frame.at);
+    if (frame.type === 'resync') {
+      this.seen.delete(frame.view);
+      this.subscribe(frame.view);
+    }
+    this.listener.frame(frame);
+  }
+
+  private prove(): void {
+    if (this.proven) return;
+    this.proven = true;
+    this.attempt = 0;
+    this.listener.link({ state: 'live' });
+  }
+
+  /** An error before anything else came may be about a tick to resume from that the server no longer has: start afresh. */
+  private refused(): void {
+    if (this.proven || this.seen.size === 0) return;
+    this.seen.clear();
+    for (const view of this.views) this.subscribe(view);
+  }
+
+  private subscribe(view: string): void {
+    this.ws?.send(JSON.stringify({ op: 'subscribe', view, filter: {}, from: this.seen.get(view) ?? null }));
+  }
+
+  private retryLater(): void {
+    this.drop();
+    const ms = pause(this.attempt, this.world.random());
+    this.attempt += 1;
+    this.listener.link(this.waiting(this.world.now() + ms));
+    this.timer = this.world.after(ms, () => this.connect());
+  }
+
+  private waiting(until: number): Link {
+    return { state: this.attempt > OFFLINE_AFTER ? 'offline' : 'reconnecting', until, attempt: this.attempt };
+  }
+
+  private drop(): void {
+    if (this.timer !== null) this.world.cancel(this.timer);
+    this.timer = null;
+    if (!this.ws) return;
+    this.ws.onopen = this.ws.onmessage = this.ws.onclose = null;
+    this.ws.close();
+    this.ws = null;
+  }
+}
+
+/** The browser. */
+export const BROWSER: World = {
+  open: (url) => new WebSocket(url),
+  now: () => Date.now(),
+  random: () => Math.random(),
+  after: (ms, run) => window.setTimeout(run, ms),
+  cancel: (timer) => window.clearTimeout(timer),
+};

@@ -1,0 +1,81 @@
+import { autoPick, windowKind } from '../model/choose';
+import type { Colours } from '../model/colours';
+import { spanOf, type Range, type Span } from '../model/range';
+import { chartData, select, totals, type ChartData, type SeriesTotal } from '../model/series';
+import { stepOf, stepStart } from '../model/step';
+import { seriesColumn, type Row } from '../model/table';
+import type { ViewInfo } from '../model/types';
+
+/** Lines shown until somebody chooses. */
+export const AUTO_LINES = 4;
+/** Most lines at once: beyond, nobody can tell them apart. */
+export const MOST_LINES = 12;
+
+/** A thread and how many posts it has in view. */
+export interface ThreadChoice {
+  name: string;
+  posts: number;
+}
+
+/** Everything the page shows of a view. */
+export interface ViewScreen {
+  column: string;
+  span: Span | null;
+  /** Width of a point on the chart, if windows are joined or could be. */
+  step: number | null;
+  threads: ThreadChoice[];
+  thread: string | null;
+  series: SeriesTotal[];
+  picked: string[];
+  chart: ChartData;
+  posts: number;
+  scored: number;
+}
+
+/** Computes what to show from the rows held and what was chosen. */
+export function viewScreen(
+  view: ViewInfo,
+  rows: Iterable<Row>,
+  chosen: { thread: string | null; range: Range; tick: number | null; picks: readonly string[] | null; auto: readonly string[]; everyWindow: boolean },
+  colours: Colours,
+): ViewScreen {
+  const all = [...rows];
+  const column = seriesColumn(view);
+  const threads = view.group_by.includes('thread') && column !== 'thread' ? threadChoices(all) : [];
+  const thread = threads.some((t) => t.name === chosen.thread) ? chosen.thread : null;
+  const whole = spanOf(thread === null ? all : all.filter((r) => r.group.thread === thread), chosen.range, chosen.tick);
+  const step = stepOf(view, whole, chosen.everyWindow);
+  const span = whole && { ...whole, from: stepStart(whole.from, step) };
+  const visible = span ? select(all, span, thread) : [];
+  const kind = windowKind(view);
+  const series = totals(visible, column, kind === 'hop' || kind === 'sliding');
+  const known = new Set(series.map((s) => s.name));
+  const picked = chosen.picks ? chosen.picks.filter((n) => known.has(n)).slice(0, MOST_LINES) : autoPick(chosen.auto, series, AUTO_LINES);
+  for (const name of picked) colours.of(name);
+  return {
+    column,
+    span,
+    step,
+    threads,
+    thread,
+    series,
+    picked,
+    chart: chartData(visible, column, picked, step),
+    posts: series.reduce((sum, s) => sum + s.posts, 0),
+    scored: series.reduce((sum, s) => sum + s.scored, 0),
+  };
+}
+
+/** Threads by their newest window, then by posts; at most 200. */
+function threadChoices(rows: readonly Row[]): ThreadChoice[] {
+  const threads = new Map<string, { posts: number; last: number }>();
+  for (const row of rows) {
+    const name = row.group.thread ?? '';
+    const t = threads.get(name) ?? { posts: 0, last: 0 };
+    threads.set(name, { posts: t.posts + row.posts, last: Math.max(t.last, row.end) });
+  }
+  return [...threads]
+    .sort(([, a], [, b]) => b.last - a.last || b.posts - a.posts)
+    .slice(0, 200)
+    .map(([name, { posts }]) => ({ name, posts }));
+}

@@ -1,0 +1,72 @@
+import { useEffect, useState } from 'preact/hooks';
+import { clock, count, duration, rate, utc } from '../model/format';
+import type { Snapshot } from '../state/session';
+import { onTheme, theme, toggleTheme } from './theme';
+
+/** Name, connection, tick, throughput, scored share, theme. */
+export function Header({ s }: { s: Snapshot }) {
+  const share = s.screen && s.screen.posts > 0 ? s.screen : null;
+  return (
+    <header class="top">
+      <h1>
+        <svg viewBox="0 0 32 32" aria-hidden="true">
+          <path d="M3 20c4.3 0 4.3-8 8.7-8s4.3 8 8.6 8 4.4-8 8.7-8" fill="none" stroke="currentColor" stroke-width="3.4" stroke-linecap="round" />
+        </svg>
+        Groundswell
+      </h1>
+      <Connection s={s} />
+      <dl class="facts">
+        <div>
+          <dt>Tick</dt>
+          <dd title={utc(s.tick)}>{clock(s.tick, { seconds: true, today: s.now })}</dd>
+        </div>
+        <div>
+          <dt>Posts/s</dt>
+          <dd title="New posts per second over the last ten seconds">{s.rate === null ? '–' : rate(s.rate)}</dd>
+        </div>
+        <div class="scored" title="Posts in the chosen range that the model has scored, counted once per entity they mention">
+          <dt>Scored</dt>
+          <dd>
+            {share ? `${count(share.scored)} of ${count(share.posts)}` : '–'}
+            {share && <progress max={share.posts} value={share.scored} aria-label="Scored share" />}
+          </dd>
+        </div>
+      </dl>
+      <ThemeButton />
+    </header>
+  );
+}
+
+/** The connection, in a word and a shape. Only changes of state are announced, not the countdown. */
+function Connection({ s }: { s: Snapshot }) {
+  const { link } = s;
+  const words = { connecting: 'Connecting', live: 'Live', reconnecting: 'Reconnecting', offline: 'Offline' }[link.state];
+  const left = 'until' in link && link.until !== null ? link.until - s.now : null;
+  const quiet = link.state === 'live' && s.quietMs > 10_000;
+  return (
+    <p class={`connection ${quiet ? 'quiet' : link.state}`} data-state={link.state}>
+      <span class="dot" aria-hidden="true" />
+      <span role="status">{words}</span>
+      {left !== null && <span>{left > 0 ? `in ${duration(left)}` : 'now'}</span>}
+      {quiet && <span>quiet for {duration(s.quietMs)}</span>}
+      {link.state === 'connecting' && <span aria-hidden="true">…</span>}
+    </p>
+  );
+}
+
+function ThemeButton() {
+  const [now, setNow] = useState(theme());
+  useEffect(() => onTheme(() => setNow(theme())), []);
+  const next = now === 'dark' ? 'light' : 'dark';
+  return (
+    <button type="button" class="icon" onClick={toggleTheme} aria-label={`Switch to ${next} theme`} title={`Switch to ${next} theme`}>
+      <svg viewBox="0 0 20 20" aria-hidden="true">
+        {now === 'dark' ? (
+          <path d="M10 6a4 4 0 1 0 0 8 4 4 0 0 0 0-8ZM10 1v2.5M10 16.5V19M1 10h2.5M16.5 10H19M3.6 3.6l1.8 1.8M14.6 14.6l1.8 1.8M3.6 16.4l1.8-1.8M14.6 5.4l1.8-1.8" />
+        ) : (
+          <path d="M16.8 12.2A7.3 7.3 0 0 1 7.8 3.2a7.3 7.3 0 1 0 9 9Z" />
+        )}
+      </svg>
+    </button>
+  );
+}

@@ -1,0 +1,193 @@
+//! Bytes to records: one JSON value of a topic, file or generator becomes a [`Record`] or a [`DeadLetter`].
+//!
+//! In: a key and a payload as received (a null payload deletes). Out: the record and, where a `version` field is mapped,
+//! the number that orders records of one id. Strings that views group by are interned in the engine's [`Names`]. A
+//! decoder holds its compiled field map and no other state, so one value always decodes to the same record.
+//!
+//! There is one path for all maps: the object is read once without copying, each value stays a slice of the payload
+//! until its field is built, and what no field takes is kept aside as it was written. Nothing recurses into the input.
+
+mod build;
+mod code;
+mod duration;
+mod fields;
+mod map;
+#[cfg(test)]
+mod tests;
+mod time;
+mod value;
+
+pub use code::Code;
+pub use duration::parse_duration_ms;
+pub use map::{FieldMap, FieldRef, MapError, TimeUnit};
+
+use code::{Fault, fault};
+use groundswell_core::id::Names;
+use groundswell_core::record::{DeadLetter, Envelope, Record, SourceId};
+use serde::{Deserialize, Serialize};
+
+/// What a source feeds (`into:` in the config).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Collection {
+    /// Posts and comments.
+    Posts,
+    /// Vote observations.
+    Votes,
+    /// Threads.
+    Threads,
+    /// The dictionary.
+    Entities,
+    /// Alert rules.
+    Rules,
+}
+
+impl Collection {
+    /// All collections, in the order of the documentation.
+    pub const ALL: [Collection; 5] =
+        [Collection::Posts, Collection::Votes, Collection::Threads, Collection::Entities, Collection::Rules];
+
+    /// The collection's name in config and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Collection::Posts => "posts",
+            Collection::Votes => "votes",
+            Collection::Threads => "threads",
+            Collection::Entities => "entities",
+            Collection::Rules => "rules",
+        }
+    }
+}
+
+/// How the values of a source are read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecoderSpec {
+    /// What they become.
+    pub into: Collection,
+    /// Where the engine's fields are found in them; fields not named keep their own name.
+    pub map: FieldMap,
+    /// Longer payloads are dead letters.
+    pub max_bytes: usize,
+    /// Longer ids (of posts, threads, authors, sources, entities, rules) are dead letters.
+    pub max_id_bytes: usize,
+}
+
+/// Default of [`DecoderSpec::max_bytes`].
+pub const MAX_BYTES: usize = 1 << 20;
+/// Default of [`DecoderSpec::max_id_bytes`].
+pub const MAX_ID_BYTES: usize = 512;
+/// Arrays and objects inside each other beyond this are dead letters.
+pub const MAX_DEPTH: usize = 64;
+/// A dead letter of an oversized value keeps this much of it.
+pub const KEPT_OF_OVERSIZED: usize = 64 << 10;
+
+impl DecoderSpec {
+    /// The default way to read a collection: the contract's field names and limits.
+    pub fn new(into: Collection) -> Self {
+        DecoderSpec { into, map: FieldMap::default(), max_bytes: MAX_BYTES, max_id_bytes: MAX_ID_BYTES }
+    }
+
+    /// The same with a field map.
+    #[must_use]
+    pub fn with_map(mut self, map: FieldMap) -> Self {
+        self.map = map;
+        self
+    }
+}
+
+/// Turns values into records; see the module's description.
+#[derive(Debug, Clone)]
+pub struct Decoder {
+    spec: DecoderSpec,
+    plan: map::Plan,
+}
+
+impl Decoder {
+    /// Compiles a specification.
+    ///
+    /// # Errors
+    /// [`MapError`] with every mistake in the field map.
+    pub fn new(spec: DecoderSpec) -> Result<Self, MapError> {
+        let plan = map::Plan::compile(spec.into, &spec.map)?;
+        Ok(Decoder { spec, plan })
+    }
+
+    /// What this decoder was made from.
+    pub fn spec(&self) -> &DecoderSpec {
+        &self.spec
+    }
+
+    /// Decodes one value. `None` as payload is a null value: a deletion of the id in `key`.
+    ///
+    /// The number beside the record is the mapped `version`, which then decides between records of one id; without it
+    /// the offset does.
+    ///
+    /// # Errors
+    /// The dead letter, with stage `decode`, a stable code (see [`Code`]) and the bytes as received.
+    #[allow(clippy::result_large_err)] // the record in the good case is larger still
+    pub fn decode(
+        &self,
+        key: Option<&[u8]>,
+        payload: Option<&[u8]>,
+        names: &Names,
+    ) -> Result<(Record, Option<u64>), DeadLetter> {
+        self.try_decode(key, payload, names).map_err(|fault| {
+            let bytes = payload.unwrap_or_default();
+            let oversized = fault.code == Code::TooLarge;
+            let kept = if oversized { &bytes[..bytes.len().min(KEPT_OF_OVERSIZED)] } else { bytes };
+            fault.or_about(|| build::readable_key(key, self)).into_dead_letter(key, kept)
+        })
+    }
+
+    /// Decodes one value of a source partition into an envelope; a value that cannot be accepted becomes a dead letter
+    /// in its place.
+    pub fn envelope(
+        &self,
+        (source, partition, offset): (SourceId, u32, u64),
+        key: Option<&[u8]>,
+        payload: Option<&[u8]>,
+        names: &Names,
+    ) -> Envelope {
+        let (record, version) = match self.decode(key, payload, names) {
+            Ok(decoded) => decoded,
+            Err(dead) => (Record::Dead(dead), None),
+        };
+        Envelope { source, partition, offset, order: version.unwrap_or(offset), record }
+    }
+
+    /// The dead letter for a value of `total` bytes of which only the `head` was kept.
+    pub fn too_large(&self, key: Option<&[u8]>, head: &[u8], total: u64) -> DeadLetter {
+        let head = &head[..head.len().min(KEPT_OF_OVERSIZED)];
+        self.oversized(total).or_about(|| build::readable_key(key, self)).into_dead_letter(key, head)
+    }
+
+    fn oversized(&self, total: u64) -> Fault {
+        let limit = self.spec.max_bytes;
+        let message = format!(
+            "the record is {total} bytes long, allowed are {limit}; the payload kept here is cut to {KEPT_OF_OVERSIZED} bytes"
+        );
+        Fault::new(Code::TooLarge, message)
+    }
+
+    fn try_decode(
+        &self,
+        key: Option<&[u8]>,
+        payload: Option<&[u8]>,
+        names: &Names,
+    ) -> Result<(Record, Option<u64>), Fault> {
+        let Some(payload) = payload else {
+            return build::Builder::new(self, key, names).tombstone();
+        };
+        if payload.len() > self.spec.max_bytes {
+            return Err(self.oversized(payload.len() as u64));
+        }
+        let text = match std::str::from_utf8(payload) {
+            Ok(text) => text,
+            Err(e) => return fault(Code::InvalidUtf8, format!("invalid UTF-8 at byte {}", e.valid_up_to())),
+        };
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut found = fields::read(text, &self.plan)?;
+        let built = build::Builder::new(self, key, names).record(&mut found);
+        built.map_err(|fault| fault.about(build::readable_id(&found, self)))
+    }
+}

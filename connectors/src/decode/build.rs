@@ -1,0 +1,316 @@
+//! Fields of one object → the record of its collection.
+
+use super::code::{Code, Fault, fault};
+use super::fields::Found;
+use super::map::Field;
+use super::{Collection, Decoder, duration, time, value};
+use groundswell_core::expr::Expr;
+use groundswell_core::id::Names;
+use groundswell_core::record::{Entity, Post, Record, Thread, Votes};
+use groundswell_core::score::{PPM, Score};
+use groundswell_core::spec::RuleSpec;
+
+type Decoded = Result<(Record, Option<u64>), Fault>;
+
+/// Builds records of one value; looks at the key only where the value has no id.
+pub(super) struct Builder<'d> {
+    decoder: &'d Decoder,
+    key: Option<&'d [u8]>,
+    names: &'d Names,
+}
+
+/// The id of a value, if it has one that can be read: what a dead letter is filed under.
+pub(super) fn readable_id(found: &Found<'_>, decoder: &Decoder) -> Option<String> {
+    let field = id_field(decoder);
+    let id = value::id_text("", found.get(field)?).ok()?;
+    (!id.is_empty() && id.len() <= decoder.spec.max_id_bytes).then(|| id.into_owned())
+}
+
+/// A record's key as its id, if it can be one.
+pub(super) fn readable_key(key: Option<&[u8]>, decoder: &Decoder) -> Option<String> {
+    let key = std::str::from_utf8(key?).ok()?;
+    (!key.is_empty() && key.len() <= decoder.spec.max_id_bytes).then(|| key.to_owned())
+}
+
+fn id_field(decoder: &Decoder) -> Field {
+    if decoder.spec.into == Collection::Threads { Field::Thread } else { Field::Id }
+}
+
+impl<'d> Builder<'d> {
+    pub(super) fn new(decoder: &'d Decoder, key: Option<&'d [u8]>, names: &'d Names) -> Self {
+        Builder { decoder, key, names }
+    }
+
+    /// A null value: the record under the key is gone.
+    pub(super) fn tombstone(&self) -> Decoded {
+        if self.decoder.spec.into == Collection::Votes {
+            return fault(Code::NotDeletable, "a null value in a votes source; send `\"score\": null` with `observed_at`");
+        }
+        let id = self.key_id()?.ok_or_else(|| self.missing(id_field(self.decoder)))?;
+        if self.decoder.plan.has(Field::Version) {
+            let path = self.path(Field::Version);
+            let message = format!("a null value carries no \"{path}\"; send `\"deleted\": true` with it instead");
+            return fault(Code::MissingField, message);
+        }
+        Ok((self.deleted(id)?, None))
+    }
+
+    /// The record of an object's fields; takes the extra fields out of `found`.
+    pub(super) fn record(&self, found: &mut Found<'_>) -> Decoded {
+        let id = self.id(found)?;
+        let version = self.version(found)?;
+        let deleted = self.flag(found, Field::Deleted)?;
+        let record = match self.decoder.spec.into {
+            Collection::Votes => self.votes(id, found, deleted)?,
+            _ if deleted => self.deleted(id)?,
+            Collection::Posts => self.post(id, found)?,
+            Collection::Threads => self.thread(id, found)?,
+            Collection::Entities => self.entity(id, found)?,
+            Collection::Rules => self.rule(id, found)?,
+        };
+        Ok((record, version))
+    }
+
+    fn post(&self, id: String, found: &mut Found<'_>) -> Result<Record, Fault> {
+        let created_at = self.required_time(found, Field::CreatedAt)?;
+        let Some(text) = found.get(Field::Text) else { return Err(self.missing(Field::Text)) };
+        let post = Post {
+            text: value::string(self.path(Field::Text), text)?.into_owned(),
+            parent: self.optional_id(found, Field::Parent)?,
+            votes: self.vote_count(found)?,
+            observed_at: self.time(found, Field::ObservedAt)?.unwrap_or(created_at),
+            created_at,
+            score: self.given_score(found)?,
+            source: self.optional_id(found, Field::Source)?.unwrap_or_default(),
+            thread: self.optional_id(found, Field::Thread)?.unwrap_or_default(),
+            author: self.optional_id(found, Field::Author)?,
+            extra: found.extra.take(),
+            id,
+        };
+        self.intern(&post.source)?;
+        self.intern(&post.thread)?;
+        if let Some(author) = &post.author {
+            self.intern(author)?;
+        }
+        Ok(Record::Post(post))
+    }
+
+    fn votes(&self, id: String, found: &Found<'_>, withdrawn: bool) -> Result<Record, Fault> {
+        let observed_at = self.required_time(found, Field::ObservedAt)?;
+        let votes = if withdrawn { None } else { self.vote_count(found)? };
+        Ok(Record::Votes(Votes { id, votes, observed_at }))
+    }
+
+    fn thread(&self, id: String, found: &Found<'_>) -> Result<Record, Fault> {
+        let thread = Thread {
+            title: self.optional_text(found, Field::Title)?.unwrap_or_default(),
+            air_time: self.time(found, Field::AirTime)?,
+            ends_at: self.time(found, Field::EndsAt)?,
+            deleted: false,
+            id,
+        };
+        self.intern(&thread.id)?;
+        Ok(Record::Thread(thread))
+    }
+
+    fn entity(&self, id: String, found: &Found<'_>) -> Result<Record, Fault> {
+        let name = match self.optional_text(found, Field::Name)? {
+            Some(name) => Some(name),
+            None => self.optional_text(found, Field::CanonicalName)?,
+        };
+        let entity = Entity {
+            name: name.filter(|n| !n.is_empty()).ok_or_else(|| self.missing(Field::Name))?,
+            aliases: self.list(found, Field::Aliases)?,
+            kind: self.optional_text(found, Field::Kind)?.unwrap_or_default(),
+            exclude: self.list(found, Field::Exclude)?,
+            id,
+        };
+        self.intern(&entity.id)?;
+        Ok(Record::Entity(entity))
+    }
+
+    fn rule(&self, id: String, found: &Found<'_>) -> Result<Record, Fault> {
+        let min_posts = match found.get(Field::MinPosts) {
+            Some(raw) => value::integer(self.path(Field::MinPosts), raw)?,
+            None => 1,
+        };
+        let rule = RuleSpec {
+            view: self.optional_text(found, Field::View)?.ok_or_else(|| self.missing(Field::View))?,
+            when: self.condition(found, Field::When)?.ok_or_else(|| self.missing(Field::When))?,
+            clear: self.condition(found, Field::Clear)?,
+            min_posts: i32::try_from(min_posts).ok().filter(|n| *n >= 0).ok_or_else(|| {
+                let path = self.path(Field::MinPosts);
+                Fault::new(Code::NumberOutOfRange, format!("field \"{path}\": {min_posts} is not a number of posts"))
+            })?,
+            for_ms: self.duration(found, Field::For)?,
+            cooldown_ms: self.duration(found, Field::Cooldown)?,
+            id,
+        };
+        self.intern(&rule.id)?;
+        Ok(Record::Rule(rule))
+    }
+
+    fn deleted(&self, id: String) -> Result<Record, Fault> {
+        Ok(match self.decoder.spec.into {
+            Collection::Posts | Collection::Votes => Record::PostDeleted { id },
+            Collection::Threads => {
+                self.intern(&id)?;
+                Record::Thread(Thread { id, deleted: true, ..Thread::default() })
+            }
+            Collection::Entities => {
+                self.intern(&id)?;
+                Record::EntityDeleted { id }
+            }
+            Collection::Rules => {
+                self.intern(&id)?;
+                Record::RuleDeleted { id }
+            }
+        })
+    }
+
+    fn path(&self, field: Field) -> &str {
+        self.decoder.plan.path(field)
+    }
+
+    fn missing(&self, field: Field) -> Fault {
+        let path = self.path(field);
+        let note = if path == field.name() { String::new() } else { format!(" (mapped to `{}`)", field.name()) };
+        Fault::new(Code::MissingField, format!("field \"{path}\"{note} is missing or null"))
+    }
+
+    fn id(&self, found: &Found<'_>) -> Result<String, Fault> {
+        let field = id_field(self.decoder);
+        if let Some(raw) = found.get(field) {
+            return self.checked_id(self.path(field), value::id_text(self.path(field), raw)?.into_owned());
+        }
+        if let Some(id) = self.key_id()? {
+            return Ok(id);
+        }
+        // The first systems' dictionaries have names only.
+        for name in [Field::Name, Field::CanonicalName] {
+            if let Some(raw) = found.get(name) {
+                return self.checked_id(self.path(name), value::string(self.path(name), raw)?.into_owned());
+            }
+        }
+        Err(self.missing(field))
+    }
+
+    fn key_id(&self) -> Result<Option<String>, Fault> {
+        let Some(key) = self.key else { return Ok(None) };
+        match std::str::from_utf8(key) {
+            Ok(key) => self.checked_id("key", key.to_owned()).map(Some),
+            Err(_) => fault(Code::InvalidUtf8, "the key is not UTF-8"),
+        }
+    }
+
+    fn checked_id(&self, path: &str, id: String) -> Result<String, Fault> {
+        if id.is_empty() {
+            return fault(Code::IdEmpty, format!("field \"{path}\" is empty"));
+        }
+        self.checked_len(path, id)
+    }
+
+    fn checked_len(&self, path: &str, id: String) -> Result<String, Fault> {
+        let limit = self.decoder.spec.max_id_bytes;
+        if id.len() <= limit {
+            return Ok(id);
+        }
+        fault(Code::IdTooLong, format!("field \"{path}\" is {} bytes long, allowed are {limit}", id.len()))
+    }
+
+    /// An id that may be absent; null and the empty string are absent too.
+    fn optional_id(&self, found: &Found<'_>, field: Field) -> Result<Option<String>, Fault> {
+        let Some(raw) = found.get(field) else { return Ok(None) };
+        let id = value::id_text(self.path(field), raw)?;
+        if id.is_empty() {
+            return Ok(None);
+        }
+        self.checked_len(self.path(field), id.into_owned()).map(Some)
+    }
+
+    fn optional_text(&self, found: &Found<'_>, field: Field) -> Result<Option<String>, Fault> {
+        found.get(field).map(|raw| value::string(self.path(field), raw).map(|s| s.into_owned())).transpose()
+    }
+
+    fn list(&self, found: &Found<'_>, field: Field) -> Result<Vec<String>, Fault> {
+        found.get(field).map_or(Ok(Vec::new()), |raw| value::strings(self.path(field), raw))
+    }
+
+    fn flag(&self, found: &Found<'_>, field: Field) -> Result<bool, Fault> {
+        found.get(field).map_or(Ok(false), |raw| value::boolean(self.path(field), raw))
+    }
+
+    fn time(&self, found: &Found<'_>, field: Field) -> Result<Option<i64>, Fault> {
+        let unit = self.decoder.plan.unit(field);
+        found.get(field).map(|raw| time::epoch_ms(self.path(field), raw, unit)).transpose()
+    }
+
+    fn required_time(&self, found: &Found<'_>, field: Field) -> Result<i64, Fault> {
+        self.time(found, field)?.ok_or_else(|| self.missing(field))
+    }
+
+    /// `None` while hidden or unknown. An absent count is an error where the count is all there is.
+    fn vote_count(&self, found: &Found<'_>) -> Result<Option<i64>, Fault> {
+        let votes = found.get(Field::Score).map(|raw| value::integer(self.path(Field::Score), raw)).transpose()?;
+        let hidden = self.flag(found, Field::HiddenScore)?;
+        if self.decoder.spec.into == Collection::Votes && !hidden && !found.has(Field::Score) {
+            return fault(
+                Code::MissingField,
+                format!("field \"{}\" is missing; null means hidden", self.path(Field::Score)),
+            );
+        }
+        Ok(votes.filter(|_| !hidden))
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // in [-1, 1]
+    fn given_score(&self, found: &Found<'_>) -> Result<Option<Score>, Fault> {
+        let Some(raw) = found.get(Field::Sentiment) else { return Ok(None) };
+        let path = self.path(Field::Sentiment);
+        let x = value::float(path, raw)?;
+        if !(-1.0..=1.0).contains(&x) {
+            return fault(Code::NumberOutOfRange, format!("field \"{path}\": sentiment {raw} lies outside [-1, 1]"));
+        }
+        Ok(Some(Score::given((x * f64::from(PPM)).round() as i32)))
+    }
+
+    /// A whole number as it is, a time (a string, or a number with a unit) as epoch milliseconds.
+    fn version(&self, found: &Found<'_>) -> Result<Option<u64>, Fault> {
+        let plan = &self.decoder.plan;
+        if !plan.has(Field::Version) {
+            return Ok(None);
+        }
+        let raw = found.get(Field::Version).ok_or_else(|| self.missing(Field::Version))?;
+        let path = self.path(Field::Version);
+        let version = if value::is_string(raw) || plan.unit(Field::Version).is_some() {
+            time::epoch_ms(path, raw, plan.unit(Field::Version))?
+        } else {
+            value::integer(path, raw)?
+        };
+        u64::try_from(version)
+            .map(Some)
+            .or_else(|_| fault(Code::NumberOutOfRange, format!("field \"{path}\": version {raw} is negative")))
+    }
+
+    fn condition(&self, found: &Found<'_>, field: Field) -> Result<Option<Expr>, Fault> {
+        let Some(text) = self.optional_text(found, field)? else { return Ok(None) };
+        Expr::parse(&text)
+            .map(Some)
+            .map_err(|e| Fault::new(Code::InvalidCondition, format!("field \"{}\": {e}", self.path(field))))
+    }
+
+    fn duration(&self, found: &Found<'_>, field: Field) -> Result<i64, Fault> {
+        let Some(raw) = found.get(field) else { return Ok(0) };
+        let path = self.path(field);
+        let parsed = if raw == "0" { Some(0) } else { duration::parse_duration_ms(&value::string(path, raw)?) };
+        parsed.ok_or_else(|| {
+            Fault::new(Code::InvalidDuration, format!("field \"{path}\": {raw} is not a duration like \"2m\" or \"90s\""))
+        })
+    }
+
+    fn intern(&self, name: &str) -> Result<(), Fault> {
+        match self.names.intern(name) {
+            Ok(_) => Ok(()),
+            Err(e) => fault(Code::IdCollision, e.to_string()),
+        }
+    }
+}

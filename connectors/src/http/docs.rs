@@ -1,0 +1,54 @@
+//! `/openapi.json` and `/docs`: the document and a page that shows it, all from this host.
+
+use super::error::ApiError;
+use super::reply::json;
+use axum::extract::Path;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+use std::sync::LazyLock;
+
+const DOCUMENT: &str = include_str!("docs/openapi.json");
+
+static PARSED: LazyLock<Value> = LazyLock::new(|| {
+    let mut document: Value = serde_json::from_str(DOCUMENT).unwrap_or_default();
+    if let Some(version) = document.pointer_mut("/info/version") {
+        *version = env!("CARGO_PKG_VERSION").into();
+    }
+    document
+});
+
+/// The OpenAPI document.
+pub fn document() -> &'static Value {
+    &PARSED
+}
+
+/// Serves the document.
+pub async fn openapi() -> Result<Response, ApiError> {
+    json(StatusCode::OK, document())
+}
+
+/// The page.
+pub async fn page() -> Response {
+    static_file("text/html", include_str!("docs/index.html"))
+}
+
+/// The page's script and style.
+pub async fn file(Path(name): Path<String>) -> Result<Response, ApiError> {
+    match name.as_str() {
+        "docs.js" => Ok(static_file("text/javascript", include_str!("docs/docs.js"))),
+        "docs.css" => Ok(static_file("text/css", include_str!("docs/docs.css"))),
+        _ => Err(ApiError::not_found("There is no such file")),
+    }
+}
+
+fn static_file(kind: &str, body: &'static str) -> Response {
+    (
+        [
+            (header::CONTENT_TYPE, format!("{kind}; charset=utf-8")),
+            (header::CACHE_CONTROL, "no-cache".into()),
+        ],
+        body,
+    )
+        .into_response()
+}

@@ -1,0 +1,123 @@
+//! The port: binding it, accepting connections, closing them.
+
+use super::{App, ServeError, routes, stopped};
+use axum::body::Body;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tower::ServiceExt;
+
+/// A request's head must arrive within this time; an idle connection is closed after it.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Request line and headers together.
+const HEAD_BYTES: usize = 32 << 10;
+const HEADERS: usize = 100;
+
+/// Binds an address.
+pub fn bind(addr: SocketAddr) -> Result<std::net::TcpListener, ServeError> {
+    let bound = std::net::TcpListener::bind(addr).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|source| match source.kind() {
+        ErrorKind::AddrInUse => ServeError::AddressInUse {
+            addr,
+            alternative: free_near(addr),
+        },
+        _ => ServeError::Bind { addr, source },
+    })
+}
+
+fn free_near(addr: SocketAddr) -> Option<SocketAddr> {
+    (1..=20)
+        .filter_map(|step| addr.port().checked_add(step))
+        .map(|port| SocketAddr::new(addr.ip(), port))
+        .find(|candidate| std::net::TcpListener::bind(candidate).is_ok())
+}
+
+/// Serves until asked to stop, then lets what is under way finish.
+pub async fn run(listener: TcpListener, app: App) {
+    let router = routes::router(app.clone());
+    let mut stop = app.stop.clone();
+    loop {
+        let full = app.open.load(Ordering::Relaxed) >= app.options.max_connections;
+        tokio::select! {
+            biased;
+            () = stopped(&mut stop) => break,
+            () = tokio::time::sleep(Duration::from_millis(20)), if full => {}
+            accepted = listener.accept(), if !full => match accepted {
+                Ok((stream, _)) => {
+                    let open = Open::new(&app);
+                    tokio::spawn(connection(stream, router.clone(), open));
+                }
+                // Out of file handles or a connection that is gone already: others may still come.
+                Err(error) => {
+                    tracing::warn!(%error, "could not accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    let deadline = tokio::time::Instant::now() + app.options.drain;
+    while app.open.load(Ordering::Acquire) > 0 && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn connection(stream: TcpStream, router: axum::Router, open: Open) {
+    // Frames are small and wanted at once.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "could not switch off Nagle's algorithm");
+    }
+    let service = service_fn(move |request: Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEADERS)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut served = pin!(served);
+    let mut stop = open.0.stop.clone();
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            done = served.as_mut() => {
+                if let Err(error) = done {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+                break;
+            }
+            () = stopped(&mut stop), if !stopping => {
+                stopping = true;
+                served.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// Counts something open until dropped.
+pub struct Open(App);
+
+impl Open {
+    /// One more.
+    pub fn new(app: &App) -> Self {
+        app.open.fetch_add(1, Ordering::AcqRel);
+        Open(app.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}

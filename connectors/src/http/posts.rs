@@ -1,0 +1,84 @@
+//! `/api/v1/posts` and `/api/v1/posts/{id}`.
+
+use super::App;
+use super::error::ApiError;
+use super::query::{Params, encode_cursor};
+use super::reply::{Metadata, conditional, envelope};
+use crate::hub::render::{PostJson, post_key};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use groundswell_core::id::PostKey;
+
+const LISTING: &str = "posts";
+
+/// The newest posts.
+pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, ApiError> {
+    let params = Params::parse(&uri, &["limit", "cursor"])?;
+    let limit = params.limit()?;
+    let after = params.cursor::<24>(LISTING)?.map(|bytes| {
+        let (mut sort, mut key) = ([0; 8], [0; 16]);
+        sort.copy_from_slice(&bytes[..8]);
+        key.copy_from_slice(&bytes[8..]);
+        (i64::from_le_bytes(sort), PostKey(u128::from_le_bytes(key)))
+    });
+    app.require_served()?;
+    let (at, version, posts, more) = app.hub.newest_posts(after, limit);
+    conditional(&headers, &app.hub.tag(version), || {
+        let next_cursor = posts.last().filter(|_| more).map(|(key, entry)| {
+            encode_cursor(LISTING, &[&entry.sort.to_le_bytes()[..], &key.0.to_le_bytes()].concat())
+        });
+        let lookup = app.hub.lookup();
+        let data: Vec<PostJson> = posts
+            .iter()
+            .map(|(key, entry)| PostJson {
+                lookup,
+                id: lookup.post_id(*key),
+                entry,
+            })
+            .collect();
+        let total = Some(app.hub.post_count());
+        envelope(
+            &data,
+            Metadata {
+                total,
+                limit: Some(limit),
+                next_cursor,
+                at,
+            },
+        )
+    })
+}
+
+/// One post.
+pub async fn one(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let Path(id) = id.map_err(|error| ApiError::not_found(error.body_text()))?;
+    Params::parse(&uri, &[])?;
+    app.require_served()?;
+    let (at, found) = app.hub.post(post_key(&id));
+    let entry = found.ok_or_else(|| {
+        ApiError::not_found(
+            "There is no live post with this id: it never came, it was deleted, or it is older than the posts kept",
+        )
+    })?;
+    conditional(&headers, &app.hub.tag(entry.updated), || {
+        let post = PostJson {
+            lookup: app.hub.lookup(),
+            id: id.into(),
+            entry: &entry,
+        };
+        envelope(
+            &post,
+            Metadata {
+                at,
+                ..Metadata::default()
+            },
+        )
+    })
+}

@@ -1,0 +1,100 @@
+//! Answers: the envelope, tags, conditional requests.
+
+use super::error::ApiError;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use groundswell_core::time::Tick;
+use serde::Serialize;
+
+/// What accompanies the data.
+#[derive(Serialize, Default)]
+pub struct Metadata {
+    /// How many there are in all, where that is known without counting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<usize>,
+    /// The page size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Where to continue; null on the last page.
+    pub next_cursor: Option<String>,
+    /// The tick all of the data is as of.
+    pub at: Tick,
+}
+
+#[derive(Serialize)]
+struct Envelope<D> {
+    data: D,
+    metadata: Metadata,
+}
+
+/// `{"data","metadata"}`.
+///
+/// # Errors
+/// 500 if the data cannot be written.
+pub fn envelope<D: Serialize>(data: D, metadata: Metadata) -> Result<Response, ApiError> {
+    json(StatusCode::OK, &Envelope { data, metadata })
+}
+
+/// Any JSON.
+///
+/// # Errors
+/// 500 if the value cannot be written.
+pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Response, ApiError> {
+    let body = serde_json::to_vec(value).map_err(|error| ApiError::internal(&error))?;
+    Ok((status, [(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// Answers 304 if the client has this version, else what `answer` makes; tags both.
+///
+/// # Errors
+/// What `answer` gives.
+pub fn conditional(
+    request: &HeaderMap,
+    tag: &str,
+    answer: impl FnOnce() -> Result<Response, ApiError>,
+) -> Result<Response, ApiError> {
+    let mut response = if has_version(request, tag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        answer()?
+    };
+    let headers = response.headers_mut();
+    headers.insert(
+        header::ETAG,
+        HeaderValue::from_str(tag).map_err(|error| ApiError::internal(&error))?,
+    );
+    // The view is its own cache: a copy may be kept, but it is asked about each time.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    Ok(response)
+}
+
+/// Weak comparison, as If-None-Match asks for.
+fn has_version(request: &HeaderMap, tag: &str) -> bool {
+    let opaque = |t: &str| t.trim().trim_start_matches("W/").to_owned();
+    request
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|candidate| candidate.trim() == "*" || opaque(candidate) == opaque(tag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_compare_weakly() {
+        let request = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::IF_NONE_MATCH, value.parse().expect("header"));
+            headers
+        };
+        for same in ["W/\"a-1\"", "\"a-1\"", "\"x\", W/\"a-1\"", "*"] {
+            assert!(has_version(&request(same), "W/\"a-1\""), "{same}");
+        }
+        for other in ["\"a-2\"", "a-1", ""] {
+            assert!(!has_version(&request(other), "W/\"a-1\""), "{other}");
+        }
+    }
+}

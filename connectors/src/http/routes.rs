@@ -1,0 +1,109 @@
+//! Which path is answered by what.
+
+use super::error::ApiError;
+use super::{App, alerts, console, docs, guard, health, posts, views, ws};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+
+/// Every documented route. `openapi.json` describes exactly these.
+fn documented() -> Vec<(&'static str, MethodRouter<App>)> {
+    vec![
+        ("/api/v1/views", get(views::list)),
+        ("/api/v1/views/{view}", get(views::rows)),
+        ("/api/v1/posts", get(posts::list)),
+        ("/api/v1/posts/{id}", get(posts::one)),
+        ("/api/v1/alerts", get(alerts::list)),
+        ("/api/v1/alerts/{id}", get(alerts::one)),
+        ("/api/v1/alerts/{id}/explain", get(alerts::explain)),
+        ("/health", get(health::full)),
+        ("/health/live", get(health::live)),
+        ("/health/ready", get(health::ready)),
+        ("/metrics", get(metrics)),
+        ("/openapi.json", get(docs::openapi)),
+        ("/ws", get(ws::upgrade)),
+    ]
+}
+
+/// Other names under which deployments look for the same answers, and the pages.
+fn others() -> Vec<(&'static str, MethodRouter<App>)> {
+    vec![
+        ("/ready", get(health::ready)),
+        ("/api/health", get(health::full)),
+        ("/health/detailed", get(health::full)),
+        ("/docs", get(docs::page)),
+        ("/docs/{file}", get(docs::file)),
+    ]
+}
+
+/// All routes behind their guards.
+pub fn router(app: App) -> Router {
+    let routed = documented().into_iter().chain(others());
+    routed
+        .fold(Router::new(), |router, (path, answer)| router.route(path, answer))
+        .fallback(fallback)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .layer(from_fn_with_state(app.clone(), guard::guard))
+        .with_state(app)
+}
+
+async fn metrics(State(app): State<App>) -> Result<Response, ApiError> {
+    app.metrics.hub_bytes(app.hub.history_bytes());
+    let text = app.metrics.text().map_err(|error| ApiError::internal(&error))?;
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    Ok((
+        [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")],
+        text,
+    )
+        .into_response())
+}
+
+/// What is no route is a file of the console, or nothing.
+async fn fallback(method: Method, uri: Uri) -> Result<Response, ApiError> {
+    let path = uri.path();
+    if ["/api", "/health", "/metrics", "/ws"]
+        .iter()
+        .any(|p| path == *p || path.starts_with(&format!("{p}/")))
+    {
+        return Err(ApiError::not_found(
+            "There is no such route; /openapi.json lists those there are",
+        ));
+    }
+    if method != Method::GET && method != Method::HEAD {
+        return Err(not_allowed().await);
+    }
+    console::file(path)
+}
+
+async fn not_allowed() -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "METHOD_NOT_ALLOWED",
+        "This is read only: use GET",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_describes_exactly_the_routes() {
+        let document = docs::document();
+        let described: Vec<&str> = document["paths"]
+            .as_object()
+            .expect("paths")
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let mut routed: Vec<&str> = documented().iter().map(|(path, _)| *path).collect();
+        routed.sort_unstable();
+        assert_eq!(described, routed);
+    }
+}

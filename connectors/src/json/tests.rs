@@ -1,0 +1,162 @@
+use super::*;
+use groundswell_core::acc::Acc;
+use groundswell_core::id::TextKey;
+use groundswell_core::record::DeadLetter;
+use groundswell_core::serving::Mention;
+use groundswell_core::spec::GroupColumn;
+
+const MINUTE: i64 = 60_000;
+const START: i64 = 1_466_377_200_000;
+
+fn view(window: WindowSpec) -> ViewSpec {
+    ViewSpec {
+        name: "cast".into(),
+        group_by: vec![GroupColumn::Thread, GroupColumn::Entity],
+        window,
+        measures: vec![Measure::Posts, Measure::Sentiment, Measure::SentimentCi],
+        keep: None,
+    }
+}
+
+fn names() -> Names {
+    let names = Names::default();
+    for name in ["t3_4ovo70", "LeBron \"King\" James", "reddit:nba"] {
+        names.intern(name).expect("no collision");
+    }
+    names
+}
+
+fn key() -> ViewKey {
+    ViewKey { group: [Dim::of("t3_4ovo70"), Dim::of("LeBron \"King\" James"), Dim::NONE, Dim::NONE], start: START }
+}
+
+fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("serialises")
+}
+
+#[test]
+fn a_row_has_its_key_window_measures_and_tick_in_that_order() {
+    let spec = view(WindowSpec::Tumble { size: MINUTE });
+    let acc = Acc::scored(UNIT, -250_000, Label::Negative, false, false);
+    let row = row_json(&spec, &names(), &RowChange { key: key(), acc: Some(acc) }, 7, 0).expect("named");
+    assert_eq!(
+        text(&row),
+        r#"{"key":{"thread":"t3_4ovo70","entity":"LeBron \"King\" James"},"window_start":"2016-06-19T23:00:00.000Z","window_end":"2016-06-19T23:01:00.000Z","posts":1,"sentiment":-0.25,"sentiment_ci":null,"tick":7}"#
+    );
+    let gone = row_json(&spec, &names(), &RowChange { key: key(), acc: None }, 8, 0).expect("named");
+    assert!(text(&gone).ends_with(r#""window_end":"2016-06-19T23:01:00.000Z","gone":true,"tick":8}"#));
+}
+
+#[test]
+fn a_sliding_row_shows_the_bounds_at_the_clock() {
+    let spec = view(WindowSpec::Sliding { size: 5 * MINUTE, every: MINUTE });
+    let key = ViewKey { start: 0, ..key() };
+    let row = row_json(&spec, &names(), &RowChange { key, acc: None }, 7, START + 30_500).expect("named");
+    assert!(text(&row).contains(r#""window_start":"2016-06-19T22:56:00.000Z","window_end":"2016-06-19T23:01:00.000Z""#));
+}
+
+#[test]
+fn none_is_null_and_a_nameless_digest_an_error() {
+    let spec = view(WindowSpec::Tumble { size: MINUTE });
+    let none = key_json(&spec, &names(), &ViewKey::default()).expect("none needs no name");
+    assert_eq!(text(&none), r#"{"thread":null,"entity":null}"#);
+    let unknown = ViewKey { group: [Dim::NONE, Dim::of("nobody"), Dim::NONE, Dim::NONE], start: 0 };
+    let error = key_json(&spec, &names(), &unknown).expect_err("nobody was interned");
+    assert_eq!((error.column, error.dim), ("entity", Dim::of("nobody")));
+}
+
+#[test]
+fn an_alert_has_the_fields_of_the_contract() {
+    let post_ids: PostIds = Arc::new(|key| (key == PostKey::of(b"t1_a")).then(|| Arc::from("t1_a")));
+    let evidence = |id: &[u8]| Evidence { post: PostKey::of(id), weight: UNIT * 5 / 2, sentiment: -900_000, influence: -12_500 };
+    let change = AlertChange {
+        id: 0xabc,
+        rule: "backlash".into(),
+        state: AlertState::Firing,
+        cause: Cause::Votes,
+        view: "cast".into(),
+        key: key(),
+        window_end: START + MINUTE,
+        value: Some(-0.5),
+        threshold: None,
+        posts: 20,
+        at: 1_466_377_300_123,
+        evidence: vec![evidence(b"t1_a"), evidence(b"t1_deleted")],
+    };
+    let spec = view(WindowSpec::Tumble { size: MINUTE });
+    let json = text(&alert_json(&spec, &names(), &post_ids, &change).expect("named"));
+    assert_eq!(
+        json,
+        concat!(
+            r#"{"id":"00000000000000000000000000000abc","rule":"backlash","state":"firing","cause":"votes","view":"cast","#,
+            r#""key":{"thread":"t3_4ovo70","entity":"LeBron \"King\" James"},"window_start":"2016-06-19T23:00:00.000Z","#,
+            r#""window_end":"2016-06-19T23:01:00.000Z","value":-0.5,"threshold":null,"posts":20,"at":"2016-06-19T23:01:40.123Z","#,
+            r#""evidence":[{"post":"t1_a","weight":2.5,"sentiment":-0.9,"influence":-0.0125},"#,
+            r#"{"post":null,"weight":2.5,"sentiment":-0.9,"influence":-0.0125}]}"#
+        )
+    );
+    let sliding = view(WindowSpec::Sliding { size: 5 * MINUTE, every: MINUTE });
+    let json = text(&alert_json(&sliding, &names(), &post_ids, &change).expect("named"));
+    assert!(json.contains(r#""window_start":"2016-06-19T22:56:00.000Z""#));
+}
+
+#[test]
+fn a_post_shows_names_numbers_and_its_score() {
+    let mention = Mention { entity: Dim::of("t3_4ovo70"), confidence: 950_000, method: Method::Exact };
+    let mut post = LivePost {
+        text: TextKey::of(b"hi"),
+        thread: Dim::of("t3_4ovo70"),
+        author: Dim::NONE,
+        source: Dim::of("reddit:nba"),
+        created_at: START,
+        votes: None,
+        weight: UNIT,
+        score: None,
+        mentions: std::iter::once(mention).collect(),
+    };
+    let json = text(&post_json(&names(), "t1_a", Some("hi"), &post).expect("named"));
+    assert_eq!(
+        json,
+        concat!(
+            r#"{"id":"t1_a","source":"reddit:nba","thread":"t3_4ovo70","author":null,"text":"hi","votes":null,"weight":1.0,"#,
+            r#""created_at":"2016-06-19T23:00:00.000Z","score":null,"#,
+            r#""mentions":[{"entity":"t3_4ovo70","confidence":0.95,"method":"exact"}]}"#
+        )
+    );
+    post.score = Some(Score::given(-300_000));
+    let json = text(&post_json(&names(), "t1_a", None, &post).expect("named"));
+    assert!(json.contains(r#""score":{"sentiment":-0.3,"label":"neutral","positive":0.0,"neutral":0.7,"negative":0.3,"#));
+    assert!(json.contains(r#""emotion":"neutral","rung":"given"}"#));
+}
+
+#[test]
+fn a_dead_letter_keeps_its_bytes() {
+    let letter = |payload: &[u8]| DeadChange {
+        source: "posts".into(),
+        partition: 3,
+        offset: 9,
+        letter: DeadLetter {
+            stage: "decode".into(),
+            code: "invalid_json".into(),
+            message: "expected `,`".into(),
+            payload: payload.into(),
+            key: b"t1_a".into(),
+            id: None,
+        },
+    };
+    assert_eq!(
+        text(&dead_json(&letter(b"{\"a\" 1}"), 5)),
+        concat!(
+            r#"{"stage":"decode","code":"invalid_json","message":"expected `,`","source":"posts","partition":3,"offset":9,"#,
+            r#""key_base64":"dDFfYQ==","payload_base64":"eyJhIiAxfQ==","payload":"{\"a\" 1}","id":null,"tick":5}"#
+        )
+    );
+    assert!(text(&dead_json(&letter(&[0xff, 0]), 5)).contains(r#""payload_base64":"/wA=","payload":null"#));
+}
+
+#[test]
+fn times_out_of_the_calendar_are_numbers() {
+    assert_eq!(text(&TimeJson(-1)), r#""1969-12-31T23:59:59.999Z""#);
+    assert_eq!(text(&TimeJson(i64::MAX)), i64::MAX.to_string());
+    assert_eq!(text(&TimeJson::of_tick(Tick::MAX)), i64::MAX.to_string());
+}

@@ -1,0 +1,440 @@
+//! What the engine measures, by name.
+//!
+//! In: calls from sources, the worker loop, the scorer, sinks and the server. Out: the Prometheus text format and a page
+//! of reference made from the same list. State: counters; every method is cheap and waits for nobody.
+
+mod registrar;
+mod source;
+
+pub use source::SourceMetrics;
+
+use prometheus::{Encoder, Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+use registrar::{Described, Registrar};
+use std::time::Duration;
+
+/// Metrics that contradict each other: a defect of this program, found when it starts.
+#[derive(Debug, thiserror::Error)]
+#[error("could not register the metric \"{name}\": {source}")]
+pub struct MetricsError {
+    /// Which metric.
+    pub name: String,
+    /// Why.
+    pub source: prometheus::Error,
+}
+
+/// Parts of the durable store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StorePart {
+    /// Recorded ticks not folded yet.
+    Log,
+    /// The snapshot.
+    Snapshot,
+    /// The cache of texts.
+    Texts,
+}
+
+impl StorePart {
+    fn name(self) -> &'static str {
+        match self {
+            StorePart::Log => "log",
+            StorePart::Snapshot => "snapshot",
+            StorePart::Texts => "texts",
+        }
+    }
+}
+
+const TICK_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+const SCORER_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0];
+const HTTP_SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
+
+/// All metrics of a process; share it in an [`std::sync::Arc`].
+pub struct Metrics {
+    registry: Registry,
+    described: Vec<Described>,
+    pub(crate) read: IntCounterVec,
+    pub(crate) accepted: IntCounterVec,
+    pub(crate) duplicate: IntCounterVec,
+    pub(crate) late: IntCounterVec,
+    pub(crate) dead_lettered: IntCounterVec,
+    pub(crate) source_lag_seconds: prometheus::GaugeVec,
+    pub(crate) source_lag_records: IntGaugeVec,
+    frontier_lag: Gauge,
+    tick_duration: Histogram,
+    ticks: IntCounter,
+    operator_records: IntGaugeVec,
+    scorer_queue: IntGauge,
+    scorer_batches: IntCounter,
+    scorer_texts: IntCounter,
+    scorer_forward_passes: IntCounter,
+    scorer_latency: Histogram,
+    scorer_memo_hits: IntCounter,
+    scorer_failed: IntCounter,
+    sink_ticks: IntCounterVec,
+    sink_errors: IntCounterVec,
+    sink_lag: IntGaugeVec,
+    websocket_clients: IntGauge,
+    websocket_dropped: IntCounterVec,
+    websocket_resyncs: IntCounter,
+    websocket_frames: IntCounter,
+    store_bytes: IntGaugeVec,
+    hub_bytes: IntGauge,
+    http_requests: IntCounterVec,
+    http_duration: HistogramVec,
+}
+
+impl Metrics {
+    /// All metrics at zero, in a registry of their own.
+    ///
+    /// # Errors
+    /// [`MetricsError`] if two of them share a name.
+    pub fn new() -> Result<Self, MetricsError> {
+        let mut r = Registrar::default();
+        let per_source = &["source"];
+        Ok(Metrics {
+            read: r.counters("records_read_total", "Records read from a source.", per_source)?,
+            accepted: r.counters(
+                "records_accepted_total",
+                "Records recorded and released into the graph.",
+                per_source,
+            )?,
+            duplicate: r.counters(
+                "records_duplicate_total",
+                "Records that repeat or precede what is already known, and change nothing.",
+                per_source,
+            )?,
+            late: r.counters(
+                "records_late_total",
+                "Accepted posts whose window had already ended; they revise it while it is kept.",
+                per_source,
+            )?,
+            dead_lettered: r.counters(
+                "records_dead_lettered_total",
+                "Records that could not be accepted, by stage and code.",
+                &["source", "stage", "code"],
+            )?,
+            source_lag_seconds: r.gauges_f64(
+                "source_lag_seconds",
+                "Age of the newest record read, by the source's own time.",
+                per_source,
+            )?,
+            source_lag_records: r.gauges(
+                "source_lag_records",
+                "Records the source holds that were not read yet.",
+                per_source,
+            )?,
+            frontier_lag: r.gauge_f64("frontier_lag_seconds", "Age of the last complete tick.")?,
+            tick_duration: r.histogram(
+                "tick_duration_seconds",
+                "Time from minting a tick to its changes being handed over.",
+                TICK_SECONDS,
+            )?,
+            ticks: r.counter("ticks_total", "Complete ticks.")?,
+            operator_records: r.gauges(
+                "operator_records",
+                "Records held in an operator's arrangements.",
+                &["operator"],
+            )?,
+            scorer_queue: r.gauge("scorer_queue_texts", "Texts waiting for the model.")?,
+            scorer_batches: r.counter("scorer_batches_total", "Batches given to the model.")?,
+            scorer_texts: r.counter("scorer_texts_total", "Texts scored by the model.")?,
+            scorer_forward_passes: r.counter(
+                "scorer_forward_passes_total",
+                "Forward passes of the model. A change of votes causes none.",
+            )?,
+            scorer_latency: r.histogram(
+                "scorer_latency_seconds",
+                "Time from a text entering the queue to its score.",
+                SCORER_SECONDS,
+            )?,
+            scorer_memo_hits: r.counter(
+                "scorer_memo_hits_total",
+                "Posts whose text already had a score when they arrived.",
+            )?,
+            scorer_failed: r.counter("scorer_failed_texts_total", "Texts the model could not score.")?,
+            sink_ticks: r.counters("sink_ticks_applied_total", "Ticks a sink has applied.", &["sink"])?,
+            sink_errors: r.counters(
+                "sink_errors_total",
+                "Failed attempts of a sink to apply a tick.",
+                &["sink"],
+            )?,
+            sink_lag: r.gauges(
+                "sink_lag_ticks",
+                "Complete ticks a sink has not applied yet.",
+                &["sink"],
+            )?,
+            websocket_clients: r.gauge("websocket_clients", "Open WebSocket connections.")?,
+            websocket_dropped: r.counters(
+                "websocket_dropped_total",
+                "WebSocket connections closed by the server, by reason.",
+                &["reason"],
+            )?,
+            websocket_resyncs: r.counter(
+                "websocket_resyncs_total",
+                "Fresh snapshots sent because a client had missed more than is remembered.",
+            )?,
+            websocket_frames: r.counter("websocket_frames_total", "Frames sent to WebSocket clients.")?,
+            store_bytes: r.gauges(
+                "store_bytes",
+                "Bytes of durable state and of the cache of texts.",
+                &["part"],
+            )?,
+            hub_bytes: r.gauge(
+                "hub_history_bytes",
+                "Estimate of what the hub holds for clients that come back.",
+            )?,
+            http_requests: r.counters(
+                "http_requests_total",
+                "HTTP requests answered, by route and status.",
+                &["route", "status"],
+            )?,
+            http_duration: r.histograms(
+                "http_request_duration_seconds",
+                "Time to answer an HTTP request.",
+                &["route"],
+                HTTP_SECONDS,
+            )?,
+            described: r.described,
+            registry: r.registry,
+        })
+    }
+
+    /// The registry, for a program that adds metrics of its own.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Everything in the Prometheus text format.
+    ///
+    /// # Errors
+    /// If the encoder fails, which it does only for an empty metric family.
+    pub fn text(&self) -> Result<String, prometheus::Error> {
+        let mut out = Vec::new();
+        prometheus::TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
+        String::from_utf8(out).map_err(|e| prometheus::Error::Msg(e.to_string()))
+    }
+
+    /// The counters of one source.
+    pub fn source(&self, name: &str) -> SourceMetrics {
+        SourceMetrics::new(self, name)
+    }
+
+    /// A tick is complete.
+    pub fn tick(&self, took: Duration) {
+        self.ticks.inc();
+        self.tick_duration.observe(took.as_secs_f64());
+    }
+
+    /// Complete ticks so far.
+    pub fn ticks_total(&self) -> u64 {
+        self.ticks.get()
+    }
+
+    /// Age of the last complete tick.
+    pub fn frontier_lag(&self, age: Duration) {
+        self.frontier_lag.set(age.as_secs_f64());
+    }
+
+    /// Records an operator's arrangements hold.
+    pub fn operator_records(&self, operator: &str, records: usize) {
+        self.operator_records.with_label_values(&[operator]).set(whole(records));
+    }
+
+    /// Texts waiting for the model.
+    pub fn scorer_queue(&self, texts: usize) {
+        self.scorer_queue.set(whole(texts));
+    }
+
+    /// A batch came back from the model.
+    pub fn scorer_batch(&self, texts: usize, forward_passes: usize) {
+        self.scorer_batches.inc();
+        self.scorer_texts.inc_by(texts as u64);
+        self.scorer_forward_passes.inc_by(forward_passes as u64);
+    }
+
+    /// How long a text waited for its score, the model's time included.
+    pub fn scorer_latency(&self, took: Duration) {
+        self.scorer_latency.observe(took.as_secs_f64());
+    }
+
+    /// Posts whose text had a score when they arrived.
+    pub fn scorer_memo_hits(&self, posts: usize) {
+        self.scorer_memo_hits.inc_by(posts as u64);
+    }
+
+    /// A text the model cannot score.
+    pub fn scorer_failed(&self, texts: usize) {
+        self.scorer_failed.inc_by(texts as u64);
+    }
+
+    /// Forward passes so far.
+    pub fn forward_passes_total(&self) -> u64 {
+        self.scorer_forward_passes.get()
+    }
+
+    /// Texts scored so far.
+    pub fn scored_texts_total(&self) -> u64 {
+        self.scorer_texts.get()
+    }
+
+    /// A sink applied a tick.
+    pub fn sink_applied(&self, sink: &str) {
+        self.sink_ticks.with_label_values(&[sink]).inc();
+    }
+
+    /// A sink failed to apply a tick.
+    pub fn sink_error(&self, sink: &str) {
+        self.sink_errors.with_label_values(&[sink]).inc();
+    }
+
+    /// Complete ticks a sink has not applied yet.
+    pub fn sink_lag(&self, sink: &str, ticks: usize) {
+        self.sink_lag.with_label_values(&[sink]).set(whole(ticks));
+    }
+
+    /// Bytes of a part of the store.
+    pub fn store_bytes(&self, part: StorePart, bytes: u64) {
+        self.store_bytes
+            .with_label_values(&[part.name()])
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Bytes the hub holds as history.
+    pub fn hub_bytes(&self, bytes: usize) {
+        self.hub_bytes.set(whole(bytes));
+    }
+
+    /// A WebSocket client is there until the guard is dropped.
+    pub fn websocket_client(&self) -> ClientGuard {
+        self.websocket_clients.inc();
+        ClientGuard(self.websocket_clients.clone())
+    }
+
+    /// The server closed a connection.
+    pub fn websocket_dropped(&self, reason: &str) {
+        self.websocket_dropped.with_label_values(&[reason]).inc();
+    }
+
+    /// A client got a fresh snapshot instead of what it missed.
+    pub fn websocket_resync(&self) {
+        self.websocket_resyncs.inc();
+    }
+
+    /// Frames went out.
+    pub fn websocket_frames(&self, frames: u64) {
+        self.websocket_frames.inc_by(frames);
+    }
+
+    /// A request was answered. `route` is the template, never the path: labels stay few.
+    pub fn http_request(&self, route: &str, status: u16, took: Duration) {
+        self.http_requests
+            .with_label_values(&[route, &status.to_string()])
+            .inc();
+        self.http_duration
+            .with_label_values(&[route])
+            .observe(took.as_secs_f64());
+    }
+}
+
+/// Counts a WebSocket client while it lives.
+pub struct ClientGuard(IntGauge);
+
+impl Drop for ClientGuard {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn whole(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// The reference page, made from the list the metrics are registered from.
+///
+/// # Errors
+/// As [`Metrics::new`].
+pub fn reference_markdown() -> Result<String, MetricsError> {
+    let metrics = Metrics::new()?;
+    let mut page = String::from(
+        "# Metrics\n\n<!-- Generated from connectors/src/metrics.rs: \
+         GROUNDSWELL_UPDATE_REFERENCE=1 cargo test --release -p groundswell-connectors metrics -->\n\n\
+         `GET /metrics` in the Prometheus text format. For every source, once it has been read to its end:\n\
+         `records_accepted_total + records_duplicate_total + records_dead_lettered_total = records_read_total`.\n\n\
+         | name | kind | labels | meaning |\n|---|---|---|---|\n",
+    );
+    for metric in &metrics.described {
+        let labels: Vec<String> = metric.labels.iter().map(|l| format!("`{l}`")).collect();
+        page.push_str(&format!(
+            "| `{}` | {} | {} | {} |\n",
+            metric.name,
+            metric.kind,
+            labels.join(", "),
+            metric.help
+        ));
+    }
+    Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_rules_and_counts_add_up() {
+        let metrics = Metrics::new().expect("no clash");
+        let source = metrics.source("posts");
+        source.read(10);
+        source.accepted(7);
+        source.duplicate(2);
+        source.dead_lettered("decode", "invalid_json", 1);
+        source.lag(Duration::from_millis(1500), Some(3));
+        metrics.tick(Duration::from_millis(3));
+        metrics.scorer_batch(32, 1);
+        metrics.store_bytes(StorePart::Log, 12);
+        metrics.http_request("/api/v1/views", 200, Duration::from_millis(1));
+        let guard = metrics.websocket_client();
+        let text = metrics.text().expect("text");
+        for line in [
+            "groundswell_records_read_total{source=\"posts\"} 10",
+            "groundswell_records_dead_lettered_total{code=\"invalid_json\",source=\"posts\",stage=\"decode\"} 1",
+            "groundswell_source_lag_seconds{source=\"posts\"} 1.5",
+            "groundswell_scorer_forward_passes_total 1",
+            "groundswell_store_bytes{part=\"log\"} 12",
+            "groundswell_websocket_clients 1",
+            "groundswell_http_requests_total{route=\"/api/v1/views\",status=\"200\"} 1",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} not in\n{text}");
+        }
+        drop(guard);
+        assert!(
+            metrics
+                .text()
+                .expect("text")
+                .contains("groundswell_websocket_clients 0")
+        );
+        for metric in &metrics.described {
+            assert!(metric.name.starts_with("groundswell_"), "{}", metric.name);
+            assert_eq!(
+                metric.name.ends_with("_total"),
+                metric.kind == "counter",
+                "{}",
+                metric.name
+            );
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn the_reference_page_is_up_to_date() {
+        let page = reference_markdown().expect("no clash");
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/metrics.md");
+        if std::env::var_os("GROUNDSWELL_UPDATE_REFERENCE").is_some() {
+            std::fs::create_dir_all(path.parent().expect("folder")).expect("created");
+            std::fs::write(&path, &page).expect("written");
+        }
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            written == page,
+            "docs/reference/metrics.md is stale: set GROUNDSWELL_UPDATE_REFERENCE=1 and run again"
+        );
+    }
+}

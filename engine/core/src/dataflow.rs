@@ -1,0 +1,180 @@
+//! The only home of raw timely operator builders.
+//!
+//! Engine time is totally ordered, so almost every operator of the engine has one shape: collect the updates of a tick,
+//! and when the tick is complete at all inputs, change keyed state and emit what differs. [`per_tick`] is that shape;
+//! operators supply plain logic and stay free of capabilities and frontiers. [`at_each_tick`] is its sink.
+
+use crate::time::Tick;
+use differential_dataflow::difference::Semigroup;
+use differential_dataflow::{AsCollection, ExchangeData, VecCollection};
+use std::collections::BTreeMap;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::generic::{OutputBuilderSession, operator::Operator};
+use timely::dataflow::operators::{Capability, InputCapability, vec::Broadcast};
+use timely::order::TotalOrder;
+
+/// A batch of updates as it travels between operators.
+type Updates<D, R> = Vec<(D, Tick, R)>;
+
+/// Where the logic of a [`per_tick`] operator puts its output; everything is emitted at the tick being processed.
+pub struct Emit<'a, D, R> {
+    tick: Tick,
+    buffer: &'a mut Updates<D, R>,
+}
+
+impl<D, R> Emit<'_, D, R> {
+    /// Emits one update at this tick.
+    pub fn give(&mut self, row: D, diff: R) {
+        self.buffer.push((row, self.tick, diff));
+    }
+}
+
+/// The inputs of one complete tick.
+pub struct Complete<D, R, B> {
+    /// The tick.
+    pub tick: Tick,
+    /// Updates routed to this worker, in no particular order, not consolidated.
+    pub rows: Vec<(D, R)>,
+    /// Updates of the broadcast side; every worker sees them all.
+    pub side: Vec<(B, isize)>,
+}
+
+struct Pending<D, R, B> {
+    capability: Capability<Tick>,
+    rows: Vec<(D, R)>,
+    side: Vec<(B, isize)>,
+}
+
+/// A stateful operator called once per complete tick that has input, in tick order.
+///
+/// `rows` are exchanged by `route`, `side` goes to every worker. `logic` owns its state. It must be a pure function of
+/// what it has been given so far: no clock, no randomness, no iteration order of hash maps in its output *set* (the order
+/// of output does not matter).
+pub fn per_tick<'s, D, R, B, D2, R2, L>(
+    rows: VecCollection<'s, Tick, D, R>,
+    side: VecCollection<'s, Tick, B>,
+    name: &str,
+    route: impl Fn(&D) -> u64 + 'static,
+    mut logic: L,
+) -> VecCollection<'s, Tick, D2, R2>
+where
+    D: ExchangeData,
+    R: ExchangeData + Semigroup,
+    B: ExchangeData,
+    D2: Clone + 'static,
+    R2: Semigroup + 'static,
+    L: FnMut(Complete<D, R, B>, &mut Emit<'_, D2, R2>) + 'static,
+{
+    let exchange = Exchange::new(move |update: &(D, Tick, R)| route(&update.0));
+    rows.inner
+        .binary_frontier::<_, CapacityContainerBuilder<Updates<D2, R2>>, _, _, _, _>(
+            side.inner.broadcast(),
+            exchange,
+            Pipeline,
+            name,
+            |_initial, _info| {
+                let mut pending = BTreeMap::<Tick, Pending<D, R, B>>::new();
+                let mut buffer = Vec::new();
+                move |(rows, rows_frontier), (side, side_frontier), output| {
+                    let port = output.output_index();
+                    rows.for_each(|cap, data| {
+                        for (row, time, diff) in data.drain(..) {
+                            if let Some(slot) = slot(&mut pending, &cap, time, port) {
+                                slot.rows.push((row, diff));
+                            }
+                        }
+                    });
+                    side.for_each(|cap, data| {
+                        for (row, time, diff) in data.drain(..) {
+                            if let Some(slot) = slot(&mut pending, &cap, time, port) {
+                                slot.side.push((row, diff));
+                            }
+                        }
+                    });
+                    while let Some(entry) = pending.first_entry() {
+                        if rows_frontier.less_equal(entry.key()) || side_frontier.less_equal(entry.key()) {
+                            break;
+                        }
+                        let (tick, Pending { capability, rows, side }) = entry.remove_entry();
+                        logic(Complete { tick, rows, side }, &mut Emit { tick, buffer: &mut buffer });
+                        flush(&mut buffer, &capability, output);
+                    }
+                }
+            },
+        )
+        .as_collection()
+}
+
+/// The pending slot of a record's own time. Stamps are only lower bounds, so the capability is delayed to that time.
+fn slot<'a, D, R, B>(
+    pending: &'a mut BTreeMap<Tick, Pending<D, R, B>>,
+    cap: &InputCapability<Tick>,
+    time: Tick,
+    port: usize,
+) -> Option<&'a mut Pending<D, R, B>>
+where
+    Tick: TotalOrder,
+{
+    match pending.entry(time) {
+        std::collections::btree_map::Entry::Occupied(slot) => Some(slot.into_mut()),
+        std::collections::btree_map::Entry::Vacant(slot) => {
+            let capability = cap.retain_least(port)?.delayed(&time);
+            Some(slot.insert(Pending { capability, rows: Vec::new(), side: Vec::new() }))
+        }
+    }
+}
+
+fn flush<D: Clone + 'static, R: Clone + 'static>(
+    buffer: &mut Updates<D, R>,
+    capability: &Capability<Tick>,
+    output: &mut OutputBuilderSession<'_, Tick, CapacityContainerBuilder<Updates<D, R>>>,
+) {
+    if !buffer.is_empty() {
+        output.session(capability).give_iterator(buffer.drain(..));
+    }
+}
+
+/// Hands every complete tick's updates on this worker to `take`; nothing downstream (a probe) passes the tick before
+/// `take` has returned.
+pub fn at_each_tick<'s, D, R>(
+    rows: VecCollection<'s, Tick, D, R>,
+    name: &str,
+    mut take: impl FnMut(Tick, Vec<(D, R)>) + 'static,
+) -> VecCollection<'s, Tick, ()>
+where
+    D: Clone + 'static,
+    R: Semigroup + 'static,
+{
+    rows.inner
+        .unary_frontier::<CapacityContainerBuilder<Updates<(), isize>>, _, _, _>(Pipeline, name, |_initial, _info| {
+            let mut pending = BTreeMap::<Tick, Pending<D, R, ()>>::new();
+            move |(input, frontier), output| {
+                let port = output.output_index();
+                input.for_each(|cap, data| {
+                    for (row, time, diff) in data.drain(..) {
+                        if let Some(slot) = slot(&mut pending, &cap, time, port) {
+                            slot.rows.push((row, diff));
+                        }
+                    }
+                });
+                while let Some(entry) = pending.first_entry() {
+                    if frontier.less_equal(entry.key()) {
+                        break;
+                    }
+                    let (tick, Pending { capability, rows, .. }) = entry.remove_entry();
+                    take(tick, rows);
+                    drop(capability);
+                }
+            }
+        })
+        .as_collection()
+}
+
+/// Mixes two 64-bit values into a routing hash (`SplitMix64`'s finaliser, Steele et al., OOPSLA 2014).
+pub fn mix(a: u64, b: u64) -> u64 {
+    let mut z = a ^ b.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,299 @@
+//! Columns back into records; the inverse of `schema.rs`.
+//!
+//! In: a [`RecordBatch`] read from the log or the snapshot. Out: envelopes ([`Rows`]), or only what the fold compares
+//! ([`competitors`]), for which a few narrow columns are enough. Every complaint is a sentence about a row; the caller
+//! adds which object it is in.
+
+use super::schema::{GIVEN, Kind, SARCASTIC, TOXIC};
+use crate::id::{ModelKey, TextKey};
+use crate::record::{DeadLetter, Envelope, Identity, Post, Rank, Record, Thread, Votes};
+use crate::score::{Rung, Score};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{ArrowPrimitiveType, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
+use arrow_array::{Array, ArrayRef, BinaryArray, FixedSizeBinaryArray, PrimitiveArray, RecordBatch, StringArray};
+
+/// The columns [`competitors`] needs.
+pub(super) const COMPETING: [&str; 9] =
+    ["kind", "source", "offset", "order", "id", "votes", "observed_at", "text_key", "model_key"];
+
+type Column<T> = PrimitiveArray<T>;
+
+fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, String> {
+    batch.column_by_name(name).ok_or_else(|| format!("column \"{name}\" is missing"))
+}
+fn wrong(name: &str) -> String {
+    format!("column \"{name}\" has another type")
+}
+fn primitive<'a, T: ArrowPrimitiveType>(batch: &'a RecordBatch, name: &str) -> Result<&'a Column<T>, String> {
+    column(batch, name)?.as_primitive_opt::<T>().ok_or_else(|| wrong(name))
+}
+fn string<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a StringArray, String> {
+    column(batch, name)?.as_string_opt::<i32>().ok_or_else(|| wrong(name))
+}
+fn binary<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a BinaryArray, String> {
+    column(batch, name)?.as_binary_opt::<i32>().ok_or_else(|| wrong(name))
+}
+fn fixed<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a FixedSizeBinaryArray, String> {
+    column(batch, name)?.as_fixed_size_binary_opt().filter(|c| c.value_length() == 16).ok_or_else(|| wrong(name))
+}
+
+fn missing(row: usize, what: &str) -> String {
+    format!("row {row} has no \"{what}\"")
+}
+fn number<T: ArrowPrimitiveType>(column: &Column<T>, row: usize, what: &str) -> Result<T::Native, String> {
+    if column.is_null(row) { Err(missing(row, what)) } else { Ok(column.value(row)) }
+}
+fn maybe<T: ArrowPrimitiveType>(column: &Column<T>, row: usize) -> Option<T::Native> {
+    column.is_valid(row).then(|| column.value(row))
+}
+fn text(column: &StringArray, row: usize, what: &str) -> Result<String, String> {
+    maybe_text(column, row).ok_or_else(|| missing(row, what))
+}
+fn maybe_text(column: &StringArray, row: usize) -> Option<String> {
+    column.is_valid(row).then(|| column.value(row).to_owned())
+}
+fn bytes<'a>(column: &'a BinaryArray, row: usize, what: &str) -> Result<&'a [u8], String> {
+    if column.is_null(row) { Err(missing(row, what)) } else { Ok(column.value(row)) }
+}
+fn digest(column: &FixedSizeBinaryArray, row: usize, what: &str) -> Result<u128, String> {
+    if column.is_null(row) {
+        return Err(missing(row, what));
+    }
+    <[u8; 16]>::try_from(column.value(row)).map(u128::from_be_bytes).map_err(|_| missing(row, what))
+}
+fn kind(column: &Column<UInt8Type>, row: usize) -> Result<Kind, String> {
+    let code = number(column, row, "kind")?;
+    Kind::from_code(code).ok_or_else(|| format!("row {row} is of an unknown kind, {code}"))
+}
+
+/// The kinds of a batch's rows; needs the `kind` column only.
+pub(super) fn kinds(batch: &RecordBatch) -> Result<Vec<Kind>, String> {
+    let column = primitive::<UInt8Type>(batch, "kind")?;
+    (0..batch.num_rows()).map(|row| kind(column, row)).collect()
+}
+
+/// A batch's rows as envelopes.
+pub(super) struct Rows<'a> {
+    len: usize,
+    kind: &'a Column<UInt8Type>,
+    source: &'a Column<UInt16Type>,
+    partition: &'a Column<UInt32Type>,
+    offset: &'a Column<UInt64Type>,
+    order: &'a Column<UInt64Type>,
+    id: &'a StringArray,
+    platform: &'a StringArray,
+    thread: &'a StringArray,
+    parent: &'a StringArray,
+    author: &'a StringArray,
+    text: &'a StringArray,
+    votes: &'a Column<Int64Type>,
+    observed_at: &'a Column<Int64Type>,
+    created_at: &'a Column<Int64Type>,
+    starts_at: &'a Column<Int64Type>,
+    ends_at: &'a Column<Int64Type>,
+    text_key: &'a FixedSizeBinaryArray,
+    model_key: &'a FixedSizeBinaryArray,
+    probabilities: [&'a Column<Int32Type>; 5],
+    emotion: &'a Column<UInt8Type>,
+    flags: &'a Column<UInt8Type>,
+    stage: &'a StringArray,
+    code: &'a StringArray,
+    key: &'a BinaryArray,
+    payload: &'a BinaryArray,
+}
+
+impl<'a> Rows<'a> {
+    /// The typed columns of a batch.
+    ///
+    /// # Errors
+    /// A description, if a column is missing or has another type.
+    pub fn of(batch: &'a RecordBatch) -> Result<Self, String> {
+        Ok(Rows {
+            len: batch.num_rows(),
+            kind: primitive(batch, "kind")?,
+            source: primitive(batch, "source")?,
+            partition: primitive(batch, "partition")?,
+            offset: primitive(batch, "offset")?,
+            order: primitive(batch, "order")?,
+            id: string(batch, "id")?,
+            platform: string(batch, "platform")?,
+            thread: string(batch, "thread")?,
+            parent: string(batch, "parent")?,
+            author: string(batch, "author")?,
+            text: string(batch, "text")?,
+            votes: primitive(batch, "votes")?,
+            observed_at: primitive(batch, "observed_at")?,
+            created_at: primitive(batch, "created_at")?,
+            starts_at: primitive(batch, "starts_at")?,
+            ends_at: primitive(batch, "ends_at")?,
+            text_key: fixed(batch, "text_key")?,
+            model_key: fixed(batch, "model_key")?,
+            probabilities: [
+                primitive(batch, "positive")?,
+                primitive(batch, "neutral")?,
+                primitive(batch, "negative")?,
+                primitive(batch, "toxic")?,
+                primitive(batch, "sarcastic")?,
+            ],
+            emotion: primitive(batch, "emotion")?,
+            flags: primitive(batch, "flags")?,
+            stage: string(batch, "stage")?,
+            code: string(batch, "code")?,
+            key: binary(batch, "key")?,
+            payload: binary(batch, "payload")?,
+        })
+    }
+
+    /// Appends all rows to `out`.
+    ///
+    /// # Errors
+    /// A description of the first row that is not a record.
+    pub fn append_to(&self, out: &mut Vec<Envelope>) -> Result<(), String> {
+        out.reserve(self.len);
+        for row in 0..self.len {
+            out.push(Envelope {
+                source: number(self.source, row, "source")?,
+                partition: number(self.partition, row, "partition")?,
+                offset: number(self.offset, row, "offset")?,
+                order: number(self.order, row, "order")?,
+                record: self.record(row)?,
+            });
+        }
+        Ok(())
+    }
+
+    fn record(&self, row: usize) -> Result<Record, String> {
+        let id = || text(self.id, row, "id");
+        let model = || digest(self.model_key, row, "model_key").map(ModelKey);
+        let text_key = || digest(self.text_key, row, "text_key").map(TextKey);
+        Ok(match kind(self.kind, row)? {
+            Kind::Post => Record::Post(self.post(row)?),
+            Kind::PostDeleted => Record::PostDeleted { id: id()? },
+            Kind::Votes => Record::Votes(Votes {
+                id: id()?,
+                votes: maybe(self.votes, row),
+                observed_at: number(self.observed_at, row, "observed_at")?,
+            }),
+            Kind::Thread => Record::Thread(self.thread(row, false)?),
+            Kind::ThreadDeleted => Record::Thread(self.thread(row, true)?),
+            Kind::Entity => Record::Entity(self.json(row)?),
+            Kind::EntityDeleted => Record::EntityDeleted { id: id()? },
+            Kind::Rule => Record::Rule(self.json(row)?),
+            Kind::RuleDeleted => Record::RuleDeleted { id: id()? },
+            Kind::Score => {
+                let score = self.score(row)?.ok_or_else(|| missing(row, "positive"))?;
+                Record::Score { text: text_key()?, model: model()?, score }
+            }
+            Kind::Unscorable => Record::Unscorable { text: text_key()?, model: model()? },
+            Kind::LiveModel => Record::LiveModel { model: model()? },
+            Kind::Dead => Record::Dead(DeadLetter {
+                stage: text(self.stage, row, "stage")?,
+                code: text(self.code, row, "code")?,
+                message: text(self.text, row, "text")?,
+                payload: bytes(self.payload, row, "payload")?.to_vec(),
+                key: bytes(self.key, row, "key")?.to_vec(),
+                id: maybe_text(self.id, row),
+            }),
+        })
+    }
+
+    fn post(&self, row: usize) -> Result<Post, String> {
+        let extra = match self.payload.is_valid(row) {
+            true => Some(
+                String::from_utf8(self.payload.value(row).to_vec())
+                    .map_err(|_| format!("row {row}: the extra fields are not UTF-8"))?,
+            ),
+            false => None,
+        };
+        Ok(Post {
+            id: text(self.id, row, "id")?,
+            source: text(self.platform, row, "platform")?,
+            thread: text(self.thread, row, "thread")?,
+            parent: maybe_text(self.parent, row),
+            author: maybe_text(self.author, row),
+            text: text(self.text, row, "text")?,
+            votes: maybe(self.votes, row),
+            observed_at: number(self.observed_at, row, "observed_at")?,
+            created_at: number(self.created_at, row, "created_at")?,
+            score: self.score(row)?,
+            extra,
+        })
+    }
+
+    fn thread(&self, row: usize, deleted: bool) -> Result<Thread, String> {
+        Ok(Thread {
+            id: text(self.id, row, "id")?,
+            title: text(self.text, row, "text")?,
+            air_time: maybe(self.starts_at, row),
+            ends_at: maybe(self.ends_at, row),
+            deleted,
+        })
+    }
+
+    fn score(&self, row: usize) -> Result<Option<Score>, String> {
+        let [positive, neutral, negative, toxic, sarcastic] = self.probabilities;
+        let Some(positive) = maybe(positive, row) else { return Ok(None) };
+        let flags = number(self.flags, row, "flags")?;
+        Ok(Some(Score {
+            positive,
+            neutral: number(neutral, row, "neutral")?,
+            negative: number(negative, row, "negative")?,
+            toxic: number(toxic, row, "toxic")?,
+            sarcastic: number(sarcastic, row, "sarcastic")?,
+            emotion: number(self.emotion, row, "emotion")?,
+            is_toxic: flags & TOXIC != 0,
+            is_sarcastic: flags & SARCASTIC != 0,
+            rung: if flags & GIVEN != 0 { Rung::Given } else { Rung::Local },
+        }))
+    }
+
+    fn json<T: serde::de::DeserializeOwned>(&self, row: usize) -> Result<T, String> {
+        serde_json::from_slice(bytes(self.payload, row, "payload")?).map_err(|e| format!("row {row}: {e}"))
+    }
+}
+
+/// What each row replaces and with which rank, from the [`COMPETING`] columns.
+///
+/// "Who wins" stays defined in `record.rs` alone: each row is turned into the smallest record that competes as the row
+/// does (a deletion stands in for what it deletes), and that record is asked.
+pub(super) fn competitors(batch: &RecordBatch) -> Result<Vec<(Identity, Rank)>, String> {
+    let kinds = primitive::<UInt8Type>(batch, "kind")?;
+    let source = primitive::<UInt16Type>(batch, "source")?;
+    let offset = primitive::<UInt64Type>(batch, "offset")?;
+    let order = primitive::<UInt64Type>(batch, "order")?;
+    let ids = string(batch, "id")?;
+    let votes = primitive::<Int64Type>(batch, "votes")?;
+    let observed_at = primitive::<Int64Type>(batch, "observed_at")?;
+    let text_key = fixed(batch, "text_key")?;
+    let model_key = fixed(batch, "model_key")?;
+    let mut out = Vec::with_capacity(batch.num_rows());
+    for row in 0..batch.num_rows() {
+        let id = || text(ids, row, "id");
+        let record = match kind(kinds, row)? {
+            Kind::Post | Kind::PostDeleted => Record::PostDeleted { id: id()? },
+            Kind::Votes => Record::Votes(Votes {
+                id: id()?,
+                votes: maybe(votes, row),
+                observed_at: number(observed_at, row, "observed_at")?,
+            }),
+            Kind::Thread | Kind::ThreadDeleted => Record::Thread(Thread { id: id()?, ..Thread::default() }),
+            Kind::Entity | Kind::EntityDeleted => Record::EntityDeleted { id: id()? },
+            Kind::Rule | Kind::RuleDeleted => Record::RuleDeleted { id: id()? },
+            Kind::Score | Kind::Unscorable => Record::Unscorable {
+                text: TextKey(digest(text_key, row, "text_key")?),
+                model: ModelKey(digest(model_key, row, "model_key")?),
+            },
+            Kind::LiveModel => Record::LiveModel { model: ModelKey(digest(model_key, row, "model_key")?) },
+            Kind::Dead => Record::Dead(DeadLetter::default()),
+        };
+        let envelope = Envelope {
+            source: number(source, row, "source")?,
+            partition: 0,
+            offset: number(offset, row, "offset")?,
+            order: number(order, row, "order")?,
+            record,
+        };
+        out.push((envelope.record.identity(), envelope.rank()));
+    }
+    Ok(out)
+}

@@ -1,0 +1,409 @@
+//! Records as columns: one flat Arrow schema for the log and the snapshot, readable by anybody's tools.
+//!
+//! In: envelopes. Out: a [`RecordBatch`] in which a column is null wherever a record's kind does not have it. `kind` is
+//! one of [`Kind`]'s codes. Entities and rules are rare and nested, so they travel as JSON in `payload`; everything that
+//! comes by the million has columns of its own. `decode.rs` is the inverse.
+
+use super::error::StoreError;
+use crate::record::{DeadLetter, Envelope, Post, Record, Thread};
+use crate::score::{Rung, Score};
+use crate::time::Tick;
+use arrow_array::builder::{
+    ArrayBuilder, BinaryBuilder, FixedSizeBinaryBuilder, Int32Builder, Int64Builder, StringBuilder, UInt8Builder,
+    UInt16Builder, UInt32Builder, UInt64Builder,
+};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Rows of one Arrow record batch and of one Parquet row group, at most.
+pub(super) const CHUNK_ROWS: usize = 65_536;
+/// Payload bytes of one Arrow record batch, about: far below the 2 GiB that a string column can hold.
+const CHUNK_BYTES: usize = 64 << 20;
+/// A single record larger than this does not fit a string column.
+const RECORD_LIMIT: usize = 1 << 30;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $code:literal $label:literal,)*) => {
+        /// What a row is; the codes are part of the format.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub(super) enum Kind { $($(#[$doc])* $name = $code,)* }
+
+        impl Kind {
+            /// The kind of a code.
+            pub fn from_code(code: u8) -> Option<Self> {
+                match code { $($code => Some(Kind::$name),)* _ => None }
+            }
+            /// The kind's name in reports.
+            pub fn label(self) -> &'static str {
+                match self { $(Kind::$name => $label,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A post.
+    Post = 1 "post",
+    /// A post's deletion.
+    PostDeleted = 2 "post_deleted",
+    /// A vote observation.
+    Votes = 3 "votes",
+    /// A thread.
+    Thread = 4 "thread",
+    /// A thread's deletion.
+    ThreadDeleted = 5 "thread_deleted",
+    /// An entity.
+    Entity = 6 "entity",
+    /// An entity's deletion.
+    EntityDeleted = 7 "entity_deleted",
+    /// A rule.
+    Rule = 8 "rule",
+    /// A rule's deletion.
+    RuleDeleted = 9 "rule_deleted",
+    /// A model's answer.
+    Score = 10 "score",
+    /// A text no answer exists for.
+    Unscorable = 11 "unscorable",
+    /// The model pointer.
+    LiveModel = 12 "live_model",
+    /// A dead letter.
+    Dead = 13 "dead_letter",
+}
+
+/// Bits of the `flags` column.
+pub(super) const TOXIC: u8 = 1;
+/// The sarcasm flag.
+pub(super) const SARCASTIC: u8 = 2;
+/// The score came with the record.
+pub(super) const GIVEN: u8 = 4;
+
+/// A builder whose missing rows are filled with nulls when the next value comes, so that a row costs only what it has.
+struct Column<B>(B);
+
+trait Nulls: ArrayBuilder {
+    fn nulls(&mut self, n: usize);
+}
+
+macro_rules! nulls {
+    ($($builder:ty),*) => { $(impl Nulls for $builder {
+        fn nulls(&mut self, n: usize) { self.append_nulls(n); }
+    })* };
+}
+nulls!(BinaryBuilder, FixedSizeBinaryBuilder, Int32Builder, Int64Builder, StringBuilder, UInt8Builder);
+nulls!(UInt16Builder, UInt32Builder, UInt64Builder);
+
+impl<B: Nulls> Column<B> {
+    fn at(&mut self, row: usize) -> &mut B {
+        let missing = row - self.0.len();
+        if missing > 0 {
+            self.0.nulls(missing);
+        }
+        &mut self.0
+    }
+    fn finish(mut self, rows: usize) -> ArrayRef {
+        self.at(rows).finish()
+    }
+}
+
+macro_rules! columns {
+    ($($name:ident: $builder:ident $data:expr, $nullable:literal, $new:expr;)*) => {
+        /// Column builders for one record batch.
+        struct Columns { rows: usize, $($name: Column<$builder>,)* }
+
+        impl Columns {
+            fn with_capacity(rows: usize, bytes: usize) -> Self {
+                Columns { rows: 0, $($name: Column($new(rows, bytes)),)* }
+            }
+            fn finish(self) -> Vec<ArrayRef> {
+                let rows = self.rows;
+                vec![$(self.$name.finish(rows),)*]
+            }
+        }
+
+        fn fields() -> Vec<Field> {
+            vec![$(Field::new(stringify!($name), $data, $nullable),)*]
+        }
+    };
+}
+
+fn narrow<B: Default>(_: usize, _: usize) -> B {
+    B::default()
+}
+fn key(rows: usize, _: usize) -> FixedSizeBinaryBuilder {
+    FixedSizeBinaryBuilder::with_capacity(rows, 16)
+}
+fn ids(rows: usize, _: usize) -> StringBuilder {
+    StringBuilder::with_capacity(rows, rows * 16)
+}
+fn texts(rows: usize, bytes: usize) -> StringBuilder {
+    StringBuilder::with_capacity(rows, bytes)
+}
+
+columns! {
+    kind: UInt8Builder DataType::UInt8, false, |n, _| UInt8Builder::with_capacity(n);
+    source: UInt16Builder DataType::UInt16, false, |n, _| UInt16Builder::with_capacity(n);
+    partition: UInt32Builder DataType::UInt32, false, |n, _| UInt32Builder::with_capacity(n);
+    offset: UInt64Builder DataType::UInt64, false, |n, _| UInt64Builder::with_capacity(n);
+    order: UInt64Builder DataType::UInt64, false, |n, _| UInt64Builder::with_capacity(n);
+    id: StringBuilder DataType::Utf8, true, ids;
+    platform: StringBuilder DataType::Utf8, true, ids;
+    thread: StringBuilder DataType::Utf8, true, ids;
+    parent: StringBuilder DataType::Utf8, true, ids;
+    author: StringBuilder DataType::Utf8, true, ids;
+    text: StringBuilder DataType::Utf8, true, texts;
+    votes: Int64Builder DataType::Int64, true, |n, _| Int64Builder::with_capacity(n);
+    observed_at: Int64Builder DataType::Int64, true, |n, _| Int64Builder::with_capacity(n);
+    created_at: Int64Builder DataType::Int64, true, |n, _| Int64Builder::with_capacity(n);
+    starts_at: Int64Builder DataType::Int64, true, narrow;
+    ends_at: Int64Builder DataType::Int64, true, narrow;
+    text_key: FixedSizeBinaryBuilder DataType::FixedSizeBinary(16), true, key;
+    model_key: FixedSizeBinaryBuilder DataType::FixedSizeBinary(16), true, key;
+    positive: Int32Builder DataType::Int32, true, narrow;
+    neutral: Int32Builder DataType::Int32, true, narrow;
+    negative: Int32Builder DataType::Int32, true, narrow;
+    toxic: Int32Builder DataType::Int32, true, narrow;
+    sarcastic: Int32Builder DataType::Int32, true, narrow;
+    emotion: UInt8Builder DataType::UInt8, true, narrow;
+    flags: UInt8Builder DataType::UInt8, true, narrow;
+    stage: StringBuilder DataType::Utf8, true, narrow;
+    code: StringBuilder DataType::Utf8, true, narrow;
+    key: BinaryBuilder DataType::Binary, true, narrow;
+    payload: BinaryBuilder DataType::Binary, true, narrow;
+}
+
+/// The schema, with what the container wants to say about the whole object.
+pub(super) fn schema(metadata: HashMap<String, String>) -> SchemaRef {
+    Arc::new(Schema::new_with_metadata(fields(), metadata))
+}
+
+/// Positions of the named columns, for reading only these.
+pub(super) fn positions(names: &[&str]) -> Vec<usize> {
+    fields().iter().enumerate().filter(|(_, f)| names.contains(&f.name().as_str())).map(|(i, _)| i).collect()
+}
+
+/// Splits records into runs that fit one record batch each: `(length, text bytes)`.
+///
+/// # Errors
+/// [`StoreError::Encode`] if a single record is too large.
+pub(super) fn chunks(tick: Tick, records: &[Envelope]) -> Result<Vec<(usize, usize)>, StoreError> {
+    let mut chunks = Vec::new();
+    let (mut rows, mut bytes, mut texts) = (0, 0, 0);
+    for envelope in records {
+        let (text, rest) = payload_bytes(&envelope.record);
+        if text + rest > RECORD_LIMIT {
+            let problem = format!("a record of {} bytes is larger than {RECORD_LIMIT}", text + rest);
+            return Err(StoreError::Encode { tick, problem });
+        }
+        if rows == CHUNK_ROWS || (rows > 0 && bytes + text + rest > CHUNK_BYTES) {
+            chunks.push((rows, texts));
+            (rows, bytes, texts) = (0, 0, 0);
+        }
+        rows += 1;
+        bytes += text + rest;
+        texts += text;
+    }
+    if rows > 0 {
+        chunks.push((rows, texts));
+    }
+    Ok(chunks)
+}
+
+fn payload_bytes(record: &Record) -> (usize, usize) {
+    let len = |s: &Option<String>| s.as_ref().map_or(0, String::len);
+    match record {
+        Record::Post(p) => {
+            let rest = p.id.len() + p.source.len() + p.thread.len() + len(&p.parent) + len(&p.author) + len(&p.extra);
+            (p.text.len(), rest)
+        }
+        Record::PostDeleted { id } | Record::EntityDeleted { id } | Record::RuleDeleted { id } => (0, id.len()),
+        Record::Votes(v) => (0, v.id.len()),
+        Record::Thread(t) => (t.title.len(), t.id.len()),
+        Record::Entity(e) => {
+            let names = e.aliases.iter().chain(&e.exclude).map(|s| s.len() + 3).sum::<usize>();
+            (e.name.len(), 2 * e.id.len() + e.name.len() + e.kind.len() + names)
+        }
+        Record::Rule(r) => (0, 2 * r.id.len() + r.view.len() + r.when.text().len()),
+        Record::Score { .. } | Record::Unscorable { .. } | Record::LiveModel { .. } => (0, 32),
+        Record::Dead(d) => {
+            (d.message.len(), d.payload.len() + d.key.len() + len(&d.id) + d.stage.len() + d.code.len())
+        }
+    }
+}
+
+/// Encodes records that fit one record batch (see [`chunks`]).
+///
+/// # Errors
+/// A description, if the columns do not fit together or a rule or an entity has no JSON form.
+pub(super) fn encode(schema: &SchemaRef, records: &[Envelope], text_bytes: usize) -> Result<RecordBatch, String> {
+    let mut columns = Columns::with_capacity(records.len(), text_bytes);
+    for envelope in records {
+        columns.push(envelope)?;
+    }
+    RecordBatch::try_new(Arc::clone(schema), columns.finish()).map_err(|e| e.to_string())
+}
+
+impl Columns {
+    fn push(&mut self, envelope: &Envelope) -> Result<(), String> {
+        let row = self.rows;
+        self.source.at(row).append_value(envelope.source);
+        self.partition.at(row).append_value(envelope.partition);
+        self.offset.at(row).append_value(envelope.offset);
+        self.order.at(row).append_value(envelope.order);
+        let kind = match &envelope.record {
+            Record::Post(post) => self.post(row, post),
+            Record::PostDeleted { id } => self.tombstone(row, id, Kind::PostDeleted),
+            Record::Votes(votes) => {
+                self.id.at(row).append_value(&votes.id);
+                self.votes.at(row).append_option(votes.votes);
+                self.observed_at.at(row).append_value(votes.observed_at);
+                Kind::Votes
+            }
+            Record::Thread(thread) => self.thread(row, thread),
+            Record::Entity(entity) => {
+                self.id.at(row).append_value(&entity.id);
+                self.text.at(row).append_value(&entity.name);
+                self.json(row, entity)?;
+                Kind::Entity
+            }
+            Record::EntityDeleted { id } => self.tombstone(row, id, Kind::EntityDeleted),
+            Record::Rule(rule) => {
+                self.id.at(row).append_value(&rule.id);
+                self.json(row, rule)?;
+                Kind::Rule
+            }
+            Record::RuleDeleted { id } => self.tombstone(row, id, Kind::RuleDeleted),
+            Record::Score { text, model, score } => {
+                self.keys(row, Some(text.0), model.0)?;
+                self.score(row, score);
+                Kind::Score
+            }
+            Record::Unscorable { text, model } => {
+                self.keys(row, Some(text.0), model.0)?;
+                Kind::Unscorable
+            }
+            Record::LiveModel { model } => {
+                self.keys(row, None, model.0)?;
+                Kind::LiveModel
+            }
+            Record::Dead(dead) => self.dead(row, dead),
+        };
+        self.kind.at(row).append_value(kind as u8);
+        self.rows += 1;
+        Ok(())
+    }
+
+    fn post(&mut self, row: usize, post: &Post) -> Kind {
+        self.id.at(row).append_value(&post.id);
+        self.platform.at(row).append_value(&post.source);
+        self.thread.at(row).append_value(&post.thread);
+        self.text.at(row).append_value(&post.text);
+        self.observed_at.at(row).append_value(post.observed_at);
+        self.created_at.at(row).append_value(post.created_at);
+        if let Some(parent) = &post.parent {
+            self.parent.at(row).append_value(parent);
+        }
+        if let Some(author) = &post.author {
+            self.author.at(row).append_value(author);
+        }
+        if let Some(votes) = post.votes {
+            self.votes.at(row).append_value(votes);
+        }
+        if let Some(score) = &post.score {
+            self.score(row, score);
+        }
+        if let Some(extra) = &post.extra {
+            self.payload.at(row).append_value(extra);
+        }
+        Kind::Post
+    }
+
+    fn thread(&mut self, row: usize, thread: &Thread) -> Kind {
+        self.id.at(row).append_value(&thread.id);
+        self.text.at(row).append_value(&thread.title);
+        if let Some(at) = thread.air_time {
+            self.starts_at.at(row).append_value(at);
+        }
+        if let Some(at) = thread.ends_at {
+            self.ends_at.at(row).append_value(at);
+        }
+        if thread.deleted { Kind::ThreadDeleted } else { Kind::Thread }
+    }
+
+    fn dead(&mut self, row: usize, dead: &DeadLetter) -> Kind {
+        self.stage.at(row).append_value(&dead.stage);
+        self.code.at(row).append_value(&dead.code);
+        self.text.at(row).append_value(&dead.message);
+        self.payload.at(row).append_value(&dead.payload);
+        self.key.at(row).append_value(&dead.key);
+        if let Some(id) = &dead.id {
+            self.id.at(row).append_value(id);
+        }
+        Kind::Dead
+    }
+
+    fn tombstone(&mut self, row: usize, id: &str, kind: Kind) -> Kind {
+        self.id.at(row).append_value(id);
+        kind
+    }
+
+    fn json(&mut self, row: usize, value: &impl serde::Serialize) -> Result<(), String> {
+        let json = serde_json::to_vec(value).map_err(|e| e.to_string())?;
+        self.payload.at(row).append_value(json);
+        Ok(())
+    }
+
+    fn keys(&mut self, row: usize, text: Option<u128>, model: u128) -> Result<(), String> {
+        if let Some(text) = text {
+            self.text_key.at(row).append_value(text.to_be_bytes()).map_err(|e| e.to_string())?;
+        }
+        self.model_key.at(row).append_value(model.to_be_bytes()).map_err(|e| e.to_string())
+    }
+
+    fn score(&mut self, row: usize, score: &Score) {
+        self.positive.at(row).append_value(score.positive);
+        self.neutral.at(row).append_value(score.neutral);
+        self.negative.at(row).append_value(score.negative);
+        self.toxic.at(row).append_value(score.toxic);
+        self.sarcastic.at(row).append_value(score.sarcastic);
+        self.emotion.at(row).append_value(score.emotion);
+        let given = match score.rung {
+            Rung::Local => 0,
+            Rung::Given => GIVEN,
+        };
+        let toxic = if score.is_toxic { TOXIC } else { 0 };
+        let sarcastic = if score.is_sarcastic { SARCASTIC } else { 0 };
+        self.flags.at(row).append_value(given | toxic | sarcastic);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn post(text: usize) -> Envelope {
+        let record = Record::Post(Post { text: "x".repeat(text), ..Post::default() });
+        Envelope { source: 0, partition: 0, offset: 0, order: 0, record }
+    }
+
+    #[test]
+    fn chunks_are_bounded_by_rows_and_bytes() {
+        assert_eq!(chunks(1, &[]).expect("nothing"), []);
+        assert_eq!(chunks(1, &[post(3), post(4)]).expect("small"), [(2, 7)]);
+        let big = CHUNK_BYTES - 10;
+        assert_eq!(chunks(1, &[post(big), post(20), post(20)]).expect("split"), [(1, big), (2, 40)]);
+        let many = vec![post(0); CHUNK_ROWS + 1];
+        assert_eq!(chunks(1, &many).expect("split"), [(CHUNK_ROWS, 0), (1, 0)]);
+    }
+
+    #[test]
+    fn codes_and_kinds_agree() {
+        for code in 1..=13 {
+            assert_eq!(Kind::from_code(code).map(|k| k as u8), Some(code));
+        }
+        assert_eq!(Kind::from_code(0), None);
+        assert_eq!(Kind::from_code(14), None);
+    }
+}

@@ -1,0 +1,133 @@
+//! The pipeline file: YAML text → a validated [`Pipeline`], or every mistake in it at once with its place.
+//!
+//! [`load`] and [`parse`] are the way in; nothing but [`Pipeline`] comes out. The stages, one file each:
+//!
+//! ```text
+//! text ─ tree ─▶ nodes with line and column, aliases resolved, duplicate keys reported
+//!      ─ read ─▶ sections and typed values, checked against the table of keys; ${ENV} resolved
+//!      ─ settings, sources, views, sinks ─▶ the parts of a Pipeline, semantics checked
+//! ```
+//!
+//! `keys` is the table of all keys: it decides what is known, names the defaults and limits, and is what
+//! [`reference_markdown`] prints. Reading looks at the file system only to see whether named files and folders exist.
+
+mod error;
+mod keys;
+mod pipeline;
+mod print;
+mod read;
+mod reference;
+mod secret;
+mod settings;
+mod sinks;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod units;
+mod views;
+
+pub use error::{ConfigError, ConfigErrors};
+pub use pipeline::{
+    Clock, Collection, Device, FieldRef, FileFormat, LiveModel, ModelConfig, Pace, Pipeline, ServeConfig, SinkConfig,
+    SinkFrom, SinkKind, SourceConfig, SourceKind, StateConfig, TimeConfig, TimeUnit,
+};
+pub use reference::reference_markdown;
+pub use secret::{Secret, mask_url};
+
+use error::Pos;
+use groundswell_core::spec::GraphSpec;
+use read::Reader;
+use std::cell::RefCell;
+use std::io::Read;
+use std::path::Path;
+
+/// Longest pipeline file.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Reads and validates a pipeline file with the process's environment.
+///
+/// # Errors
+/// Every mistake in it, or why it cannot be read.
+pub fn load(path: &Path) -> Result<Pipeline, ConfigErrors> {
+    let file = path.display().to_string();
+    let whole = |message: String, hint: Option<&str>| {
+        let error = ConfigError { file: file.clone(), line: 0, column: 0, path: String::new(), message, hint: hint.map(str::to_owned) };
+        ConfigErrors::new(vec![error])
+    };
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|f| f.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|e| whole(format!("cannot read the pipeline file: {e}"), None))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(whole(format!("larger than {MAX_BYTES} bytes"), Some("a pipeline file is YAML text, not data")));
+    }
+    let text = String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        whole(format!("not UTF-8 text (at byte {at})"), Some("a pipeline file is YAML text"))
+    })?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    parse(&text, &file, base, &|name| std::env::var(name).ok())
+}
+
+/// Validates the text of a pipeline file. `file` names it in messages, relative paths start from `base`, and `env`
+/// answers `${NAME}`.
+///
+/// # Errors
+/// Every mistake in it.
+pub fn parse(
+    text: &str,
+    file: &str,
+    base: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Pipeline, ConfigErrors> {
+    let reader = Reader { file, base, env, errors: RefCell::default() };
+    let start = Pos { line: 1, column: 1 };
+    let (root, mistakes) = tree::parse(text);
+    let parsed = root.is_some() || mistakes.is_empty();
+    for (pos, path, message, hint) in mistakes {
+        reader.report(pos, &path, message, hint);
+    }
+    let pipeline = match &root {
+        Some(node) if !node.is_null() => pipeline(&reader, node),
+        _ if parsed => {
+            let hint = "a pipeline needs at least a name, sources and views".to_owned();
+            reader.report(start, "", "the file is empty".to_owned(), Some(hint));
+            None
+        }
+        _ => None,
+    };
+    if let Some(pipeline) = pipeline
+        && reader.errors.borrow().is_empty()
+    {
+        return Ok(pipeline);
+    }
+    if reader.errors.borrow().is_empty() {
+        // Every `None` has reported why; should one not have, this is still an error and says so.
+        reader.report(start, "", "rejected without a reason; this is a fault of the program".to_owned(), None);
+    }
+    Err(ConfigErrors::new(reader.errors.into_inner()))
+}
+
+/// Reads all sections before giving up on any.
+fn pipeline<'a>(reader: &'a Reader<'a>, node: &tree::Node) -> Option<Pipeline> {
+    let root = reader.root(node)?;
+    let (name, state, time) = (settings::name(&root), settings::state(&root), settings::time(&root));
+    let sources = sources::sources(&root);
+    let (link, model, weight) = (settings::link(&root), settings::model(&root), settings::weight(&root));
+    let (views, names) = (views::views(&root), views::view_names(&root));
+    let rules = views::rules(&root, &names);
+    let sinks = sinks::sinks(&root, &names, sources.as_deref(), state.as_ref());
+    let (serve, workers) = (settings::serve(&root), settings::workers(&root));
+    Some(Pipeline {
+        graph: GraphSpec { name: name?, views: views?, link: link?, weight: weight? },
+        rules: rules?,
+        sources: sources?,
+        sinks: sinks?,
+        state: state?,
+        time: time?,
+        model: model?,
+        serve: serve?,
+        workers: workers?,
+    })
+}

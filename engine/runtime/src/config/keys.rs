@@ -1,0 +1,407 @@
+//! Every key of the pipeline file, as data: what the reader accepts, what the reference documents, and the one home of
+//! defaults and limits. `*` in a path stands for a name the user chooses.
+
+use Kind::*;
+
+/// What a key holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// A mapping with the keys below it in the table.
+    Section,
+    /// A mapping from names of the user's choice.
+    Named,
+    /// Free text, not empty.
+    Text,
+    /// A file or folder, relative to the pipeline file.
+    Path,
+    /// `true` or `false`.
+    Bool,
+    /// A whole number within limits.
+    Integer(i64, i64),
+    /// A number within limits.
+    Number(f64, f64),
+    /// A duration within limits, given as they are written.
+    Duration(&'static str, &'static str),
+    /// A size within limits.
+    Size(&'static str, &'static str),
+    /// One word of several.
+    Choice(&'static [&'static str]),
+    /// A list of such words.
+    Choices(&'static [&'static str]),
+    /// A condition over measures.
+    Condition,
+    /// A list of pairs of numbers.
+    Pairs,
+}
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    /// Where it stands.
+    pub path: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// Other words it takes in place of that.
+    pub or: &'static [&'static str],
+    /// Its value when it is absent.
+    pub default: Option<&'static str>,
+    /// Whether it must be there.
+    pub required: bool,
+    /// Only with this value of that sibling key.
+    pub only: Option<(&'static str, &'static str)>,
+    /// Planned: what it will be.
+    pub later: Option<&'static str>,
+    /// Planned values and what they will be.
+    pub later_values: &'static [(&'static str, &'static str)],
+    /// What it does.
+    pub about: &'static str,
+    /// A value.
+    pub example: &'static str,
+}
+
+impl Key {
+    /// The key without its section.
+    pub fn name(&self) -> &'static str {
+        self.path.rsplit('.').next().unwrap_or(self.path)
+    }
+
+    const fn default(mut self, text: &'static str) -> Self {
+        self.default = Some(text);
+        self
+    }
+
+    const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    const fn only(mut self, key: &'static str, value: &'static str) -> Self {
+        self.only = Some((key, value));
+        self
+    }
+
+    const fn or(mut self, words: &'static [&'static str]) -> Self {
+        self.or = words;
+        self
+    }
+
+    const fn later_values(mut self, values: &'static [(&'static str, &'static str)]) -> Self {
+        self.later_values = values;
+        self
+    }
+
+    const fn example(mut self, text: &'static str) -> Self {
+        self.example = text;
+        self
+    }
+}
+
+const fn key(path: &'static str, kind: Kind, about: &'static str) -> Key {
+    Key {
+        path,
+        kind,
+        or: &[],
+        default: None,
+        required: false,
+        only: None,
+        later: None,
+        later_values: &[],
+        about,
+        example: "",
+    }
+}
+
+const fn later(path: &'static str, what: &'static str) -> Key {
+    let mut key = key(path, Kind::Section, "");
+    key.later = Some(what);
+    key
+}
+
+/// Keys directly below a section's path (`""` is the top).
+pub(super) fn below(section: &str) -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(move |k| match k.path.rsplit_once('.') {
+        Some((parent, _)) => parent == section,
+        None => section.is_empty(),
+    })
+}
+
+/// The key of this name directly below a section's path.
+pub(super) fn child(section: &str, name: &str) -> Option<&'static Key> {
+    below(section).find(|k| k.name() == name)
+}
+
+/// The key with this path.
+pub(super) fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|k| k.path == path)
+}
+
+/// The table.
+pub(super) static KEYS: &[Key] = &[
+    key("name", Text, "The pipeline's name: a lower-case letter, then letters, digits, `_` or `-`.")
+        .required()
+        .example("live-threads"),
+    key("state", Section, "Where the record lives."),
+    key("state.url", Text, "The state folder. `file:` paths are relative to the pipeline file.")
+        .default("file:./state")
+        .example("\"file:./state\""),
+    key("state.fold_after", Size("1MiB", "1TiB"), "Fold the log into the snapshot when it has grown by this much.")
+        .default("64MiB")
+        .example("256MiB"),
+    key("time", Section, "How time passes."),
+    key(
+        "time.clock",
+        Choice(&["wall", "event"]),
+        "What ends windows and retention: the wall clock, or (for replays) the greatest event time seen.",
+    )
+    .default("wall")
+    .example("event"),
+    key("time.tick", Duration("1ms", "1m"), "Longest time that input waits before its tick is recorded.")
+        .default("100ms")
+        .example("20ms"),
+    key(
+        "time.max_future_skew",
+        Duration("0ms", "365d"),
+        "A post further ahead of the clock than this is kept and counted, but moves no clock.",
+    )
+    .default("5m")
+    .example("1m"),
+    key("time.strict", Bool, "Close a tick only when all its texts are scored; for tests and backtests.")
+        .default("false")
+        .example("true"),
+    key("sources", Named, "Where records come from, by name. At least one.")
+        .required()
+        .example("{posts: {type: file, path: posts.jsonl.gz, into: posts}}"),
+    key("sources.*.type", Choice(&["file", "generator"]), "The kind of source.")
+        .required()
+        .later_values(&[("kafka", "Kafka sources"), ("http", "HTTP sources"), ("websocket", "WebSocket sources")])
+        .example("file"),
+    key("sources.*.path", Path, "The file; `.gz` and `.zst` are unpacked. It must exist unless it is followed.")
+        .required()
+        .only("type", "file")
+        .example("posts.jsonl.gz"),
+    key("sources.*.into", Choice(&["posts", "votes", "threads", "entities", "rules"]), "What the records are.")
+        .required()
+        .only("type", "file")
+        .later_values(&[("erasures", "erasures")])
+        .example("posts"),
+    key(
+        "sources.*.format",
+        Choice(&["auto", "jsonl", "json", "yaml"]),
+        "One JSON object a line, one JSON document or one YAML document (a list of records); `auto` goes by the name.",
+    )
+    .default("auto")
+    .only("type", "file")
+    .example("jsonl"),
+    key(
+        "sources.*.pace",
+        Text,
+        "`full`: as fast as it goes; `\"60x\"`: 60 times as fast as event time passed; `follow`: wait for more at the end.",
+    )
+    .default("full")
+    .only("type", "file")
+    .example("\"60x\""),
+    key(
+        "sources.*.map",
+        Named,
+        "Where the fields of a record are found when they are named differently: a field (`a.b` reaches inside), or a \
+         field with its unit.",
+    )
+    .only("type", "file")
+    .example("{text: body, created_at: {field: created_utc, unit: s}}"),
+    key("sources.*.map.*", Section, "A field of the record, e.g. `text`: its name in the file, or a section as below.")
+        .example("body"),
+    key("sources.*.map.*.field", Text, "The field's name in the file.").required().example("created_utc"),
+    key("sources.*.map.*.unit", Choice(&["s", "ms", "us"]), "Unit of a time given as a number.").example("s"),
+    key("sources.*.seed", Integer(0, i64::MAX), "The same seed gives the same records.")
+        .default("1")
+        .only("type", "generator")
+        .example("42"),
+    key("sources.*.posts_per_minute", Integer(1, 1_000_000_000), "New posts a minute; votes, edits and deletes follow.")
+        .default("600")
+        .only("type", "generator")
+        .example("6000"),
+    key("sources.*.garbage", Number(0.0, 1.0), "Share of records that are malformed on purpose.")
+        .default("0")
+        .only("type", "generator")
+        .example("0.01"),
+    key("sources.*.limit", Integer(1, i64::MAX), "Ends after this many posts.")
+        .or(&["none"])
+        .default("none")
+        .only("type", "generator")
+        .example("100000"),
+    key("link", Section, "How texts are linked to entities."),
+    key("link.exact", Section, "Aliases found as whole words."),
+    key("link.exact.confidence", Number(0.0, 1.0), "Confidence of such a mention.").default("0.95").example("1.0"),
+    key("link.fuzzy", Section, "Names found approximately where nothing matched exactly; `false` switches it off.")
+        .or(&["false"])
+        .example("{min: 90}"),
+    key("link.fuzzy.min", Integer(1, 100), "Least likeness (partial ratio).").default("85").example("90"),
+    key("link.inherit_from_parent", Bool, "A reply without a mention inherits its parent's.")
+        .default("true")
+        .example("false"),
+    key(
+        "link.compat",
+        Choice(&["none", "seed"]),
+        "`seed`: the literal rule of the first systems, any alias anywhere in the text, inside words too.",
+    )
+    .default("none")
+    .example("seed"),
+    key("models", Section, "What scores texts."),
+    key(
+        "models.live",
+        Section,
+        "The model behind the views: a section as below; `given`: records bring their own sentiment and no model runs; \
+         `fixture`: the word-list scorer of the tests, never chosen by itself.",
+    )
+    .or(&["given", "fixture"])
+    .default("given")
+    .example("{path: models/social}"),
+    key("models.live.path", Path, "The model's folder.").required().example("models/social"),
+    key("models.live.device", Choice(&["auto", "cpu"]), "Where it runs.")
+        .default("auto")
+        .later_values(&[("cuda", "scoring on a GPU"), ("mps", "scoring on a GPU")])
+        .example("cpu"),
+    key("models.threads", Integer(1, 256), "Threads of the scorer; `auto` takes one per core.")
+        .or(&["auto"])
+        .default("auto")
+        .example("2"),
+    key("models.batch", Section, "How texts wait for each other."),
+    key("models.batch.max", Integer(1, 4096), "Most texts in one forward pass.").default("32").example("64"),
+    key("models.batch.age", Duration("0ms", "1m"), "Longest time a text waits for its batch to fill.")
+        .default("20ms")
+        .example("5ms"),
+    later("models.shadow", "shadow models"),
+    key("weight", Section, "How votes become a post's weight."),
+    key(
+        "weight.kind",
+        Choice(&["log1p", "linear_clamped", "uniform", "table"]),
+        "`log1p`: 1 + ln(1 + votes); `linear_clamped`: the votes, between 1 and `max`; `uniform`: 1; `table`: by steps. \
+         Hidden votes weigh 1.",
+    )
+    .default("log1p")
+    .example("uniform"),
+    key("weight.max", Integer(1, 65_536), "Greatest weight.").required().only("kind", "linear_clamped").example("100"),
+    key("weight.table", Pairs, "`[votes, weight]` in ascending order: the weight from that many votes on; 1 below the first.")
+        .required()
+        .only("kind", "table")
+        .example("[[0, 1], [10, 2.5], [100, 5]]"),
+    key("views", Named, "What is computed, by name. At least one.")
+        .required()
+        .example("{by_minute: {group_by: [thread, entity], window: {tumble: 1m}}}"),
+    key(
+        "views.*.group_by",
+        Choices(&["thread", "entity", "source", "author"]),
+        "Columns that make a row, at most four; `[]` makes one row per window.",
+    )
+    .required()
+    .example("[thread, entity]"),
+    key("views.*.window", Section, "How time is cut: one of `tumble`, `hop`, `sliding`.")
+        .required()
+        .example("{tumble: 1m}"),
+    key("views.*.window.tumble", Duration("1s", "3650d"), "Windows of this length side by side.").example("1m"),
+    key("views.*.window.hop", Section, "Windows that overlap.").example("{size: 10m, every: 1m}"),
+    key("views.*.window.hop.size", Duration("1s", "3650d"), "Length of a window.").required().example("10m"),
+    key("views.*.window.hop.every", Duration("1s", "3650d"), "Distance between starts; divides `size`, at most 1000 times.")
+        .required()
+        .example("1m"),
+    key("views.*.window.sliding", Section, "One row per group: the last while before now.")
+        .example("{size: 24h, every: 1m}"),
+    key("views.*.window.sliding.size", Duration("1s", "3650d"), "How far it looks back.").required().example("24h"),
+    key("views.*.window.sliding.every", Duration("1s", "3650d"), "The step in which it moves; divides `size`.")
+        .required()
+        .example("1m"),
+    later("views.*.window.session", "session windows"),
+    later("views.*.window.anchored", "windows anchored to a thread's air time"),
+    key("views.*.window.on", Choice(&["created_at"]), "The time that counts.").default("created_at").example("created_at"),
+    key(
+        "views.*.measures",
+        Choices(&[
+            "posts", "weight", "sentiment", "sentiment_ci", "positive", "neutral", "negative", "toxic", "sarcastic", "scored",
+        ]),
+        "Columns that are shown; all when absent.",
+    )
+    .example("[posts, sentiment]"),
+    key("views.*.keep", Duration("1s", "36500d"), "Windows that ended this long ago are dropped; not shorter than a window.")
+        .or(&["forever"])
+        .default("forever")
+        .example("30d"),
+    key("rules", Named, "When to raise alerts, by name.")
+        .example("{backlash: {view: by_minute, when: \"sentiment < -0.3\", min_posts: 20}}"),
+    key("rules.*.view", Text, "The view it watches.").required().example("by_minute"),
+    key(
+        "rules.*.when",
+        Condition,
+        "Fires when this holds: measures and numbers with `+ - * /`, comparisons, `and`, `or`, `not`, parentheses.",
+    )
+    .required()
+    .example("\"sentiment < -0.3\""),
+    key("rules.*.clear", Condition, "Resolves when this holds; when absent, as soon as `when` does not.")
+        .example("\"sentiment > -0.1\""),
+    key("rules.*.min_posts", Integer(0, i32::MAX as i64), "Windows with fewer posts say nothing.")
+        .default("1")
+        .example("20"),
+    key("rules.*.for", Duration("0ms", "3650d"), "`when` must hold over windows spanning this long.")
+        .default("0ms")
+        .example("2m"),
+    key("rules.*.cooldown", Duration("0ms", "3650d"), "Quiet for this long after resolving.")
+        .default("0ms")
+        .example("10m"),
+    key(
+        "sinks",
+        Named,
+        "Where results go, by name. Without a sink for dead letters, they go to `dead_letters.jsonl` in the state folder.",
+    )
+    .example("{alerts: {type: file, path: alerts.jsonl, from: rules}}"),
+    key("sinks.*.type", Choice(&["file"]), "The kind of sink.")
+        .required()
+        .later_values(&[("kafka", "Kafka sinks"), ("postgres", "Postgres sinks"), ("http", "webhook sinks")])
+        .example("file"),
+    key("sinks.*.path", Path, "The file.").required().only("type", "file").example("alerts.jsonl"),
+    key("sinks.*.from", Text, "`rules` (their alerts), `dead_letters`, or the name of a view (its changes).")
+        .required()
+        .only("type", "file")
+        .example("rules"),
+    key("sinks.*.format", Choice(&["jsonl"]), "One JSON object a line.")
+        .default("jsonl")
+        .only("type", "file")
+        .example("jsonl"),
+    key("serve", Section, "HTTP, WebSocket and console; `false` serves nothing.").or(&["false"]).example("false"),
+    key("serve.http", Text, "Address to listen on; loopback only, as there is no authentication yet.")
+        .default("127.0.0.1:8080")
+        .example("\"127.0.0.1:8080\""),
+    key("workers", Integer(1, 256), "Threads of the dataflow.").default("1").example("2"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::pipeline::{Clock, Collection, Device, FileFormat, TimeUnit};
+    use super::*;
+    use groundswell_core::spec::{GroupColumn, MAX_WEIGHT, Measure};
+
+    fn all<T: Copy>(variants: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {
+        variants.iter().copied().map(name).collect()
+    }
+
+    #[test]
+    fn the_table_agrees_with_itself_and_the_core() {
+        for (i, k) in KEYS.iter().enumerate() {
+            assert!(KEYS[..i].iter().all(|o| o.path != k.path), "{} twice", k.path);
+            if let Some((parent, _)) = k.path.trim_end_matches(".*").rsplit_once('.') {
+                assert!(parent.ends_with('*') || find(parent).is_some(), "{} has no parent", k.path);
+            }
+            assert!(k.later.is_some() || !k.about.is_empty(), "{} says nothing", k.path);
+        }
+        let words = |path| match find(path).map(|k| k.kind) {
+            Some(Choice(words) | Choices(words)) => words,
+            other => panic!("{path} is {other:?}"),
+        };
+        assert_eq!(words("views.*.measures"), Measure::ALL.map(Measure::name));
+        assert_eq!(words("views.*.group_by"), GroupColumn::ALL.map(GroupColumn::name));
+        assert_eq!(words("time.clock"), all(Clock::ALL, Clock::name));
+        assert_eq!(words("sources.*.into"), all(Collection::ALL, Collection::name));
+        assert_eq!(words("sources.*.format")[1..], all(FileFormat::ALL, FileFormat::name));
+        assert_eq!(words("sources.*.map.*.unit"), all(TimeUnit::ALL, TimeUnit::name));
+        assert_eq!(words("models.live.device"), all(Device::ALL, Device::name));
+        assert_eq!(find("weight.max").map(|k| k.kind), Some(Integer(1, MAX_WEIGHT)));
+    }
+}

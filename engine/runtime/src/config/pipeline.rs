@@ -1,0 +1,300 @@
+//! A pipeline file after validation: the only form in which configuration reaches other code.
+
+use groundswell_core::spec::{GraphSpec, RuleSpec};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A validated pipeline. Paths are absolute, times are milliseconds, names refer to things that exist.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pipeline {
+    /// What is computed: name, views, linking, weights.
+    pub graph: GraphSpec,
+    /// The rules of the file, in its order.
+    pub rules: Vec<RuleSpec>,
+    /// Where records come from, in the order of the file: the index is the source's id in the record.
+    pub sources: Vec<SourceConfig>,
+    /// Where results go. One of them takes the dead letters.
+    pub sinks: Vec<SinkConfig>,
+    /// Where the record lives.
+    pub state: StateConfig,
+    /// How time passes.
+    pub time: TimeConfig,
+    /// What scores texts.
+    pub model: ModelConfig,
+    /// HTTP, WebSocket and console; `None` serves nothing.
+    pub serve: Option<ServeConfig>,
+    /// Threads of the dataflow.
+    pub workers: usize,
+}
+
+/// `state:`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateConfig {
+    /// The state folder.
+    pub folder: PathBuf,
+    /// Fold the log into the snapshot when it has grown by this many bytes.
+    pub fold_after: u64,
+}
+
+/// `time:`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeConfig {
+    /// What moves the recorded clock.
+    pub clock: Clock,
+    /// Longest time that input waits before its tick is recorded (ms).
+    pub tick_ms: i64,
+    /// Posts further ahead of the clock than this (ms) move no clock.
+    pub max_future_skew_ms: i64,
+    /// Close a tick only when all its texts are scored.
+    pub strict: bool,
+}
+
+/// What ends windows and retention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// The wall clock.
+    Wall,
+    /// The greatest event time seen.
+    Event,
+}
+
+/// One entry of `sources:`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceConfig {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: SourceKind,
+}
+
+/// The kinds of source.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SourceKind {
+    /// A file of records.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What its records are.
+        into: Collection,
+        /// How fast it is read.
+        pace: Pace,
+        /// Where fields are found that are named differently: our name → theirs.
+        map: BTreeMap<String, FieldRef>,
+        /// How records are written.
+        format: FileFormat,
+    },
+    /// Made-up threads full of everything that happens to posts and votes.
+    Generator {
+        /// The same seed gives the same records.
+        seed: u64,
+        /// New posts a minute.
+        posts_per_minute: u64,
+        /// Share of malformed records, 0 to 1.
+        garbage: f64,
+        /// Ends after this many posts.
+        limit: Option<u64>,
+    },
+}
+
+/// What the records of a source are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Collection {
+    /// Posts.
+    Posts,
+    /// Vote observations.
+    Votes,
+    /// Threads.
+    Threads,
+    /// Entities.
+    Entities,
+    /// Rules.
+    Rules,
+}
+
+/// How fast a file is read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// As fast as it goes.
+    Full,
+    /// This many times as fast as event time passed.
+    Times(f64),
+    /// As fast as it goes, then as the file grows.
+    Follow,
+}
+
+/// How records are written in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileFormat {
+    /// One JSON object a line.
+    Jsonl,
+    /// One JSON document.
+    Json,
+    /// One YAML document.
+    Yaml,
+}
+
+/// Where a field is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldRef {
+    /// The field's name; `a.b` reaches inside.
+    pub path: String,
+    /// Unit of a time given as a number; `None` means milliseconds.
+    pub unit: Option<TimeUnit>,
+}
+
+/// Unit of a time given as a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeUnit {
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    Millis,
+    /// Microseconds.
+    Micros,
+}
+
+/// `models:`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelConfig {
+    /// What the views use.
+    pub live: LiveModel,
+    /// Threads of the scorer; `None` takes one per core.
+    pub threads: Option<usize>,
+    /// Most texts in one forward pass.
+    pub batch_max: usize,
+    /// Longest time a text waits for its batch to fill (ms).
+    pub batch_age_ms: i64,
+}
+
+/// Where a post's sentiment comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LiveModel {
+    /// Records bring it along.
+    Given,
+    /// The word-list scorer of the tests; only where the file asks for it.
+    Fixture,
+    /// A model bundle.
+    Bundle {
+        /// Its folder.
+        path: PathBuf,
+        /// Where it runs.
+        device: Device,
+    },
+}
+
+/// Where a model runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// The best there is.
+    Auto,
+    /// The processor.
+    Cpu,
+}
+
+/// One entry of `sinks:`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkConfig {
+    /// Its name.
+    pub name: String,
+    /// What it takes.
+    pub from: SinkFrom,
+    /// What it is.
+    pub kind: SinkKind,
+}
+
+/// What a sink takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SinkFrom {
+    /// Alerts.
+    Rules,
+    /// Records that could not be accepted.
+    DeadLetters,
+    /// The changes of a view.
+    View(String),
+}
+
+/// The kinds of sink.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SinkKind {
+    /// A file of JSON Lines.
+    File {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// `serve:`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServeConfig {
+    /// Address to listen on; loopback.
+    pub http: SocketAddr,
+}
+
+/// Defines `ALL` and `name()`: the enum's words in the pipeline file, in one place for reading and printing.
+macro_rules! words {
+    ($type:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
+        impl $type {
+            /// All of them.
+            pub const ALL: &[$type] = &[$($type::$variant),+];
+
+            /// The word for it in the pipeline file.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $($type::$variant => $word),+
+                }
+            }
+
+            /// The one with this word.
+            pub(super) fn named(word: &str) -> Option<$type> {
+                Self::ALL.iter().copied().find(|v| v.name() == word)
+            }
+        }
+    };
+}
+
+words!(Clock { Wall = "wall", Event = "event" });
+words!(Collection { Posts = "posts", Votes = "votes", Threads = "threads", Entities = "entities", Rules = "rules" });
+words!(FileFormat { Jsonl = "jsonl", Json = "json", Yaml = "yaml" });
+words!(TimeUnit { Seconds = "s", Millis = "ms", Micros = "us" });
+words!(Device { Auto = "auto", Cpu = "cpu" });
+
+impl Collection {
+    /// The fields its records have, as the names `map` may use.
+    pub fn fields(self) -> &'static [&'static str] {
+        match self {
+            Collection::Posts => &[
+                "id", "source", "thread", "parent", "author", "text", "score", "created_at", "observed_at", "title",
+                "url", "lang", "followers", "likes", "replies", "reposts", "views", "dislikes", "upvote_ratio",
+                "edited_at", "hidden_score", "kind", "sentiment", "deleted", "version",
+            ],
+            Collection::Votes => &["id", "score", "observed_at", "hidden_score", "deleted"],
+            Collection::Threads => &["thread", "title", "air_time", "ends_at", "deleted", "version"],
+            Collection::Entities => &["id", "name", "canonical_name", "aliases", "kind", "exclude", "deleted", "version"],
+            Collection::Rules => &["id", "view", "when", "clear", "min_posts", "for", "cooldown", "deleted", "version"],
+        }
+    }
+}
+
+/// Whether a field of a record may be given as a time, so that it has a unit.
+pub(super) fn is_time(field: &str) -> bool {
+    matches!(field, "created_at" | "observed_at" | "air_time" | "ends_at" | "version")
+}
+
+impl SinkFrom {
+    /// The word for it in the pipeline file.
+    pub fn name(&self) -> &str {
+        match self {
+            SinkFrom::Rules => "rules",
+            SinkFrom::DeadLetters => "dead_letters",
+            SinkFrom::View(view) => view,
+        }
+    }
+}
+
+impl StateConfig {
+    /// The state folder as the URL of the pipeline file.
+    pub fn url(&self) -> String {
+        format!("file:{}", self.folder.display())
+    }
+}

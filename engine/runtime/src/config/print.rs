@@ -1,0 +1,201 @@
+//! A validated pipeline → the pipeline file that says it in full: every key with its value, secrets masked.
+
+use super::pipeline::{LiveModel, Pace, Pipeline, SinkKind, SourceConfig, SourceKind};
+use super::secret::mask_url;
+use super::units::{show_duration, show_size};
+use groundswell_core::acc::UNIT;
+use groundswell_core::spec::{GroupColumn, Measure, RuleSpec, ViewSpec, WeightSpec, WindowSpec};
+use std::fmt::Display;
+use std::path::Path;
+
+impl Pipeline {
+    /// The effective configuration as a pipeline file; parsing it gives this pipeline again.
+    pub fn effective_yaml(&self) -> String {
+        let mut out = Yaml::default();
+        out.line(0, "name", text(&self.graph.name));
+        out.section(0, "state");
+        out.line(1, "url", text(&self.state.url()));
+        out.line(1, "fold_after", show_size(i64::try_from(self.state.fold_after).unwrap_or(i64::MAX)));
+        out.section(0, "time");
+        out.line(1, "clock", self.time.clock.name());
+        out.line(1, "tick", show_duration(self.time.tick_ms));
+        out.line(1, "max_future_skew", show_duration(self.time.max_future_skew_ms));
+        out.line(1, "strict", self.time.strict);
+        out.section(0, "sources");
+        self.sources.iter().for_each(|source| out.source(source));
+        self.link(&mut out);
+        self.models(&mut out);
+        out.weight(&self.graph.weight);
+        out.section(0, "views");
+        self.graph.views.iter().for_each(|view| out.view(view));
+        if !self.rules.is_empty() {
+            out.section(0, "rules");
+            self.rules.iter().for_each(|rule| out.rule(rule));
+        }
+        out.section(0, "sinks");
+        for sink in &self.sinks {
+            let SinkKind::File { path } = &sink.kind;
+            out.section(1, &sink.name);
+            out.line(2, "type", "file");
+            out.line(2, "path", file(path));
+            out.line(2, "from", sink.from.name());
+            out.line(2, "format", "jsonl");
+        }
+        match &self.serve {
+            None => out.line(0, "serve", "false"),
+            Some(serve) => {
+                out.section(0, "serve");
+                out.line(1, "http", text(&serve.http.to_string()));
+            }
+        }
+        out.line(0, "workers", self.workers);
+        out.0
+    }
+
+    fn link(&self, out: &mut Yaml) {
+        let link = &self.graph.link;
+        out.section(0, "link");
+        out.section(1, "exact");
+        out.line(2, "confidence", f64::from(link.exact_confidence) / 1e6);
+        match link.fuzzy_min {
+            None => out.line(1, "fuzzy", "false"),
+            Some(min) => {
+                out.section(1, "fuzzy");
+                out.line(2, "min", min);
+            }
+        }
+        out.line(1, "inherit_from_parent", link.inherit_from_parent);
+        out.line(1, "compat", if link.seed_compat { "seed" } else { "none" });
+    }
+
+    fn models(&self, out: &mut Yaml) {
+        out.section(0, "models");
+        match &self.model.live {
+            LiveModel::Given => out.line(1, "live", "given"),
+            LiveModel::Fixture => out.line(1, "live", "fixture"),
+            LiveModel::Bundle { path, device } => {
+                out.section(1, "live");
+                out.line(2, "path", file(path));
+                out.line(2, "device", device.name());
+            }
+        }
+        out.line(1, "threads", self.model.threads.map_or_else(|| "auto".to_owned(), |n| n.to_string()));
+        out.section(1, "batch");
+        out.line(2, "max", self.model.batch_max);
+        out.line(2, "age", show_duration(self.model.batch_age_ms));
+    }
+}
+
+/// The text so far.
+#[derive(Default)]
+struct Yaml(String);
+
+impl Yaml {
+    fn line(&mut self, depth: usize, key: &str, value: impl Display) {
+        self.0.push_str(&format!("{}{key}: {value}\n", "  ".repeat(depth)));
+    }
+
+    fn section(&mut self, depth: usize, key: &str) {
+        self.0.push_str(&format!("{}{key}:\n", "  ".repeat(depth)));
+    }
+
+    fn source(&mut self, source: &SourceConfig) {
+        self.section(1, &source.name);
+        match &source.kind {
+            SourceKind::File { path, into, pace, map, format } => {
+                self.line(2, "type", "file");
+                self.line(2, "path", file(path));
+                self.line(2, "into", into.name());
+                self.line(2, "format", format.name());
+                match pace {
+                    Pace::Full => self.line(2, "pace", "full"),
+                    Pace::Follow => self.line(2, "pace", "follow"),
+                    Pace::Times(times) => self.line(2, "pace", text(&format!("{times}x"))),
+                }
+                if !map.is_empty() {
+                    self.section(2, "map");
+                }
+                for (name, found) in map {
+                    match found.unit {
+                        None => self.line(3, name, text(&found.path)),
+                        Some(unit) => {
+                            self.line(3, name, format!("{{field: {}, unit: {}}}", text(&found.path), unit.name()));
+                        }
+                    }
+                }
+            }
+            SourceKind::Generator { seed, posts_per_minute, garbage, limit } => {
+                self.line(2, "type", "generator");
+                self.line(2, "seed", seed);
+                self.line(2, "posts_per_minute", posts_per_minute);
+                self.line(2, "garbage", garbage);
+                self.line(2, "limit", limit.map_or_else(|| "none".to_owned(), |n| n.to_string()));
+            }
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)] // weights are far below 2^53
+    fn weight(&mut self, weight: &WeightSpec) {
+        self.section(0, "weight");
+        match weight {
+            WeightSpec::Log1p => self.line(1, "kind", "log1p"),
+            WeightSpec::Uniform => self.line(1, "kind", "uniform"),
+            WeightSpec::LinearClamped { max } => {
+                self.line(1, "kind", "linear_clamped");
+                self.line(1, "max", max);
+            }
+            WeightSpec::Table { steps } => {
+                let steps: Vec<String> =
+                    steps.iter().map(|(votes, weight)| format!("[{votes}, {}]", *weight as f64 / UNIT as f64)).collect();
+                self.line(1, "kind", "table");
+                self.line(1, "table", format!("[{}]", steps.join(", ")));
+            }
+        }
+    }
+
+    fn view(&mut self, view: &ViewSpec) {
+        let words = |words: Vec<&str>| format!("[{}]", words.join(", "));
+        self.section(1, &view.name);
+        self.line(2, "group_by", words(view.group_by.iter().copied().map(GroupColumn::name).collect()));
+        self.section(2, "window");
+        let stepped = |size, every| format!("{{size: {}, every: {}}}", show_duration(size), show_duration(every));
+        match view.window {
+            WindowSpec::Tumble { size } => self.line(3, "tumble", show_duration(size)),
+            WindowSpec::Hop { size, every } => self.line(3, "hop", stepped(size, every)),
+            WindowSpec::Sliding { size, every } => self.line(3, "sliding", stepped(size, every)),
+        }
+        self.line(3, "on", "created_at");
+        self.line(2, "measures", words(view.measures.iter().copied().map(Measure::name).collect()));
+        self.line(2, "keep", view.keep.map_or_else(|| "forever".to_owned(), show_duration));
+    }
+
+    fn rule(&mut self, rule: &RuleSpec) {
+        self.section(1, &rule.id);
+        self.line(2, "view", &rule.view);
+        self.line(2, "when", text(rule.when.text()));
+        if let Some(clear) = &rule.clear {
+            self.line(2, "clear", text(clear.text()));
+        }
+        self.line(2, "min_posts", rule.min_posts);
+        self.line(2, "for", show_duration(rule.for_ms));
+        self.line(2, "cooldown", show_duration(rule.cooldown_ms));
+    }
+}
+
+/// A double-quoted scalar that reads as this text, `${` and all.
+fn text(value: &str) -> String {
+    let mut out = String::from("\"");
+    for c in mask_url(value).replace("${", "$${").chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() || c == '\u{feff}' => out.push_str(&format!("\\U{:08x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn file(path: &Path) -> String {
+    text(&path.display().to_string())
+}

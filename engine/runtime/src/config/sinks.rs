@@ -1,0 +1,90 @@
+//! `sinks:`
+
+use super::pipeline::{SinkConfig, SinkFrom, SinkKind, SourceConfig, SourceKind, StateConfig};
+use super::read::{Field, Section};
+use super::sources::checked_name;
+use std::path::{Path, PathBuf};
+
+/// Name of the sink for dead letters that is there without being configured.
+const DEAD_LETTERS: &str = "dead_letters";
+
+/// Reads the sinks and adds the one for dead letters if there is none.
+pub(super) fn sinks(
+    root: &Section<'_>,
+    views: &[String],
+    sources: Option<&[SourceConfig]>,
+    state: Option<&StateConfig>,
+) -> Option<Vec<SinkConfig>> {
+    let mut sinks: Vec<SinkConfig> = Vec::new();
+    let mut good = true;
+    for (name, field) in root.section("sinks")?.named() {
+        match sink(&name, &field, views, sources, &sinks) {
+            Some(sink) => sinks.push(sink),
+            None => good = false,
+        }
+    }
+    if !good {
+        return None;
+    }
+    if !sinks.iter().any(|s| s.from == SinkFrom::DeadLetters) {
+        let kind = SinkKind::File { path: state?.folder.join("dead_letters.jsonl") };
+        sinks.push(SinkConfig { name: DEAD_LETTERS.to_owned(), from: SinkFrom::DeadLetters, kind });
+    }
+    Some(sinks)
+}
+
+fn sink(
+    name: &str,
+    field: &Field<'_>,
+    views: &[String],
+    sources: Option<&[SourceConfig]>,
+    before: &[SinkConfig],
+) -> Option<SinkConfig> {
+    let checked = checked_name(name, field);
+    let (section, _) = field.variant("type")?;
+    if let Some(format) = section.get("format") {
+        format.choice();
+    }
+    let path = section.required("path").and_then(|f| target(&f, sources, before));
+    let from = section.required("from").and_then(|f| from(&f, views));
+    if name == DEAD_LETTERS && from.as_ref().is_some_and(|f| *f != SinkFrom::DeadLetters) {
+        field.key_error("this name is kept for the sink of the dead letters; choose another", None);
+        return None;
+    }
+    Some(SinkConfig { name: checked?, from: from?, kind: SinkKind::File { path: path? } })
+}
+
+fn from(field: &Field<'_>, views: &[String]) -> Option<SinkFrom> {
+    let word = field.text()?;
+    match word.as_str() {
+        "rules" => Some(SinkFrom::Rules),
+        "dead_letters" => Some(SinkFrom::DeadLetters),
+        _ if views.contains(&word) => Some(SinkFrom::View(word)),
+        _ => {
+            let known: Vec<&str> = ["rules", "dead_letters"].into_iter().chain(views.iter().map(String::as_str)).collect();
+            field.unknown("origin", &word, &known);
+            None
+        }
+    }
+}
+
+/// A file that can be written and that nothing else reads or writes.
+fn target(field: &Field<'_>, sources: Option<&[SourceConfig]>, before: &[SinkConfig]) -> Option<PathBuf> {
+    let path = field.path()?;
+    let reader = sources.unwrap_or_default().iter().find(|s| reads(s, &path));
+    let writer = before.iter().find(|s| matches!(&s.kind, SinkKind::File { path: p } if *p == path));
+    if path.is_dir() {
+        field.error(format!("{} is a folder, not a file", path.display()), None);
+    } else if let Some(source) = reader {
+        field.error(format!("{} is what sources.{} reads", path.display(), source.name), None);
+    } else if let Some(sink) = writer {
+        field.error(format!("{} is what sinks.{} writes", path.display(), sink.name), None);
+    } else {
+        return Some(path);
+    }
+    None
+}
+
+fn reads(source: &SourceConfig, file: &Path) -> bool {
+    matches!(&source.kind, SourceKind::File { path, .. } if path == file)
+}

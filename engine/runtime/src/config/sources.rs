@@ -1,0 +1,160 @@
+//! `sources:`
+
+use super::error::quoted;
+use super::pipeline::{Collection, FieldRef, FileFormat, Pace, SourceConfig, SourceKind, TimeUnit, is_time};
+use super::read::{Field, Section};
+use super::settings::is_name;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Greatest speed of a replay; beyond it `full` is meant.
+const MAX_PACE: f64 = 1e9;
+
+/// Reads the sources; at least one.
+pub(super) fn sources(root: &Section<'_>) -> Option<Vec<SourceConfig>> {
+    let field = root.required("sources")?;
+    let all = field.section()?.named();
+    if all.is_empty() {
+        field.key_error("a pipeline needs at least one source", None);
+    }
+    // Every entry is read before giving up, so that every mistake is seen.
+    let read: Vec<Option<SourceConfig>> = all
+        .iter()
+        .map(|(name, field)| {
+            let kind = source(field);
+            Some(SourceConfig { name: checked_name(name, field)?, kind: kind? })
+        })
+        .collect();
+    read.into_iter().collect()
+}
+
+/// The user's name for a source, view, rule or sink.
+pub(super) fn checked_name(name: &str, field: &Field<'_>) -> Option<String> {
+    if !is_name(name, false) {
+        let hint = "use a lower-case letter, then letters, digits or \"_\"; at most 63".to_owned();
+        field.key_error(format!("{} is not a name", quoted(name)), Some(hint));
+        return None;
+    }
+    Some(name.to_owned())
+}
+
+fn source(field: &Field<'_>) -> Option<SourceKind> {
+    let (section, kind) = field.variant("type")?;
+    match kind {
+        "generator" => generator(&section),
+        _ => file(&section),
+    }
+}
+
+fn generator(section: &Section<'_>) -> Option<SourceKind> {
+    let whole = |name: &str| section.get(name).and_then(|f| f.integer()).and_then(|v| u64::try_from(v).ok());
+    let (seed, posts_per_minute) = (whole("seed"), whole("posts_per_minute"));
+    let garbage = section.get("garbage").and_then(|f| f.number());
+    let limit = section.get("limit").and_then(|f| if f.is("none") { Some(None) } else { whole("limit").map(Some) });
+    Some(SourceKind::Generator { seed: seed?, posts_per_minute: posts_per_minute?, garbage: garbage?, limit: limit? })
+}
+
+fn file(section: &Section<'_>) -> Option<SourceKind> {
+    let into = section.required("into").and_then(|f| f.choice()).and_then(Collection::named);
+    let pace = section.get("pace").and_then(|f| pace(&f));
+    let path_field = section.required("path");
+    let path = path_field.as_ref().and_then(Field::path);
+    let path = path.filter(|path| path_field.as_ref().is_some_and(|f| readable(f, path, pace == Some(Pace::Follow))));
+    let format = section.get("format").and_then(|f| f.choice()).and_then(|word| match word {
+        "auto" => format_of(path_field.as_ref()?, path.as_deref()?),
+        word => FileFormat::named(word),
+    });
+    let map = section.given("map").map_or(Some(BTreeMap::new()), |f| map(&f, into));
+    Some(SourceKind::File { path: path?, into: into?, pace: pace?, map: map?, format: format? })
+}
+
+fn pace(field: &Field<'_>) -> Option<Pace> {
+    let text = field.text()?;
+    match text.as_str() {
+        "full" => return Some(Pace::Full),
+        "follow" => return Some(Pace::Follow),
+        _ => {}
+    }
+    match text.strip_suffix('x').and_then(|n| n.trim().parse::<f64>().ok()) {
+        Some(times) if times > 0.0 && times <= MAX_PACE => Some(Pace::Times(times)),
+        _ => {
+            let hint = "write full, follow, or a speed-up such as \"60x\"".to_owned();
+            field.error(format!("{} is not a pace", quoted(&text)), Some(hint));
+            None
+        }
+    }
+}
+
+/// Whether the file can be read now; a followed one may come later.
+fn readable(field: &Field<'_>, path: &Path, follow: bool) -> bool {
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => field.error(format!("{} is a folder, not a file", path.display()), None),
+        Ok(_) => return true,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && follow => return true,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let hint = "paths are relative to the pipeline file; with \"pace: follow\" it may come later".to_owned();
+            field.error(format!("no file at {}", path.display()), Some(hint));
+        }
+        Err(e) => field.error(format!("cannot read {}: {e}", path.display()), None),
+    }
+    false
+}
+
+/// The format by the file's name, compression aside.
+fn format_of(field: &Field<'_>, path: &Path) -> Option<FileFormat> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
+    match name.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("jsonl" | "ndjson") => Some(FileFormat::Jsonl),
+        Some("json") => Some(FileFormat::Json),
+        Some("yaml" | "yml") => Some(FileFormat::Yaml),
+        _ => {
+            let hint = "add \"format: jsonl\" (or json, yaml)".to_owned();
+            field.error(format!("cannot tell the format of {} by its name", quoted(name)), Some(hint));
+            None
+        }
+    }
+}
+
+fn map(field: &Field<'_>, into: Option<Collection>) -> Option<BTreeMap<String, FieldRef>> {
+    let mut map = BTreeMap::new();
+    let mut good = true;
+    for (name, field) in field.section()?.named() {
+        if let Some(into) = into
+            && !into.fields().contains(&&*name)
+        {
+            field.key_unknown(&format!("field of {}", into.name()), &name, into.fields());
+            good = false;
+        }
+        match field_ref(&name, &field) {
+            Some(reference) => drop(map.insert(name.to_string(), reference)),
+            None => good = false,
+        }
+    }
+    good.then_some(map)
+}
+
+fn field_ref(name: &str, field: &Field<'_>) -> Option<FieldRef> {
+    let dotted = |f: &Field<'_>| {
+        let path = f.text()?;
+        if path.split('.').any(str::is_empty) {
+            f.error(format!("{} is neither a field's name nor a dotted path", quoted(&path)), None);
+            return None;
+        }
+        Some(path)
+    };
+    if !field.is_section() {
+        return Some(FieldRef { path: dotted(field)?, unit: None });
+    }
+    let section = field.section()?;
+    let path = section.required("field").and_then(|f| dotted(&f));
+    let unit = match section.given("unit") {
+        None => Some(None),
+        Some(f) if !is_time(name) => {
+            f.key_error(format!("\"{name}\" is no time, so it has no unit"), None);
+            None
+        }
+        Some(f) => f.choice().and_then(TimeUnit::named).map(Some),
+    };
+    Some(FieldRef { path: path?, unit: unit? })
+}

@@ -1,0 +1,258 @@
+//! Files that are right.
+
+use super::super::keys::{KEYS, Key, Kind};
+use super::super::*;
+use super::{folder, parse_in};
+use groundswell_core::acc::UNIT;
+use groundswell_core::spec::{GroupColumn, LinkSpec, Measure, WeightSpec, WindowSpec};
+use std::collections::BTreeMap;
+
+const LEAST: &str = "name: a\nsources: {g: {type: generator}}\nviews: {v: {group_by: [], window: {tumble: 1s}}}\n";
+
+/// CONTRACT.md's example with files in place of Kafka and Postgres, and without the shadow model.
+const CONTRACT: &str = r#"
+name: live-threads
+state: {url: "file:./state"}            # or s3://bucket/prefix
+sources:
+  posts: {type: file, path: posts.jsonl.gz, into: posts, pace: "${SPEED}"}
+  votes: {type: file, path: votes.ndjson, into: votes, map: {score: data.ups, observed_at: {field: at, unit: s}}}
+  cast:  {type: file, path: cast.yaml, into: entities}
+link:   {exact: {confidence: 0.95}, fuzzy: {min: 85}, inherit_from_parent: true}
+models:
+  live:   {path: models/social, device: auto}
+weight: {kind: log1p}                   # log1p | linear_clamped | uniform | table
+views:
+  cast_by_minute:
+    group_by: [thread, entity]
+    window: {tumble: 1m, on: created_at}      # tumble | hop | session | sliding | anchored
+    measures: [posts, weight, sentiment, sentiment_ci, positive, neutral, negative, toxic, sarcastic, scored]
+    keep: 30d
+rules:
+  backlash: {view: cast_by_minute, when: "sentiment < -0.3", min_posts: 20, clear: "sentiment > -0.1", for: 2m, cooldown: 10m}
+sinks:
+  alerts: {type: file, path: alerts.jsonl, from: rules}
+serve: {http: "127.0.0.1:8080"}
+"#;
+
+/// Everything that the other one leaves at its default.
+const OTHER: &str = r#"
+name: other_2
+state: {url: "file:///var/groundswell $${X}", fold_after: 1GiB}
+time: {clock: event, tick: 20ms, max_future_skew: 90s, strict: true}
+sources:
+  made_up: {type: generator, seed: 42, posts_per_minute: 6000, garbage: 0.01, limit: 100000}
+  tail: {type: file, path: "later \"on\".txt", into: posts, format: jsonl, pace: follow}
+link: {exact: {confidence: 1}, fuzzy: false, inherit_from_parent: false, compat: seed}
+models: {live: fixture, threads: 2, batch: {max: 64, age: 5ms}}
+weight: {kind: table, table: [[-5, 0], [0, 1], [10, 2.3]]}
+views:
+  by_hour: {group_by: [source, author], window: {hop: {size: 2h, every: 30m}}, measures: [sentiment, posts]}
+  now: {group_by: [entity], window: {sliding: {size: 1d, every: 1m}}, keep: forever}
+rules:
+  any: {view: now, when: 'posts > 1 and (negative / posts > 0.5)'}
+sinks:
+  hours: {type: file, path: hours.jsonl, from: by_hour, format: jsonl}
+  dead_letters: {type: file, path: dead.jsonl, from: dead_letters}
+serve: false
+workers: 2
+"#;
+
+#[test]
+fn the_contract_example_parses() {
+    let folder = folder();
+    let pipeline = parse_in(folder.path(), CONTRACT).expect("parses");
+    assert_eq!(pipeline.graph.name, "live-threads");
+    let view = &pipeline.graph.views[0];
+    assert_eq!(view.group_by, [GroupColumn::Thread, GroupColumn::Entity]);
+    assert_eq!((view.window, view.keep), (WindowSpec::Tumble { size: 60_000 }, Some(30 * 86_400_000)));
+    assert_eq!(view.measures, Measure::ALL);
+    assert_eq!(pipeline.graph.link, LinkSpec::default());
+    assert_eq!(pipeline.graph.weight, WeightSpec::Log1p);
+    let rule = &pipeline.rules[0];
+    assert_eq!((rule.id.as_str(), rule.min_posts, rule.for_ms, rule.cooldown_ms), ("backlash", 20, 120_000, 600_000));
+    assert_eq!(rule.clear.as_ref().map(|c| c.text()), Some("sentiment > -0.1"));
+    let names: Vec<&str> = pipeline.sources.iter().map(|s| s.name.as_str()).collect();
+    assert_eq!(names, ["posts", "votes", "cast"]);
+    let SourceKind::File { pace, format, .. } = &pipeline.sources[0].kind else { panic!("a file") };
+    assert_eq!((*pace, *format), (Pace::Times(60.0), FileFormat::Jsonl));
+    let SourceKind::File { map, into, .. } = &pipeline.sources[1].kind else { panic!("a file") };
+    let expected = BTreeMap::from([
+        ("score".to_owned(), FieldRef { path: "data.ups".into(), unit: None }),
+        ("observed_at".to_owned(), FieldRef { path: "at".into(), unit: Some(TimeUnit::Seconds) }),
+    ]);
+    assert_eq!((map, *into), (&expected, Collection::Votes));
+    let bundle = LiveModel::Bundle { path: folder.path().join("models/social"), device: Device::Auto };
+    assert_eq!(pipeline.model, ModelConfig { live: bundle, threads: None, batch_max: 32, batch_age_ms: 20 });
+    assert_eq!(pipeline.state.folder, folder.path().join("state"));
+    let sinks: Vec<(&str, &SinkFrom)> = pipeline.sinks.iter().map(|s| (s.name.as_str(), &s.from)).collect();
+    assert_eq!(sinks, [("alerts", &SinkFrom::Rules), ("dead_letters", &SinkFrom::DeadLetters)]);
+    let SinkKind::File { path } = &pipeline.sinks[1].kind;
+    assert_eq!(*path, folder.path().join("state/dead_letters.jsonl"));
+}
+
+#[test]
+fn defaults() {
+    let folder = folder();
+    let p = parse_in(folder.path(), LEAST).expect("parses");
+    assert_eq!(p.time, TimeConfig { clock: Clock::Wall, tick_ms: 100, max_future_skew_ms: 300_000, strict: false });
+    assert_eq!((p.state.folder, p.state.fold_after), (folder.path().join("state"), 64 << 20));
+    assert_eq!(p.model, ModelConfig { live: LiveModel::Given, threads: None, batch_max: 32, batch_age_ms: 20 });
+    assert_eq!((p.graph.link, p.graph.weight), (LinkSpec::default(), WeightSpec::default()));
+    assert_eq!(p.serve.map(|s| s.http.to_string()).as_deref(), Some("127.0.0.1:8080"));
+    assert_eq!((p.workers, p.rules.len(), p.graph.views[0].keep), (1, 0, None));
+    let generator = SourceKind::Generator { seed: 1, posts_per_minute: 600, garbage: 0.0, limit: None };
+    assert_eq!(p.sources[0].kind, generator);
+}
+
+#[test]
+fn everything_else_parses() {
+    let folder = folder();
+    let p = parse_in(folder.path(), OTHER).expect("parses");
+    assert_eq!(p.state.folder.to_str(), Some("/var/groundswell ${X}"));
+    let WeightSpec::Table { steps } = &p.graph.weight else { panic!("a table") };
+    #[allow(clippy::cast_possible_truncation)]
+    let odd = (2.3 * UNIT as f64).round() as i64;
+    assert_eq!(*steps, [(-5, 0), (0, UNIT), (10, odd)]);
+    let hour = 3_600_000;
+    assert_eq!(p.graph.views[0].window, WindowSpec::Hop { size: 2 * hour, every: hour / 2 });
+    assert_eq!(p.graph.views[0].measures, [Measure::Sentiment, Measure::Posts]);
+    assert_eq!(p.graph.views[1].window, WindowSpec::Sliding { size: 24 * hour, every: 60_000 });
+    assert_eq!((p.serve, p.graph.link.fuzzy_min, p.sinks.len()), (None, None, 2));
+}
+
+#[test]
+fn the_effective_file_gives_the_same_pipeline() {
+    let folder = folder();
+    let linear = LEAST.to_owned() + "weight: {kind: linear_clamped, max: 100}\n";
+    for text in [CONTRACT, OTHER, LEAST, &linear] {
+        let pipeline = parse_in(folder.path(), text).expect("parses");
+        let effective = pipeline.effective_yaml();
+        let again = parse_in(std::path::Path::new("elsewhere"), &effective).expect(&effective);
+        assert_eq!(again, pipeline, "{effective}");
+        assert_eq!(again.effective_yaml(), effective);
+    }
+}
+
+#[test]
+fn the_effective_file_shows_all_keys() {
+    let folder = folder();
+    let effective = parse_in(folder.path(), LEAST).expect("parses").effective_yaml();
+    let expected = r#"name: "a"
+state:
+  url: "file:FOLDER/state"
+  fold_after: 64MiB
+time:
+  clock: wall
+  tick: 100ms
+  max_future_skew: 5m
+  strict: false
+sources:
+  g:
+    type: generator
+    seed: 1
+    posts_per_minute: 600
+    garbage: 0
+    limit: none
+link:
+  exact:
+    confidence: 0.95
+  fuzzy:
+    min: 85
+  inherit_from_parent: true
+  compat: none
+models:
+  live: given
+  threads: auto
+  batch:
+    max: 32
+    age: 20ms
+weight:
+  kind: log1p
+views:
+  v:
+    group_by: []
+    window:
+      tumble: 1s
+      on: created_at
+    measures: [posts, weight, sentiment, sentiment_ci, positive, neutral, negative, toxic, sarcastic, scored]
+    keep: forever
+sinks:
+  dead_letters:
+    type: file
+    path: "FOLDER/state/dead_letters.jsonl"
+    from: dead_letters
+    format: jsonl
+serve:
+  http: "127.0.0.1:8080"
+workers: 1
+"#;
+    assert_eq!(effective, expected.replace("FOLDER", &folder.path().display().to_string()));
+}
+
+#[test]
+fn a_secret_in_a_value_is_masked() {
+    let folder = folder();
+    let text = LEAST.to_owned() + "sinks: {a: {type: file, path: \"${PASSWORD_URL}\", from: rules}}\nworkers: ${PASSWORD_URL}\n";
+    let errors = parse_in(folder.path(), &text).expect_err("not a number").to_string();
+    assert!(!errors.contains("hunter2") && errors.contains("postgres://me:***@db/x"), "{errors}");
+}
+
+#[test]
+fn anchors_aliases_and_merge_keys() {
+    let folder = folder();
+    let text = "name: a\nsources: {g: {type: generator}}\nviews:\n  one: &one {group_by: &by [thread], window: {tumble: 1m}, keep: 1d}\n  \
+                two: {<<: *one, keep: 2d}\n  three: {<<: [*one], group_by: *by, measures: [posts]}\n";
+    let p = parse_in(folder.path(), text).expect("parses");
+    let [one, two, three] = p.graph.views.as_slice() else { panic!("three views") };
+    assert_eq!((two.window, two.keep), (one.window, Some(2 * 86_400_000)));
+    assert_eq!((&three.group_by, three.keep, three.measures.len()), (&one.group_by, one.keep, 1));
+}
+
+#[test]
+fn sections_without_content_are_empty() {
+    let folder = folder();
+    assert!(parse_in(folder.path(), &(LEAST.to_owned() + "rules:\nsinks:\n  # none yet\ntime:\n")).is_ok());
+}
+
+/// What a section of this pattern needs to be right, for a key inside it.
+fn base(section: &str, key: &Key) -> String {
+    match (section, key.only) {
+        ("", _) => "{name: a, sources: {g: {type: generator}}, views: {by_minute: {group_by: [], window: {tumble: 1m}}}}",
+        ("sources.*", Some((_, "generator"))) => "{type: generator}",
+        ("sources.*", _) => "{type: file, path: posts.jsonl.gz, into: posts}",
+        ("sources.*.map.*", _) => "{field: f}",
+        ("models.live", _) => "{path: models/social}",
+        ("weight", Some((_, kind))) => return format!("{{kind: {kind}}}"),
+        ("views.*", _) => "{group_by: [], window: {tumble: 1m}}",
+        ("views.*.window", _) if key.name() == "on" => "{tumble: 1m}",
+        ("views.*.window.hop" | "views.*.window.sliding", _) => "{size: 1h, every: 1m}",
+        ("rules.*", _) => "{view: by_minute, when: posts > 1}",
+        ("sinks.*", _) => "{type: file, path: out.jsonl, from: rules}",
+        _ => "{}",
+    }
+    .to_owned()
+}
+
+/// Each key's example, put in its place in an otherwise right file, is right: documentation and reader agree.
+#[test]
+fn the_examples_of_the_reference_are_accepted() {
+    let folder = folder();
+    assert!(KEYS.iter().all(|k| !k.example.is_empty() || k.kind == Kind::Section));
+    for key in KEYS.iter().filter(|k| !k.example.is_empty()) {
+        let (mut text, mut path) = (key.example.to_owned(), key.path);
+        while !path.is_empty() {
+            let (section, name) = path.rsplit_once('.').unwrap_or(("", path));
+            let name = match (section, name) {
+                ("views", "*") => "by_minute",
+                ("sources.*.map", "*") => "created_at",
+                (_, "*") => "x",
+                (_, name) => name,
+            };
+            text = format!("{{<<: {}, {name}: {text}}}", base(section, key));
+            path = section;
+        }
+        if let Err(errors) = parse_in(folder.path(), &text) {
+            panic!("{}: {text}\n{errors}", key.path);
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! The engine: sources in, an exact graph, sinks out, with everything recorded before it is released.
+//!
+//! ```text
+//! source threads ─▶ recorder ─▶ timely workers ─▶ dispatcher ─▶ observers (hub), sink threads
+//!                      ▲  │                            │
+//!                      │  └─ log + snapshot            └─ texts wanted ─▶ scorer pool
+//!                      └──────────────── answers, as recorded facts ◀──────────┘
+//! ```
+//! Every queue between threads is bounded. A thread that cannot go on says why in [`Status`] and the engine stops.
+
+mod counters;
+mod dispatch;
+mod log;
+mod recorder;
+mod release;
+mod scoring;
+mod sinks;
+mod status;
+mod worker;
+
+pub use dispatch::Observer;
+pub use log::{MemoryLog, State};
+pub use recorder::{ClockMode, TickOptions};
+pub use status::Status;
+
+use counters::Counters;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use dispatch::{Dispatcher, ToDispatch, Wants};
+use groundswell_connectors::metrics::Metrics;
+use groundswell_core::id::{Names, PostKey, TextKey};
+use groundswell_core::record::{Binding, SourceId};
+use groundswell_core::serving::Sink;
+use groundswell_core::source::{Source, SourceBatch, SourceContext, StopFlag};
+use groundswell_core::spec::{GraphSpec, RuleSpec};
+use groundswell_core::store::StoreError;
+use groundswell_core::text::Texts;
+use groundswell_models::{PoolOptions, Scorer, ScorerPool, ScorerStats};
+use groundswell_operators::dedupe::Duplicates;
+use groundswell_operators::graph::Plan;
+use log::Log;
+use parking_lot::Mutex;
+use recorder::Recorder;
+use release::Released;
+use scoring::{NoWants, PoolWants, Strict, carry};
+use sinks::SinkThread;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::thread::{JoinHandle, Thread};
+use std::time::Duration;
+
+/// Batches that sources may lay ahead of the recorder.
+const SOURCE_QUEUE: usize = 8;
+/// Recorded ticks that may lie ahead of a worker.
+const WORKER_QUEUE: usize = 4;
+/// Messages that may lie ahead of the dispatcher.
+const DISPATCH_QUEUE: usize = 1024;
+/// Bytes of recent texts kept in memory for the linker and the scorer.
+const RECENT_TEXTS: usize = 64 << 20;
+
+/// What an engine computes and how.
+pub struct EngineOptions {
+    /// Views, linking, weights.
+    pub graph: GraphSpec,
+    /// Rules of the configuration; recorded where they differ from what the record knows.
+    pub rules: Vec<RuleSpec>,
+    /// Whether rules also come as records, so that any view may be watched.
+    pub rules_may_come: bool,
+    /// Dataflow threads.
+    pub workers: usize,
+    /// How ticks are minted.
+    pub ticks: TickOptions,
+    /// Where the record lives.
+    pub state: State,
+    /// What scores texts; `None` if records bring their sentiment.
+    pub scorer: Option<Arc<dyn Scorer>>,
+    /// How the scorer's threads work.
+    pub pool: PoolOptions,
+    /// Score a tick's texts before the tick is recorded.
+    pub strict: bool,
+    /// Whether anybody reads changed posts (serving does, a bare pipeline does not).
+    pub collect_posts: bool,
+}
+
+impl EngineOptions {
+    /// The defaults for a graph: one worker, a record in memory, no model.
+    pub fn new(graph: GraphSpec) -> Self {
+        EngineOptions {
+            graph,
+            rules: Vec::new(),
+            rules_may_come: false,
+            workers: 1,
+            ticks: TickOptions::default(),
+            state: State::Memory(MemoryLog::default()),
+            scorer: None,
+            pool: PoolOptions::default(),
+            strict: false,
+            collect_posts: true,
+        }
+    }
+}
+
+/// What the engine shares with those who serve.
+#[derive(Clone)]
+pub struct Shared {
+    /// Strings behind digests.
+    pub names: Arc<Names>,
+    /// Texts by content, and post ids by key.
+    pub texts: Arc<Texts>,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Shared {
+    /// Creates the shared parts; `cache` is a folder for the text cache.
+    ///
+    /// # Errors
+    /// If the cache cannot be created or a metric not be registered.
+    pub fn create(cache: &std::path::Path) -> Result<Self, EngineError> {
+        let texts = Texts::create(cache, RECENT_TEXTS)
+            .map_err(|e| EngineError::Cache { folder: cache.display().to_string(), source: e })?;
+        let metrics = Metrics::new().map_err(|e| EngineError::Failed(e.to_string()))?;
+        Ok(Shared { names: Arc::default(), texts: Arc::new(texts), metrics: Arc::new(metrics) })
+    }
+
+    /// The id string of a post.
+    pub fn post_id(&self, key: PostKey) -> Option<Arc<str>> {
+        self.texts.get(TextKey(key.0)).ok().flatten()
+    }
+}
+
+/// Why an engine cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The record cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The text cache cannot be created.
+    #[error("cannot create the text cache in \"{folder}\": {source}")]
+    Cache {
+        /// Where.
+        folder: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+    /// The engine stopped by itself.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A running engine.
+pub struct Engine {
+    status: Arc<Status>,
+    stop: StopFlag,
+    sources: Vec<JoinHandle<()>>,
+    recorder: Option<JoinHandle<()>>,
+    workers: Option<JoinHandle<()>>,
+    dispatcher: Option<JoinHandle<()>>,
+    pool: Option<Arc<ScorerPool>>,
+    stats: Arc<ScorerStats>,
+    to_dispatch: Sender<ToDispatch>,
+    input: Option<Sender<SourceBatch>>,
+}
+
+impl Engine {
+    /// Opens the record, restores it, and starts everything. Sources begin to read once the past is restored.
+    ///
+    /// # Errors
+    /// If the record cannot be opened or a thread not be started.
+    pub fn start(
+        options: EngineOptions,
+        shared: &Shared,
+        sources: Vec<Box<dyn Source>>,
+        sinks: Vec<Box<dyn Sink>>,
+        observers: Vec<Observer>,
+    ) -> Result<Engine, EngineError> {
+        let (log, recorded) = Log::open(&options.state)?;
+        let status = Arc::new(Status::default());
+        let stop = StopFlag::default();
+        let names: Vec<String> = sources.iter().map(|s| s.name().to_owned()).collect();
+        let counters = Arc::new(Counters::new(Arc::clone(&shared.metrics), &names));
+        let watched = |view: &str| options.rules_may_come || options.rules.iter().any(|rule| rule.view == view);
+        let plan = Plan::new(&options.graph, watched);
+        let duplicates = Duplicates::default();
+
+        let (to_dispatch, at_dispatch) = bounded(DISPATCH_QUEUE);
+        let (input, at_recorder) = bounded(SOURCE_QUEUE);
+        let (pool, stats, wants) = start_pool(&options, shared, &input)?;
+
+        let sink_events = sink_events(&shared.metrics);
+        let sinks = sinks.into_iter().map(|s| SinkThread::start(s, stop.clone(), Arc::clone(&sink_events)));
+        let dispatcher = Dispatcher {
+            plan: plan.clone(),
+            observers,
+            sinks: sinks.collect::<Result<_, _>>()?,
+            wants,
+            status: Arc::clone(&status),
+            counters: Arc::clone(&counters),
+            duplicates: duplicates.clone(),
+            pending: std::collections::BTreeMap::new(),
+        };
+        let dispatcher = spawn("dispatcher", &status, move || {
+            dispatcher.run(&at_dispatch);
+            Ok(())
+        })?;
+
+        let (feeds, workers) = start_workers(&options, shared, &plan, &duplicates, &to_dispatch, &status)?;
+        let horizon = Arc::new(AtomicI64::new(i64::MIN));
+        let strict = options.scorer.as_ref().filter(|_| options.strict).map(|scorer| Strict {
+            scorer: Arc::clone(scorer),
+            limits: options.pool.limits,
+            stats: Arc::clone(&stats),
+            known: hashbrown::HashSet::new(),
+        });
+        let kept = options.graph.views.iter().map(|v| v.keep.map(|keep| keep.saturating_add(v.window.size())));
+        let mut recorder = Recorder {
+            log,
+            options: options.ticks,
+            names: Arc::clone(&shared.names),
+            texts: Arc::clone(&shared.texts),
+            keep_ids: options.collect_posts || plan.watches(),
+            workers: feeds,
+            dispatch: to_dispatch.clone(),
+            status: Arc::clone(&status),
+            counters,
+            stop: stop.clone(),
+            strict,
+            horizon: Arc::clone(&horizon),
+            longest_kept: kept.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max()),
+            last: recorded.upper.unwrap_or(0),
+            clock: recorded.clock.unwrap_or(i64::MIN),
+            live_model: None,
+            config_rules: std::collections::BTreeMap::new(),
+        };
+        let resume = recorded.bindings.clone();
+        let unfinished: BTreeSet<SourceId> = (0..).zip(&sources).map(|(id, _)| id).collect();
+        let (rules, model) = (options.rules, options.scorer.as_ref().map(|s| s.model()));
+        let (go, ready) = bounded::<()>(0);
+        let recorder = spawn("recorder", &status, move || {
+            recorder.replay(recorded)?;
+            recorder.configure(&rules, model)?;
+            drop(go); // sources may begin
+            recorder.run(&at_recorder, unfinished)
+        })?;
+
+        let start = SourceStart { input: input.clone(), stop: stop.clone(), names: Arc::clone(&shared.names), horizon, resume };
+        let sources = (0..).zip(sources).map(|(id, source)| start.spawn(id, source, &ready, &status));
+        let sources = sources.collect::<Result<_, _>>()?;
+        Ok(Engine {
+            status,
+            stop,
+            sources,
+            recorder: Some(recorder),
+            workers: Some(workers),
+            dispatcher: Some(dispatcher),
+            pool,
+            stats,
+            to_dispatch,
+            input: Some(input),
+        })
+    }
+
+    /// How the engine is.
+    pub fn status(&self) -> &Arc<Status> {
+        &self.status
+    }
+
+    /// The scorer's counters; zero where there is no model.
+    pub fn scorer_stats(&self) -> &Arc<ScorerStats> {
+        &self.stats
+    }
+
+    /// Waits until all sources are read to their end and everything that follows is done; false if time ran out.
+    ///
+    /// # Errors
+    /// If the engine stopped by itself.
+    pub fn wait_drained(&self, timeout: Duration) -> Result<bool, EngineError> {
+        let drained = self.status.wait(timeout, Status::is_drained);
+        self.status.fatal().map_or(Ok(drained), |why| Err(EngineError::Failed(why)))
+    }
+
+    /// Stops: sources first, then what was read is recorded, computed and handed to the sinks.
+    ///
+    /// # Errors
+    /// If the engine had stopped by itself before.
+    pub fn stop(mut self) -> Result<(), EngineError> {
+        self.shut_down();
+        self.status.fatal().map_or(Ok(()), |why| Err(EngineError::Failed(why)))
+    }
+
+    fn shut_down(&mut self) {
+        self.stop.stop();
+        // Joining in the direction of the flow: each closes its output when its input has closed.
+        self.sources.drain(..).for_each(join);
+        self.pool = None;
+        self.input = None;
+        self.recorder.take().into_iter().for_each(join);
+        self.workers.take().into_iter().for_each(join);
+        // The dispatcher may be gone already if the engine failed.
+        let _ = self.to_dispatch.send(ToDispatch::Stop);
+        self.dispatcher.take().into_iter().for_each(join);
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    if thread.join().is_err() {
+        tracing::error!("an engine thread had panicked");
+    }
+}
+
+/// Starts a thread whose failure, panics included, stops the engine with a reason.
+fn spawn(
+    name: &str,
+    status: &Arc<Status>,
+    run: impl FnOnce() -> Result<(), String> + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    let (status, label) = (Arc::clone(status), name.to_owned());
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => status.fail(why),
+            Err(_) => status.fail(format!("the {label} thread panicked; this is a bug, the record is intact")),
+        }
+    })
+}
+
+type Scoring = (Option<Arc<ScorerPool>>, Arc<ScorerStats>, Box<dyn Wants>);
+
+fn start_pool(options: &EngineOptions, shared: &Shared, input: &Sender<SourceBatch>) -> Result<Scoring, EngineError> {
+    let Some(scorer) = options.scorer.as_ref().filter(|_| !options.strict) else {
+        return Ok((None, Arc::default(), Box::new(NoWants { wanted: 0 })));
+    };
+    let texts = Arc::clone(&shared.texts);
+    let fetch = move |key| texts.get(key).ok().flatten();
+    let (pool, answers) = ScorerPool::start(Arc::clone(scorer), fetch, options.pool)
+        .map_err(|e| EngineError::Failed(e.to_string()))?;
+    let (pool, out) = (Arc::new(pool), input.clone());
+    std::thread::Builder::new().name("answers".into()).spawn(move || carry(&answers, &out))?;
+    let stats = Arc::clone(pool.stats());
+    let wants = PoolWants { pool: Arc::clone(&pool), wanted: hashbrown::HashSet::new() };
+    Ok((Some(pool), stats, Box::new(wants)))
+}
+
+fn sink_events(metrics: &Arc<Metrics>) -> sinks::SinkEvents {
+    let metrics = Arc::clone(metrics);
+    Arc::new(move |sink, outcome| match outcome {
+        Ok(()) => metrics.sink_applied(sink),
+        Err(_) => metrics.sink_error(sink),
+    })
+}
+
+type Feeds = Vec<(Sender<Released>, Thread)>;
+
+fn start_workers(
+    options: &EngineOptions,
+    shared: &Shared,
+    plan: &Plan,
+    duplicates: &Duplicates,
+    out: &Sender<ToDispatch>,
+    status: &Arc<Status>,
+) -> Result<(Feeds, JoinHandle<()>), EngineError> {
+    let count = options.workers.max(1);
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| bounded(WORKER_QUEUE)).unzip();
+    let receivers: Vec<Mutex<Option<Receiver<Released>>>> = receivers.into_iter().map(|r| Mutex::new(Some(r))).collect();
+    let texts = Arc::clone(&shared.texts);
+    let failing = Arc::clone(status);
+    let fetch = Arc::new(move |key| match texts.get(key) {
+        Ok(Some(text)) => Some(text),
+        Ok(None) => {
+            failing.fail("a text the graph needs is not in the text cache; restart to rebuild it");
+            None
+        }
+        Err(error) => {
+            failing.fail(format!("cannot read the text cache: {error}; restart to rebuild it"));
+            None
+        }
+    });
+    let given = worker::Shared {
+        plan: plan.clone(),
+        fetch,
+        duplicates: duplicates.clone(),
+        out: out.clone(),
+        collect_posts: options.collect_posts,
+        status: Arc::clone(status),
+    };
+    let (hello, threads) = bounded(count);
+    let join = spawn("workers", status, move || {
+        let guards = timely::execute(timely::Config::process(count), move |worker| {
+            let index = worker.index();
+            let Some(input) = receivers.get(index).and_then(|r| r.lock().take()) else { return };
+            if hello.send((index, std::thread::current())).is_ok() {
+                worker::run(worker, &input, &given);
+            }
+        })?;
+        for result in guards.join() {
+            result.map_err(|e| format!("a dataflow worker failed: {e}; this is a bug, the record is intact"))?;
+        }
+        Ok(())
+    })?;
+    let mut threads: Vec<(usize, Thread)> = threads.iter().take(count).collect();
+    if threads.len() < count {
+        return Err(EngineError::Failed("the dataflow workers did not start".into()));
+    }
+    threads.sort_by_key(|(index, _)| *index);
+    Ok((senders.into_iter().zip(threads.into_iter().map(|(_, t)| t)).collect(), join))
+}
+
+/// What every source is started with.
+struct SourceStart {
+    input: Sender<SourceBatch>,
+    stop: StopFlag,
+    names: Arc<Names>,
+    horizon: Arc<AtomicI64>,
+    resume: Vec<Binding>,
+}
+
+impl SourceStart {
+    fn spawn(
+        &self,
+        id: SourceId,
+        source: Box<dyn Source>,
+        ready: &Receiver<()>,
+        status: &Arc<Status>,
+    ) -> Result<JoinHandle<()>, EngineError> {
+        let context = SourceContext {
+            source: id,
+            resume: self.resume.iter().filter(|b| b.source == id).copied().collect(),
+            out: self.input.clone(),
+            stop: self.stop.clone(),
+            names: Arc::clone(&self.names),
+            horizon: Arc::clone(&self.horizon),
+        };
+        let ready = ready.clone();
+        let name = format!("source-{}", source.name());
+        Ok(spawn(&name, status, move || {
+            // Closed, not sent to, once the past is restored.
+            let _ = ready.recv();
+            source.run(context).map_err(|e| e.to_string())
+        })?)
+    }
+}

@@ -1,0 +1,77 @@
+//! Counters of the recorder, by source: `read = accepted + duplicate + dead-lettered`.
+
+use groundswell_connectors::metrics::{Metrics, SourceMetrics, StorePart};
+use super::dispatch::Counts;
+use groundswell_core::record::{CONTROL, Envelope, Record, SCORER, SourceId};
+use groundswell_core::store::StoreBytes;
+use groundswell_core::time::wall_now;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) struct Counters {
+    metrics: Arc<Metrics>,
+    sources: Vec<(Arc<str>, SourceMetrics)>,
+}
+
+impl Counters {
+    pub(crate) fn new(metrics: Arc<Metrics>, sources: &[String]) -> Self {
+        let sources = sources.iter().map(|name| (Arc::from(name.as_str()), metrics.source(name))).collect();
+        Counters { metrics, sources }
+    }
+
+    /// A source's name; the engine's own sources have names too.
+    pub(crate) fn name(&self, source: SourceId) -> Arc<str> {
+        match source {
+            SCORER => Arc::from("scorer"),
+            CONTROL => Arc::from("control"),
+            _ => self.sources.get(usize::from(source)).map_or_else(|| Arc::from("unknown"), |(name, _)| Arc::clone(name)),
+        }
+    }
+
+    /// Counts what a source handed over.
+    pub(crate) fn read(&self, source: SourceId, records: &[Envelope]) {
+        let Some((_, metrics)) = self.sources.get(usize::from(source)) else { return };
+        let mut newest = None;
+        for envelope in records {
+            match &envelope.record {
+                Record::Dead(letter) => {
+                    metrics.dead_lettered(&letter.stage, &letter.code, 1);
+                }
+                Record::Post(post) => newest = newest.max(Some(post.created_at)),
+                Record::Votes(votes) => newest = newest.max(Some(votes.observed_at)),
+                _ => {}
+            }
+        }
+        metrics.read(records.len() as u64);
+        if let Some(newest) = newest {
+            let lag = u64::try_from(wall_now().saturating_sub(newest)).unwrap_or(0);
+            metrics.lag(Duration::from_millis(lag), None);
+        }
+    }
+
+    /// Records of the pipeline's own sources that are not dead letters, by source.
+    pub(crate) fn alive(&self, records: &[Envelope]) -> Counts {
+        let mut counts = Counts::new();
+        for envelope in records.iter().filter(|e| !matches!(e.record, Record::Dead(_))) {
+            *counts.entry(envelope.source).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Counts what became of a tick's records, now that the graph has seen them.
+    pub(crate) fn complete(&self, counts: &Counts, duplicates: &Counts) {
+        for (source, n) in counts {
+            let Some((_, metrics)) = self.sources.get(usize::from(*source)) else { continue };
+            let repeated = duplicates.get(source).copied().unwrap_or(0).min(*n);
+            metrics.accepted(n - repeated);
+            metrics.duplicate(repeated);
+        }
+    }
+
+    /// Counts a recorded tick.
+    pub(crate) fn sealed(&self, took: Duration, bytes: StoreBytes) {
+        self.metrics.tick(took);
+        self.metrics.store_bytes(StorePart::Log, bytes.log);
+        self.metrics.store_bytes(StorePart::Snapshot, bytes.snapshot);
+    }
+}

@@ -1,0 +1,181 @@
+//! Dispatch: what the workers put out, tick by tick, to everyone who serves or sinks it.
+//!
+//! Parts of a tick arrive from all workers in any order; once the first worker says the tick is complete they become one
+//! [`TickChanges`], in an order that does not depend on the workers, and go to the observers and the sinks' queues.
+
+use super::counters::Counters;
+use super::sinks::SinkThread;
+use super::status::Status;
+use crossbeam_channel::Receiver;
+use groundswell_core::id::{PostKey, TextKey};
+use groundswell_core::record::SourceId;
+use groundswell_core::serving::{AlertChange, AlertState, DeadChange, PostChange, RowChange, TickChanges};
+use groundswell_core::spec::ViewSpec;
+use groundswell_core::time::{EventTime, Tick};
+use groundswell_operators::aggregate::Row;
+use groundswell_operators::dedupe::Duplicates;
+use groundswell_operators::evidence::Proven;
+use groundswell_operators::graph::Plan;
+use groundswell_operators::live::Live;
+use hashbrown::HashMap;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One worker's output of one kind for one tick.
+pub(crate) enum Part {
+    Rows(Tick, Vec<(Row, isize)>),
+    Posts(Tick, Vec<(Live, isize)>),
+    Wanted(Tick, Vec<((TextKey, EventTime), isize)>),
+    Alerts(Tick, Vec<(Proven, isize)>),
+}
+
+/// Records of a tick by source, dead letters apart; empty for ticks that are replayed.
+pub(crate) type Counts = BTreeMap<SourceId, u64>;
+
+/// A message to the dispatcher.
+pub(crate) enum ToDispatch {
+    Part(Part),
+    /// Facts about a tick that do not pass through the graph; sent before the tick is released.
+    Tick { tick: Tick, clock: EventTime, dead: Vec<DeadChange>, counts: Counts },
+    /// Every tick below this is complete.
+    Complete(Tick),
+    /// Nothing follows.
+    Stop,
+}
+
+/// Called with every complete tick, on the dispatcher's thread; must not wait for anything outside.
+pub type Observer = Box<dyn FnMut(&TickChanges) + Send>;
+
+/// Told which texts the live model should score.
+pub(crate) trait Wants: Send {
+    fn change(&mut self, wanted: Vec<((TextKey, EventTime), isize)>) -> usize;
+}
+
+pub(crate) struct Dispatcher {
+    pub(crate) plan: Plan,
+    pub(crate) observers: Vec<Observer>,
+    pub(crate) sinks: Vec<SinkThread>,
+    pub(crate) wants: Box<dyn Wants>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) duplicates: Duplicates,
+    pub(crate) pending: BTreeMap<Tick, Gathered>,
+}
+
+/// A tick while its parts come in.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    clock: Option<EventTime>,
+    rows: HashMap<(u16, groundswell_core::spec::ViewKey), Option<groundswell_core::acc::Acc>>,
+    posts: BTreeMap<PostKey, PostChange>,
+    alerts: Vec<Proven>,
+    dead: Vec<DeadChange>,
+    counts: Counts,
+    wanted: Vec<((TextKey, EventTime), isize)>,
+}
+
+impl Dispatcher {
+    pub(crate) fn run(mut self, input: &Receiver<ToDispatch>) {
+        for message in input {
+            match message {
+                ToDispatch::Part(part) => self.gather(part),
+                ToDispatch::Tick { tick, clock, dead, counts } => {
+                    let slot = self.pending.entry(tick).or_default();
+                    slot.counts = counts;
+                    slot.clock = slot.clock.max(Some(clock));
+                    slot.dead.extend(dead);
+                }
+                ToDispatch::Complete(below) => {
+                    while let Some(first) = self.pending.first_entry() {
+                        if *first.key() >= below {
+                            break;
+                        }
+                        let (tick, gathered) = first.remove_entry();
+                        self.hand_over(tick, gathered);
+                    }
+                }
+                ToDispatch::Stop => break,
+            }
+        }
+        self.sinks.into_iter().for_each(SinkThread::finish);
+    }
+
+    fn gather(&mut self, part: Part) {
+        match part {
+            Part::Rows(tick, rows) => {
+                let slot = self.pending.entry(tick).or_default();
+                for (row, diff) in rows.into_iter().filter(|(row, _)| usize::from(row.at.view) < self.plan.declared) {
+                    let change = slot.rows.entry((row.at.view, row.at.key)).or_insert(None);
+                    if diff > 0 {
+                        *change = Some(row.acc);
+                    }
+                }
+            }
+            Part::Posts(tick, rows) => {
+                let slot = self.pending.entry(tick).or_default();
+                for (live, diff) in rows {
+                    let change = slot.posts.entry(live.key).or_insert(PostChange { key: live.key, post: None });
+                    if diff > 0 {
+                        change.post = Some(live.post);
+                    }
+                }
+            }
+            Part::Wanted(tick, rows) => self.pending.entry(tick).or_default().wanted.extend(rows),
+            Part::Alerts(tick, rows) => {
+                self.pending.entry(tick).or_default().alerts.extend(rows.into_iter().map(|(proven, _)| proven));
+            }
+        }
+    }
+
+    fn hand_over(&mut self, tick: Tick, gathered: Gathered) {
+        self.counters.complete(&gathered.counts, &self.duplicates.take(tick));
+        let mut views: Vec<Vec<RowChange>> = vec![Vec::new(); self.plan.declared];
+        for ((view, key), acc) in gathered.rows {
+            views[usize::from(view)].push(RowChange { key, acc });
+        }
+        views.iter_mut().for_each(|rows| rows.sort_unstable_by_key(|row| row.key));
+        let mut alerts: Vec<_> = gathered.alerts.iter().filter_map(|p| self.alert(tick, p)).collect();
+        alerts.sort_by_key(|a| (a.id, a.state != AlertState::Firing));
+        let changes = Arc::new(TickChanges {
+            tick,
+            clock: gathered.clock.unwrap_or_default(),
+            views,
+            posts: gathered.posts.into_values().collect(),
+            alerts,
+            dead: gathered.dead,
+        });
+        self.observers.iter_mut().for_each(|observer| observer(&changes));
+        self.sinks.iter_mut().for_each(|sink| sink.offer(&changes, &self.status));
+        let wanted = self.wants.change(gathered.wanted);
+        self.status.set_wanted(wanted);
+        self.status.set_complete(tick);
+    }
+
+    fn alert(&self, tick: Tick, proven: &Proven) -> Option<AlertChange> {
+        let t = &proven.transition;
+        let (rule, spec) = (&t.rule, self.plan.declared_view(t.fired.view)?);
+        let subject = rule.when.subject();
+        let acc = t.acc.unwrap_or_default();
+        Some(AlertChange {
+            id: alert_id(&rule.id, spec, t.fired.key),
+            rule: rule.id.as_str().into(),
+            state: t.state,
+            cause: t.cause,
+            view: spec.name.as_str().into(),
+            key: t.fired.key,
+            window_end: t.fired.key.start + spec.window.size(),
+            value: subject.and_then(|(measure, _)| t.acc.and_then(|acc| measure.value(&acc))),
+            threshold: subject.map(|(_, threshold)| threshold),
+            posts: acc.posts,
+            at: tick,
+            evidence: proven.evidence.clone(),
+        })
+    }
+}
+
+/// The alert's id: a digest of rule, view, group and the window that fired, so that it is the same after any replay.
+fn alert_id(rule: &str, view: &ViewSpec, key: groundswell_core::spec::ViewKey) -> u128 {
+    let mut bytes = format!("{rule}\0{}\0{}", view.name, key.start).into_bytes();
+    key.group.iter().for_each(|dim| bytes.extend_from_slice(&dim.0.to_le_bytes()));
+    PostKey::of(&bytes).0
+}

@@ -1,0 +1,116 @@
+//! Where ticks are recorded: the durable store, or, for tests and throw-away runs, a list in memory.
+
+use groundswell_core::record::{Binding, TickBatch};
+use groundswell_core::store::{FoldStatus, Restore, Store, StoreBytes, StoreError, StoreOptions};
+use parking_lot::Mutex;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where a pipeline's record lives.
+#[derive(Clone, Debug)]
+pub enum State {
+    /// A folder: durable, survives crashes.
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Fold the log into the snapshot when it has grown by this many bytes.
+        fold_after: u64,
+    },
+    /// A list in memory, shared by whoever holds a clone: for tests and embedding without durability.
+    Memory(MemoryLog),
+}
+
+/// A record kept in memory; clones share it, so an engine started on it again restores from it.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryLog(Arc<Mutex<Vec<TickBatch>>>);
+
+impl MemoryLog {
+    /// All recorded ticks.
+    pub fn ticks(&self) -> Vec<TickBatch> {
+        self.0.lock().clone()
+    }
+}
+
+/// The record, open for appending.
+pub(crate) enum Log {
+    Durable(Box<Store>),
+    Memory(MemoryLog),
+}
+
+/// What was recorded before.
+pub(crate) struct Recorded {
+    pub(crate) upper: Option<u64>,
+    pub(crate) clock: Option<i64>,
+    pub(crate) bindings: Vec<Binding>,
+    pub(crate) ticks: Box<dyn Iterator<Item = Result<TickBatch, StoreError>> + Send>,
+}
+
+impl From<Restore> for Recorded {
+    fn from(restore: Restore) -> Self {
+        Recorded {
+            upper: restore.upper,
+            clock: restore.clock,
+            bindings: restore.bindings.clone(),
+            ticks: Box::new(restore),
+        }
+    }
+}
+
+impl Log {
+    pub(crate) fn open(state: &State) -> Result<(Log, Recorded), StoreError> {
+        match state {
+            State::Folder { path, fold_after } => {
+                let mut options = StoreOptions::new(format!("file:{}", path.display()));
+                options.fold_after_bytes = *fold_after;
+                let (store, restore) = Store::open(options)?;
+                Ok((Log::Durable(Box::new(store)), restore.into()))
+            }
+            State::Memory(log) => {
+                let ticks = log.ticks();
+                let mut bindings = std::collections::BTreeMap::new();
+                for b in ticks.iter().flat_map(|t| &t.bindings) {
+                    bindings.insert((b.source, b.partition), *b);
+                }
+                let recorded = Recorded {
+                    upper: ticks.last().map(|t| t.tick),
+                    clock: ticks.last().map(|t| t.clock),
+                    bindings: bindings.into_values().collect(),
+                    ticks: Box::new(ticks.into_iter().map(Ok)),
+                };
+                Ok((Log::Memory(log.clone()), recorded))
+            }
+        }
+    }
+
+    /// Durable when it returns.
+    pub(crate) fn append(&mut self, batch: &TickBatch) -> Result<(), StoreError> {
+        match self {
+            Log::Durable(store) => store.append(batch),
+            Log::Memory(log) => {
+                log.0.lock().push(batch.clone());
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets a due fold begin or finish; cheap otherwise.
+    pub(crate) fn maintain(&mut self) {
+        if let Log::Durable(store) = self {
+            match store.fold_if_due() {
+                Ok(FoldStatus::Finished { tick, rows, bytes }) => {
+                    tracing::info!(tick, rows, bytes, "folded the log into a snapshot");
+                }
+                Ok(_) => {}
+                // The log alone is a complete record; the next fold is tried later.
+                Err(error) => tracing::warn!(%error, "folding the log failed"),
+            }
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> StoreBytes {
+        match self {
+            Log::Durable(store) => store.bytes(),
+            Log::Memory(_) => StoreBytes::default(),
+        }
+    }
+}

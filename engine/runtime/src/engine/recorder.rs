@@ -1,0 +1,291 @@
+//! The recorder: the only door into the graph. It mints ticks, records them, and only then releases them.
+//!
+//! ```text
+//! sources ─▶ bounded channel ─▶ collect until the tick is due ─▶ mint time and clock ─▶ append (durable) ─▶ release
+//! scorer  ─▶        "                                                                       │ fails: the engine stops
+//! ```
+//! Wall clock and arrival order end here: they decide which tick a record falls into and what the tick's clock says, and
+//! both are recorded. On a start the recorded past is released first, at its recorded times.
+
+use super::counters::Counters;
+use super::dispatch::{Counts, ToDispatch};
+use super::log::{Log, Recorded};
+use super::release::{Released, split};
+use super::scoring::Strict;
+use super::status::Status;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use groundswell_core::id::{ModelKey, Names};
+use groundswell_core::record::{Binding, CONTROL, Envelope, Record, SCORER, SourceId, TickBatch};
+use groundswell_core::serving::DeadChange;
+use groundswell_core::source::{SourceBatch, StopFlag};
+use groundswell_core::spec::RuleSpec;
+use groundswell_core::text::Texts;
+use groundswell_core::time::{EventTime, Tick, wall_now};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+/// What moves the recorded clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockMode {
+    /// The wall clock.
+    Wall,
+    /// The greatest event time seen that is not in the future.
+    Event,
+}
+
+/// How ticks are minted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TickOptions {
+    /// Longest time input waits for its tick.
+    pub every: Duration,
+    /// A tick is closed early when it holds this many records.
+    pub max_records: usize,
+    /// What moves the clock.
+    pub clock: ClockMode,
+    /// Event times further ahead of the wall clock than this move no clock (ms).
+    pub max_future_skew: i64,
+    /// In wall-clock pipelines, a tick without records is minted when the clock crosses a multiple of this (ms), so that
+    /// windows end and retention passes while nothing arrives. `None` if no view depends on the clock.
+    pub idle_every: Option<i64>,
+}
+
+impl Default for TickOptions {
+    fn default() -> Self {
+        TickOptions {
+            every: Duration::from_millis(100),
+            max_records: 50_000,
+            clock: ClockMode::Wall,
+            max_future_skew: 5 * 60_000,
+            idle_every: None,
+        }
+    }
+}
+
+pub(crate) struct Recorder {
+    pub(crate) log: Log,
+    pub(crate) options: TickOptions,
+    pub(crate) names: Arc<Names>,
+    pub(crate) texts: Arc<Texts>,
+    pub(crate) keep_ids: bool,
+    pub(crate) workers: Vec<(Sender<Released>, Thread)>,
+    pub(crate) dispatch: Sender<ToDispatch>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) stop: StopFlag,
+    pub(crate) strict: Option<Strict>,
+    /// Event times before this are beyond every view's retention; sources dead-letter them.
+    pub(crate) horizon: Arc<AtomicI64>,
+    /// Longest `keep` plus window over all views; `None` if some view keeps everything.
+    pub(crate) longest_kept: Option<i64>,
+    pub(crate) last: Tick,
+    pub(crate) clock: EventTime,
+    pub(crate) live_model: Option<ModelKey>,
+    pub(crate) config_rules: BTreeMap<String, RuleSpec>,
+}
+
+/// What has come in since the last tick.
+#[derive(Default)]
+struct Collected {
+    records: Vec<Envelope>,
+    bindings: BTreeMap<(SourceId, u32), Binding>,
+    source_clock: Option<i64>,
+    since: Option<Instant>,
+}
+
+impl Recorder {
+    /// Releases the recorded past at its recorded times.
+    pub(crate) fn replay(&mut self, recorded: Recorded) -> Result<(), String> {
+        let mut ticks = recorded.ticks.peekable();
+        while let Some(batch) = ticks.next() {
+            let batch = batch.map_err(|e| e.to_string())?;
+            for envelope in &batch.records {
+                self.remember(envelope);
+            }
+            let more = ticks.peek().is_some_and(|next| next.as_ref().is_ok_and(|next| next.tick == batch.tick));
+            (self.last, self.clock) = (batch.tick, self.clock.max(batch.clock));
+            self.release(&batch, more, Counts::new())?;
+            self.status.set_recorded(batch.tick);
+        }
+        self.move_horizon();
+        self.status.set_replayed();
+        Ok(())
+    }
+
+    /// What later decisions need to know about the recorded past.
+    fn remember(&mut self, envelope: &Envelope) {
+        match &envelope.record {
+            Record::LiveModel { model } => self.live_model = Some(*model),
+            Record::Rule(rule) if envelope.source == CONTROL => {
+                self.config_rules.insert(rule.id.clone(), rule.clone());
+            }
+            Record::RuleDeleted { id } if envelope.source == CONTROL => {
+                self.config_rules.remove(id);
+            }
+            Record::Score { text, model, .. } | Record::Unscorable { text, model } => {
+                if let Some(strict) = &mut self.strict {
+                    strict.known(*text, *model);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Records what the configuration says and the record does not: rules changed or gone, another live model.
+    pub(crate) fn configure(&mut self, rules: &[RuleSpec], model: Option<ModelKey>) -> Result<(), String> {
+        let mut records = Vec::new();
+        for rule in rules.iter().filter(|rule| self.config_rules.get(&rule.id) != Some(rule)) {
+            records.push(Record::Rule(rule.clone()));
+        }
+        let named: BTreeSet<_> = rules.iter().map(|r| r.id.as_str()).collect();
+        for id in self.config_rules.keys().filter(|id| !named.contains(id.as_str())) {
+            records.push(Record::RuleDeleted { id: id.clone() });
+        }
+        if let Some(model) = model.filter(|m| self.live_model != Some(*m)) {
+            records.push(Record::LiveModel { model });
+        }
+        if records.is_empty() {
+            return Ok(());
+        }
+        let tick = self.next_tick();
+        let envelope = |(i, record)| Envelope { source: CONTROL, partition: 0, offset: i, order: tick, record };
+        let collected = Collected { records: (0..).zip(records).map(envelope).collect(), ..Collected::default() };
+        self.seal(collected)
+    }
+
+    /// Collects, records and releases until asked to stop or everything feeding it is gone.
+    pub(crate) fn run(&mut self, input: &Receiver<SourceBatch>, mut unfinished: BTreeSet<SourceId>) -> Result<(), String> {
+        let mut collected = Collected::default();
+        self.status.set_input_done(unfinished.is_empty());
+        loop {
+            let wait = collected.since.map_or(Duration::from_millis(20), |at| {
+                self.options.every.saturating_sub(at.elapsed())
+            });
+            match input.recv_timeout(wait) {
+                Ok(batch) => {
+                    if batch.finished {
+                        unfinished.remove(&batch.source);
+                    }
+                    collected.since.get_or_insert_with(Instant::now);
+                    self.collect(&mut collected, batch);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => self.stop.stop(),
+            }
+            let due = collected.since.is_some_and(|at| at.elapsed() >= self.options.every)
+                || collected.records.len() >= self.options.max_records
+                || self.stop.is_set();
+            let something = !collected.records.is_empty() || !collected.bindings.is_empty();
+            if (due && something) || self.idle_tick_due() {
+                self.seal(std::mem::take(&mut collected))?;
+            } else if due {
+                collected.since = None;
+            }
+            if collected.since.is_none() && unfinished.is_empty() {
+                self.status.set_input_done(true);
+            }
+            if self.stop.is_set() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn collect(&self, collected: &mut Collected, batch: SourceBatch) {
+        self.counters.read(batch.source, &batch.records);
+        collected.source_clock = collected.source_clock.max(batch.clock);
+        for binding in batch.bindings {
+            collected.bindings.insert((binding.source, binding.partition), binding);
+        }
+        if collected.records.is_empty() {
+            collected.records = batch.records;
+        } else {
+            collected.records.extend(batch.records);
+        }
+    }
+
+    fn idle_tick_due(&self) -> bool {
+        self.options.clock == ClockMode::Wall
+            && self.options.idle_every.is_some_and(|every| wall_now().div_euclid(every) > self.clock.div_euclid(every))
+    }
+
+    fn next_tick(&self) -> Tick {
+        (self.last + 1).max(u64::try_from(wall_now()).unwrap_or(0))
+    }
+
+    fn next_clock(&self, collected: &Collected) -> EventTime {
+        let now = wall_now();
+        let latest = now + self.options.max_future_skew;
+        let seen = match self.options.clock {
+            ClockMode::Wall => Some(now),
+            ClockMode::Event => collected
+                .records
+                .iter()
+                .filter_map(|e| match &e.record {
+                    Record::Post(p) => Some(p.created_at),
+                    Record::Votes(v) => Some(v.observed_at),
+                    _ => None,
+                })
+                .chain(collected.source_clock)
+                .filter(|at| *at <= latest)
+                .max(),
+        };
+        seen.map_or(self.clock, |at| at.max(self.clock))
+    }
+
+    /// Mints a tick, records it, releases it.
+    fn seal(&mut self, mut collected: Collected) -> Result<(), String> {
+        let began = Instant::now();
+        if let Some(strict) = &mut self.strict {
+            let facts = strict.score(&collected.records, self.live_model);
+            collected.records.extend(facts);
+        }
+        let batch = TickBatch {
+            tick: self.next_tick(),
+            clock: self.next_clock(&collected),
+            bindings: collected.bindings.into_values().collect(),
+            records: collected.records,
+        };
+        for envelope in &batch.records {
+            if matches!(envelope.source, CONTROL | SCORER) {
+                self.remember(envelope);
+            }
+        }
+        self.log.append(&batch).map_err(|e| format!("cannot record: {e}"))?;
+        (self.last, self.clock) = (batch.tick, batch.clock);
+        self.status.set_recorded(batch.tick);
+        self.release(&batch, false, self.counters.alive(&batch.records))?;
+        self.log.maintain();
+        self.move_horizon();
+        self.counters.sealed(began.elapsed(), self.log.bytes());
+        Ok(())
+    }
+
+    fn move_horizon(&self) {
+        if let Some(kept) = self.longest_kept {
+            self.horizon.store(self.clock.saturating_sub(kept), Ordering::Release);
+        }
+    }
+
+    fn release(&self, batch: &TickBatch, more: bool, counts: Counts) -> Result<(), String> {
+        let dead = batch.records.iter().filter_map(|e| match &e.record {
+            Record::Dead(letter) => Some(DeadChange {
+                source: self.counters.name(e.source),
+                partition: e.partition,
+                offset: e.offset,
+                letter: letter.clone(),
+            }),
+            _ => None,
+        });
+        let tick = ToDispatch::Tick { tick: batch.tick, clock: batch.clock, dead: dead.collect(), counts };
+        self.dispatch.send(tick).map_err(|_| "the dispatcher is gone".to_owned())?;
+        let split = split(batch, self.workers.len(), &self.names, &self.texts, self.keep_ids).map_err(|e| e.to_string())?;
+        for (mut released, (worker, thread)) in split.into_iter().zip(&self.workers) {
+            released.more = more;
+            worker.send(released).map_err(|_| "a worker is gone".to_owned())?;
+            thread.unpark();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,67 @@
+//! Release: a recorded tick, split by worker, on its way into the graph.
+
+use groundswell_core::id::{Collision, Names, PostKey, TextKey};
+use groundswell_core::record::{Record, TickBatch};
+use groundswell_core::text::Texts;
+use groundswell_core::time::Tick;
+use groundswell_operators::event::{Control, Event, Fact, PostEvent};
+use std::io;
+
+/// Events of one tick for one worker.
+#[derive(Debug, Default)]
+pub(crate) struct Released {
+    pub(crate) tick: Tick,
+    pub(crate) posts: Vec<(PostKey, PostEvent)>,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) control: Vec<Control>,
+    /// Whether more batches of the same tick follow (pieces of a snapshot).
+    pub(crate) more: bool,
+}
+
+/// Why a recorded tick cannot be released.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReleaseError {
+    #[error("cannot keep texts: {0}")]
+    Texts(#[from] io::Error),
+    #[error(transparent)]
+    Names(#[from] Collision),
+}
+
+/// Keeps the strings and splits the events; control events go to the first worker, whose graph broadcasts them.
+pub(crate) fn split(
+    batch: &TickBatch,
+    workers: usize,
+    names: &Names,
+    texts: &Texts,
+    keep_ids: bool,
+) -> Result<Vec<Released>, ReleaseError> {
+    let mut out: Vec<Released> = (0..workers).map(|_| Released { tick: batch.tick, ..Released::default() }).collect();
+    let share = batch.records.len() / workers + 1;
+    out.iter_mut().for_each(|r| r.posts.reserve(share));
+    let mut fresh = Vec::with_capacity(batch.records.len());
+    for envelope in &batch.records {
+        match Event::of(envelope, names)? {
+            Event::Post(key, event) => {
+                if let (Record::Post(post), PostEvent::Row { row: Some((row, _)), .. }) = (&envelope.record, &event) {
+                    fresh.push((row.text, post.text.as_str()));
+                    if keep_ids {
+                        // A post's key is the digest of its id, so the id is stored like a text.
+                        fresh.push((TextKey(key.0), post.id.as_str()));
+                    }
+                }
+                out[worker_of(key.route(), workers)].posts.push((key, event));
+            }
+            Event::Fact(fact) => out[worker_of(fact.text.route(), workers)].facts.push(fact),
+            Event::Control(control) => out[0].control.push(control),
+            Event::Nothing => {}
+        }
+    }
+    texts.put(fresh.into_iter())?;
+    out[0].control.push(Control::Clock(batch.clock));
+    Ok(out)
+}
+
+#[allow(clippy::cast_possible_truncation)] // a remainder below `workers`
+fn worker_of(route: u64, workers: usize) -> usize {
+    (route % workers as u64) as usize
+}

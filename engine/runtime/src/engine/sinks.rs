@@ -1,0 +1,85 @@
+//! Sink threads: one per sink, with a bounded queue and retries of its own.
+//!
+//! A sink that fails is tried again with growing pauses while its queue holds what came since; other sinks go on. Only when
+//! the queue is full does the engine wait for it, since skipping a tick would lose it.
+
+use super::status::Status;
+use crossbeam_channel::{Sender, TrySendError, bounded};
+use groundswell_core::serving::{Sink, TickChanges};
+use groundswell_core::source::StopFlag;
+use groundswell_core::time::Tick;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Ticks a sink may lie behind before the engine waits for it.
+const QUEUE: usize = 1024;
+/// Longest pause between two tries.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+pub(crate) struct SinkThread {
+    queue: Sender<Arc<TickChanges>>,
+    thread: JoinHandle<()>,
+    upper: Option<Tick>,
+    behind: Arc<AtomicUsize>,
+}
+
+/// How a sink reports what became of a tick.
+pub(crate) type SinkEvents = Arc<dyn Fn(&str, Result<(), &str>) + Send + Sync>;
+
+impl SinkThread {
+    pub(crate) fn start(mut sink: Box<dyn Sink>, stop: StopFlag, events: SinkEvents) -> std::io::Result<SinkThread> {
+        let (queue, ticks) = bounded::<Arc<TickChanges>>(QUEUE);
+        let upper = sink.upper();
+        let behind = Arc::new(AtomicUsize::new(0));
+        let done = Arc::clone(&behind);
+        let name = format!("sink-{}", sink.name());
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            for changes in ticks {
+                let mut pause = Duration::from_millis(100);
+                while let Err(why) = sink.apply(&changes) {
+                    events(sink.name(), Err(&why));
+                    tracing::warn!(sink = sink.name(), %why, retry_in = ?pause, "a sink failed");
+                    if stop.is_set() {
+                        return;
+                    }
+                    stop.sleep(pause);
+                    pause = (pause * 2).min(MAX_PAUSE);
+                }
+                events(sink.name(), Ok(()));
+                done.fetch_sub(1, Ordering::Release);
+            }
+        })?;
+        Ok(SinkThread { queue, thread, upper, behind })
+    }
+
+    /// Queues a tick the sink has not committed yet.
+    pub(crate) fn offer(&mut self, changes: &Arc<TickChanges>, status: &Status) {
+        if self.upper.is_some_and(|upper| changes.tick <= upper) {
+            return;
+        }
+        self.behind.fetch_add(1, Ordering::AcqRel);
+        let mut changes = Arc::clone(changes);
+        loop {
+            match self.queue.try_send(changes) {
+                Ok(()) => return,
+                Err(TrySendError::Disconnected(_)) => {
+                    return status.fail("a sink's thread is gone");
+                }
+                Err(TrySendError::Full(back)) => {
+                    changes = back;
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+        }
+    }
+
+    /// Waits until the queue is worked off (or the sink gave up because the engine stops).
+    pub(crate) fn finish(self) {
+        drop(self.queue);
+        if self.thread.join().is_err() {
+            tracing::error!("a sink's thread had panicked");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What the engine's threads tell each other and the outside about how they are.
+
+use groundswell_core::time::Tick;
+use parking_lot::{Condvar, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Shared state of a running engine.
+#[derive(Debug, Default)]
+pub struct Status {
+    recorded: AtomicU64,
+    complete: AtomicU64,
+    replayed: AtomicBool,
+    input_done: AtomicBool,
+    wanted: AtomicUsize,
+    fatal: Mutex<Option<String>>,
+    changed: Condvar,
+}
+
+impl Status {
+    /// The last tick that is durable.
+    pub fn recorded(&self) -> Tick {
+        self.recorded.load(Ordering::Acquire)
+    }
+    /// The last tick whose changes were handed to the sinks.
+    pub fn complete(&self) -> Tick {
+        self.complete.load(Ordering::Acquire)
+    }
+    /// Texts that wait for the model.
+    pub fn wanted(&self) -> usize {
+        self.wanted.load(Ordering::Acquire)
+    }
+    /// Whether the recorded past has been restored.
+    pub fn is_replayed(&self) -> bool {
+        self.replayed.load(Ordering::Acquire)
+    }
+    /// Why the engine stopped by itself, if it did.
+    pub fn fatal(&self) -> Option<String> {
+        self.fatal.lock().clone()
+    }
+    /// Whether all sources were read to their end and everything that follows from them is done.
+    pub fn is_drained(&self) -> bool {
+        self.input_done.load(Ordering::Acquire)
+            && self.is_replayed()
+            && self.complete() >= self.recorded()
+            && self.wanted() == 0
+    }
+
+    pub(crate) fn set_recorded(&self, tick: Tick) {
+        self.recorded.store(tick, Ordering::Release);
+    }
+    pub(crate) fn set_complete(&self, tick: Tick) {
+        self.complete.store(tick, Ordering::Release);
+        self.wake();
+    }
+    pub(crate) fn set_wanted(&self, n: usize) {
+        self.wanted.store(n, Ordering::Release);
+    }
+    pub(crate) fn set_replayed(&self) {
+        self.replayed.store(true, Ordering::Release);
+        self.wake();
+    }
+    pub(crate) fn set_input_done(&self, done: bool) {
+        self.input_done.store(done, Ordering::Release);
+        self.wake();
+    }
+
+    /// Notes why the engine cannot go on; the first reason stands.
+    pub(crate) fn fail(&self, why: impl Into<String>) {
+        let why = why.into();
+        let mut fatal = self.fatal.lock();
+        if fatal.is_none() {
+            tracing::error!(reason = %why, "the engine stops");
+            *fatal = Some(why);
+        }
+        self.changed.notify_all();
+    }
+
+    fn wake(&self) {
+        let _guard = self.fatal.lock();
+        self.changed.notify_all();
+    }
+
+    /// Waits until a condition holds; false if the time ran out or the engine failed before.
+    pub fn wait(&self, timeout: Duration, holds: impl Fn(&Status) -> bool) -> bool {
+        let end = Instant::now() + timeout;
+        loop {
+            if holds(self) {
+                return true;
+            }
+            let mut fatal = self.fatal.lock();
+            if fatal.is_some() || Instant::now() >= end {
+                return false;
+            }
+            // Conditions may also depend on things that do not wake us; look again soon.
+            self.changed.wait_until(&mut fatal, end.min(Instant::now() + Duration::from_millis(20)));
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! SHA-256 digests of files, as the manifest writes them.
+
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// A SHA-256 digest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Sha([u8; 32]);
+
+impl Sha {
+    /// The digest of some bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Sha(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Sha {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}

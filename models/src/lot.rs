@@ -1,0 +1,148 @@
+//! A lot: texts that are scored together, in batches of like length.
+//!
+//! In: keys and texts. Out: batches of [`Answer`]s. Pure but for the counters; used by the pool for what is waiting and
+//! directly by strict mode, where a tick closes only when its texts are scored.
+
+use crate::scorer::{ScoreFailure, Scorer, score_each};
+use crate::stats::{ScorerStats, add, count};
+use groundswell_core::id::{ModelKey, TextKey};
+use groundswell_core::score::Score;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What the model says about a text, or why it says nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The text.
+    pub text: TextKey,
+    /// The model.
+    pub model: ModelKey,
+    /// The score or the failure.
+    pub result: Result<Score, ScoreFailure>,
+}
+
+/// How large a batch may get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Texts.
+    pub texts: usize,
+    /// Longest text (in tokens, about) times texts.
+    pub tokens: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            texts: 32,
+            tokens: 4_096,
+        }
+    }
+}
+
+/// Scores all texts and waits for it; the order of the answers is that of the texts.
+///
+/// Equal inputs make equal batches, whatever the order they come in.
+pub fn score_all(
+    scorer: &dyn Scorer,
+    texts: &[(TextKey, Arc<str>)],
+    limits: Limits,
+    stats: &ScorerStats,
+) -> Vec<Answer> {
+    let mut place: HashMap<TextKey, Answer> = HashMap::with_capacity(texts.len());
+    let mut unique: Vec<(TextKey, Arc<str>)> = texts.to_vec();
+    unique.sort_unstable_by_key(|(key, _)| *key);
+    unique.dedup_by_key(|(key, _)| *key);
+    score_lot(scorer, unique, limits, stats, |answers| {
+        place.extend(answers.into_iter().map(|a| (a.text, a)));
+        true
+    });
+    texts.iter().filter_map(|(key, _)| place.get(key).cloned()).collect()
+}
+
+/// Scores a lot batch by batch, shortest first, and hands each batch's answers to `deliver` until it returns false.
+pub(crate) fn score_lot(
+    scorer: &dyn Scorer,
+    texts: Vec<(TextKey, Arc<str>)>,
+    limits: Limits,
+    stats: &ScorerStats,
+    mut deliver: impl FnMut(Vec<Answer>) -> bool,
+) {
+    let mut sized: Vec<(usize, TextKey, Arc<str>)> = texts
+        .into_iter()
+        .map(|(key, text)| (scorer.length_of(&text), key, text))
+        .collect();
+    sized.sort_unstable_by_key(|(length, key, _)| (*length, *key));
+    let mut rest = sized.as_slice();
+    while !rest.is_empty() {
+        let (batch, later) = rest.split_at(batch_len(rest.iter().map(|(length, ..)| *length), limits));
+        rest = later;
+        if !deliver(score_batch(scorer, batch, stats)) {
+            return;
+        }
+    }
+}
+
+fn score_batch(scorer: &dyn Scorer, batch: &[(usize, TextKey, Arc<str>)], stats: &ScorerStats) -> Vec<Answer> {
+    let started = Instant::now();
+    let texts: Vec<&str> = batch.iter().map(|(_, _, text)| &**text).collect();
+    let results = score_each(scorer, &texts, stats);
+    count(&stats.batches);
+    add(&stats.texts, results.len());
+    add(&stats.failures, results.iter().filter(|r| r.is_err()).count());
+    add(
+        &stats.busy_us,
+        usize::try_from(started.elapsed().as_micros()).unwrap_or(usize::MAX),
+    );
+    let model = scorer.model();
+    batch
+        .iter()
+        .zip(results)
+        .map(|((_, text, _), result)| Answer {
+            text: *text,
+            model,
+            result,
+        })
+        .collect()
+}
+
+/// How many texts of ascending lengths fit into one batch: at least one.
+fn batch_len(lengths: impl Iterator<Item = usize>, limits: Limits) -> usize {
+    let fits = |(n, length): &(usize, usize)| *n < limits.texts && (n + 1).saturating_mul(*length) <= limits.tokens;
+    lengths.enumerate().take_while(fits).count().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FixtureScorer;
+    use crate::scorer::doubles::Fragile;
+
+    fn keyed(texts: &[&str]) -> Vec<(TextKey, Arc<str>)> {
+        texts
+            .iter()
+            .map(|t| (TextKey::of(t.as_bytes()), Arc::from(*t)))
+            .collect()
+    }
+
+    #[test]
+    fn a_batch_is_bounded_by_texts_and_by_tokens() {
+        let limits = Limits { texts: 4, tokens: 100 };
+        assert_eq!(batch_len([1, 1, 1, 1, 1].into_iter(), limits), 4);
+        assert_eq!(batch_len([20, 30, 40, 50].into_iter(), limits), 2);
+        assert_eq!(batch_len([500, 500].into_iter(), limits), 1);
+    }
+
+    #[test]
+    fn answers_come_in_the_order_of_the_texts_and_repeats_cost_nothing() {
+        let stats = ScorerStats::default();
+        let texts = keyed(&["good good good", "bad", "good good good", "fail"]);
+        let answers = score_all(&Fragile::default(), &texts, Limits { texts: 2, tokens: 100 }, &stats);
+        assert_eq!(answers.len(), 4);
+        assert_eq!(answers[0], answers[2]);
+        assert_eq!(answers[1].result, Ok(FixtureScorer::default().answer("bad")));
+        assert!(answers[3].result.is_err());
+        let seen = stats.snapshot();
+        assert_eq!((seen.texts, seen.failures, seen.batches), (3, 1, 2));
+    }
+}

@@ -1,0 +1,86 @@
+"""Trains and publishes the social model: data, activations, tuning, calibration, bundle, card.
+
+usage: train.py [--seed N] [--threads N] [--out DIR]
+"""
+
+import argparse
+import os
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import torch
+
+import bundle
+import card
+import extra
+import fixtures
+from activations import activations
+from data import LABELS, REPO, TASKS, load, row_weights
+from finetune import Labels, fit
+from metrics import fit_temperature
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="torch CPU threads")
+    parser.add_argument("--out", type=Path, default=REPO / "models" / "social")
+    return parser.parse_args()
+
+
+def pick_device():
+    """cuda where it works, else cpu; a CPU-only build of the CUDA wheel warns, which is no news."""
+    warnings.filterwarnings("ignore", "CUDA initialization")
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def temperatures(logits, rows):
+    """One temperature per task, fitted on the validation rows of that task."""
+    result = {}
+    for task in TASKS:
+        index = [i for i, row in enumerate(rows) if row.task == task]
+        target = torch.tensor([rows[i].target for i in index])
+        result[task] = fit_temperature(logits[task][index], target)
+    return result
+
+
+def train(train_rows, val_rows, seed, device):
+    """(delta tensors, folded head tensors)."""
+    cache = activations(train_rows, device)
+    cache_val = activations(val_rows, device)
+    labels = Labels(train_rows, row_weights(train_rows), device)
+    labels_val = Labels(val_rows, row_weights(val_rows), device)
+    delta, heads = fit(cache, labels, cache_val, labels_val, seed, device)
+    return delta, heads.fold()
+
+
+def publish(folder, delta, heads, train_rows, val_rows, seed, device):
+    """Writes the bundle, calibrates and measures it from its own files, writes the card."""
+    folder.mkdir(parents=True, exist_ok=True)
+    bundle.write_tensors(folder, delta, heads)
+    bundle.write_manifest(folder, dict.fromkeys(TASKS, 1.0))
+    logits = bundle.Bundle(folder, device).logits([row.text for row in val_rows])
+    bundle.write_manifest(folder, temperatures(logits, val_rows))
+    scorer = bundle.Bundle(folder, device)
+    fixtures.write(folder, bundle.Bundle(folder))
+    counts = Counter(row.source for row in train_rows)
+    figures = card.write(folder, scorer, logits, val_rows, counts, seed, device)
+    for task, groups in figures.items():
+        for name, f in groups.items():
+            print(f"{task:9} {name:26} " + " ".join(f"{k} {v}" for k, v in f.items()))
+
+
+def main():
+    args = arguments()
+    torch.set_num_threads(args.threads)
+    device = pick_device()
+    print(f"device {device}, {args.threads} threads, tasks {LABELS}", flush=True)
+    train_rows, val_rows = load()
+    train_rows += extra.identity() + extra.background(train_rows)
+    delta, heads = train(train_rows, val_rows, args.seed, device)
+    publish(args.out, delta, heads, train_rows, val_rows, args.seed, device)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+//! Dedupe and upsert: of all records of a post, the one with the highest source offset stands.
+//!
+//! *In*: post events (rows, deletions, vote observations) and thread control events. *Out*: the live row of every post,
+//! and apart from it its votes, so that a change of votes touches neither text nor links nor scores. *State*: per post id
+//! the winning row with its rank, deletions included (a stale redelivery must lose against them), and the newest vote
+//! observation, which may come before the post; and which threads are deleted. *Emits* at the tick of the change, net.
+//! *A retraction* of a post takes its votes along; deleting a thread retracts all that hangs on it, and bringing the
+//! thread back brings them back.
+
+use crate::event::{Control, PostEvent, PostRow, VoteAt};
+use differential_dataflow::VecCollection;
+use groundswell_core::dataflow::{Complete, per_tick};
+use groundswell_core::id::{DigestMap, Dim, PostKey};
+use groundswell_core::record::{Rank, SourceId, votes_rank};
+use groundswell_core::time::Tick;
+use serde::{Deserialize, Serialize};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What stands for a post.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Upserted {
+    /// Its live row.
+    Row(PostRow),
+    /// Its votes; absent while unknown.
+    Votes(i64),
+}
+
+/// Records that changed nothing (stale, repeated), by tick and source, until somebody takes the counts.
+#[derive(Clone, Default, Debug)]
+pub struct Duplicates(Arc<Mutex<BTreeMap<(Tick, SourceId), u64>>>);
+
+impl Duplicates {
+    /// Takes the counts of a tick, which must be complete.
+    pub fn take(&self, tick: Tick) -> BTreeMap<SourceId, u64> {
+        let mut counts = self.0.lock();
+        let later = counts.split_off(&(tick + 1, 0));
+        let taken = std::mem::replace(&mut *counts, later);
+        taken.into_iter().filter(|((at, _), _)| *at == tick).map(|((_, source), n)| (source, n)).collect()
+    }
+
+    fn add(&self, tick: Tick, counts: BTreeMap<SourceId, u64>) {
+        let mut all = self.0.lock();
+        for (source, n) in counts {
+            *all.entry((tick, source)).or_default() += n;
+        }
+    }
+}
+
+/// See the module documentation.
+pub fn dedupe<'s>(
+    events: VecCollection<'s, Tick, (PostKey, PostEvent)>,
+    control: VecCollection<'s, Tick, Control>,
+    duplicates: Duplicates,
+) -> VecCollection<'s, Tick, (PostKey, Upserted)> {
+    let mut table = Table::default();
+    per_tick(
+        events,
+        control.filter(|c| matches!(c, Control::Thread { .. })),
+        "Dedupe",
+        |(key, _)| key.route(),
+        move |Complete { tick, rows, side }, out| {
+            for (control, _) in side {
+                if let Control::Thread { id, rank, deleted } = control {
+                    table.thread(id, rank, deleted, &mut |key, row, diff| out.give((key, row), diff));
+                }
+            }
+            let mut rows: Vec<_> = rows.into_iter().map(|(row, _)| row).collect();
+            rows.sort_unstable_by_key(|(key, _)| *key);
+            let mut stale = BTreeMap::new();
+            for group in rows.chunk_by(|a, b| a.0 == b.0) {
+                let events = group.iter().map(|(_, event)| event);
+                table.apply(group[0].0, events, &mut stale, &mut |row, diff| out.give((group[0].0, row), diff));
+            }
+            if !stale.is_empty() {
+                duplicates.add(tick, stale);
+            }
+        },
+    )
+}
+
+/// All that is remembered about one post id.
+#[derive(Clone, Copy, Default)]
+struct Entry {
+    rank: Option<Rank>,
+    row: Option<(PostRow, VoteAt)>,
+    votes: Option<VoteAt>,
+}
+
+impl Entry {
+    /// What stands, given whether the post's thread is deleted.
+    fn standing(&self, deleted: impl Fn(Dim) -> bool) -> (Option<PostRow>, Option<i64>) {
+        match self.row {
+            Some((row, own)) if !deleted(row.thread) => {
+                let newest = match self.votes {
+                    Some(seen) if votes_rank(seen.0, seen.1) >= votes_rank(own.0, own.1) => seen,
+                    _ => own,
+                };
+                (Some(row), newest.1)
+            }
+            _ => (None, None),
+        }
+    }
+
+    /// Takes an event; false if it changed nothing.
+    fn take(&mut self, event: &PostEvent) -> bool {
+        match event {
+            PostEvent::Row { rank, row } => {
+                if self.rank.is_some_and(|r| r >= *rank) {
+                    return false;
+                }
+                let changed = self.rank.is_none() || self.row != *row;
+                (self.rank, self.row) = (Some(*rank), *row);
+                changed
+            }
+            PostEvent::Votes(seen, _) => {
+                if self
+                    .votes
+                    .is_some_and(|v| votes_rank(v.0, v.1) >= votes_rank(seen.0, seen.1))
+                {
+                    return false;
+                }
+                self.votes = Some(*seen);
+                true
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Table {
+    posts: DigestMap<PostKey, Entry>,
+    threads: DigestMap<Dim, (Rank, bool)>,
+}
+
+impl Table {
+    fn apply<'a>(
+        &mut self,
+        key: PostKey,
+        events: impl Iterator<Item = &'a PostEvent>,
+        stale: &mut BTreeMap<SourceId, u64>,
+        give: &mut impl FnMut(Upserted, isize),
+    ) {
+        let threads = &self.threads;
+        let deleted = |thread| threads.get(&thread).is_some_and(|t| t.1);
+        let entry = self.posts.entry(key).or_default();
+        let before = entry.standing(deleted);
+        for event in events {
+            if !entry.take(event) {
+                let (PostEvent::Row { rank: (_, _, source, _), .. } | PostEvent::Votes(_, source)) = event;
+                *stale.entry(*source).or_default() += 1;
+            }
+        }
+        let after = entry.standing(deleted);
+        differ(before.0.map(Upserted::Row), after.0.map(Upserted::Row), give);
+        differ(before.1.map(Upserted::Votes), after.1.map(Upserted::Votes), give);
+    }
+
+    fn thread(&mut self, id: Dim, rank: Rank, deleted: bool, give: &mut impl FnMut(PostKey, Upserted, isize)) {
+        let slot = self.threads.entry(id).or_insert((Rank::default(), false));
+        if slot.0 > rank {
+            return;
+        }
+        let was = slot.1;
+        *slot = (rank, deleted);
+        if was == deleted {
+            return;
+        }
+        // Rare and linear in what this worker holds: an index by thread would cost memory on every post instead.
+        let diff = if deleted { -1 } else { 1 };
+        for (key, entry) in &self.posts {
+            if entry.row.is_some_and(|(row, _)| row.thread == id) {
+                let (row, votes) = entry.standing(|_| false);
+                row.into_iter().for_each(|row| give(*key, Upserted::Row(row), diff));
+                votes
+                    .into_iter()
+                    .for_each(|votes| give(*key, Upserted::Votes(votes), diff));
+            }
+        }
+    }
+}
+
+fn differ<T: PartialEq>(before: Option<T>, after: Option<T>, give: &mut impl FnMut(T, isize)) {
+    if before != after {
+        before.into_iter().for_each(|row| give(row, -1));
+        after.into_iter().for_each(|row| give(row, 1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use groundswell_core::id::TextKey;
+
+    fn row(text: &str) -> PostRow {
+        PostRow {
+            text: TextKey::of(text.as_bytes()),
+            parent: None,
+            thread: Dim::of("t"),
+            author: Dim::NONE,
+            source: Dim::NONE,
+            created_at: 7,
+            given: None,
+        }
+    }
+
+    fn run(table: &mut Table, events: &[PostEvent]) -> (Vec<(Upserted, isize)>, u64) {
+        let (mut out, mut stale) = (Vec::new(), BTreeMap::new());
+        table.apply(PostKey(1), events.iter(), &mut stale, &mut |r, d| out.push((r, d)));
+        (out, stale.values().sum())
+    }
+
+    fn at(order: i64, row: Option<(PostRow, VoteAt)>) -> PostEvent {
+        PostEvent::Row {
+            rank: (0, order, 0, 0),
+            row,
+        }
+    }
+
+    #[test]
+    fn votes_alone_never_touch_the_row() {
+        let mut table = Table::default();
+        run(&mut table, &[at(1, Some((row("a"), (5, Some(3)))))]);
+        let (out, _) = run(&mut table, &[PostEvent::Votes((9, Some(8)), 0)]);
+        assert_eq!(out, [(Upserted::Votes(3), -1), (Upserted::Votes(8), 1)]);
+        let (out, stale) = run(&mut table, &[PostEvent::Votes((8, Some(100)), 0)]);
+        assert_eq!((out, stale), (vec![], 1), "an older observation is stale");
+    }
+
+    #[test]
+    fn a_vote_may_come_first_and_a_stale_redelivery_loses_against_a_deletion() {
+        let mut table = Table::default();
+        assert_eq!(run(&mut table, &[PostEvent::Votes((9, Some(8)), 0)]).0, []);
+        let (out, _) = run(&mut table, &[at(1, Some((row("a"), (5, Some(3)))))]);
+        assert_eq!(out, [(Upserted::Row(row("a")), 1), (Upserted::Votes(8), 1)]);
+        let (out, _) = run(&mut table, &[at(3, None)]);
+        assert_eq!(out, [(Upserted::Row(row("a")), -1), (Upserted::Votes(8), -1)]);
+        assert_eq!(run(&mut table, &[at(2, Some((row("b"), (5, None))))]), (vec![], 1));
+    }
+
+    #[test]
+    fn deleting_a_thread_removes_and_restores_what_hangs_on_it() {
+        let mut table = Table::default();
+        run(&mut table, &[at(1, Some((row("a"), (5, Some(3)))))]);
+        let mut out = Vec::new();
+        table.thread(Dim::of("t"), (0, 1, 0, 0), true, &mut |_, r, d| out.push((r, d)));
+        assert_eq!(out.len(), 2);
+        assert!(out.iter().all(|(_, d)| *d == -1));
+        let (edit, _) = run(&mut table, &[at(2, Some((row("b"), (5, Some(3)))))]);
+        assert_eq!(edit, [], "an edit below a deleted thread stays invisible");
+        out.clear();
+        table.thread(Dim::of("t"), (0, 2, 0, 0), false, &mut |_, r, d| out.push((r, d)));
+        assert!(out.contains(&(Upserted::Row(row("b")), 1)));
+    }
+}

@@ -1,0 +1,185 @@
+//! What enters the graph: recorded envelopes as compact, fixed-width events.
+//!
+//! In: [`Envelope`]s of a recorded tick. Out: events by the key they are routed by, and [`Control`] events every worker
+//! sees. Strings stay behind in the text store and the names; the graph holds digests.
+
+use groundswell_core::id::{Collision, Dim, ModelKey, Names, PostKey, TextKey};
+use groundswell_core::record::{Entity, Envelope, Rank, Record, SourceId};
+use groundswell_core::score::Score;
+use groundswell_core::spec::RuleSpec;
+use groundswell_core::time::EventTime;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The fixed-width part of a post that links, scores and windows depend on; votes are apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PostRow {
+    /// Its text.
+    pub text: TextKey,
+    /// The post it replies to.
+    pub parent: Option<PostKey>,
+    /// Its thread.
+    pub thread: Dim,
+    /// Its author.
+    pub author: Dim,
+    /// Its platform or community.
+    pub source: Dim,
+    /// When it was written (epoch ms).
+    pub created_at: EventTime,
+    /// A sentiment that came with the record.
+    pub given: Option<Score>,
+}
+
+/// A vote observation: when, and how many (`None` while hidden).
+pub type VoteAt = (EventTime, Option<i64>);
+
+/// An upsert, delete or vote for one post.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum PostEvent {
+    /// The post as of this rank; `None` deletes it. Votes it carried come along.
+    Row {
+        /// Competes with other rows of the post.
+        rank: Rank,
+        /// The post, or its deletion.
+        row: Option<(PostRow, VoteAt)>,
+    },
+    /// A vote observation, and the source it came from.
+    Votes(VoteAt, SourceId),
+}
+
+/// A recorded fact about a text: the answer of one model, `None` if it could not be scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Fact {
+    /// The text.
+    pub text: TextKey,
+    /// The model.
+    pub model: ModelKey,
+    /// Its answer.
+    pub score: Option<Score>,
+}
+
+/// Events every worker must see.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Control {
+    /// The recorded clock at this tick.
+    Clock(EventTime),
+    /// From this tick on views use this model.
+    LiveModel(ModelKey),
+    /// A thread, alive or deleted.
+    Thread {
+        /// Which.
+        id: Dim,
+        /// Competes with other records of the thread.
+        rank: Rank,
+        /// Whether it is deleted.
+        deleted: bool,
+    },
+    /// An entity of the dictionary, or its removal.
+    Entity {
+        /// Which.
+        id: Dim,
+        /// Competes with other records of the entity.
+        rank: Rank,
+        /// The entity.
+        entity: Option<Arc<Entity>>,
+    },
+    /// A rule, or its removal.
+    Rule {
+        /// Which.
+        id: Dim,
+        /// Competes with other records of the rule.
+        rank: Rank,
+        /// The rule.
+        rule: Option<Arc<RuleSpec>>,
+    },
+}
+
+/// One envelope as the graph sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Routed by post.
+    Post(PostKey, PostEvent),
+    /// Routed by text.
+    Fact(Fact),
+    /// To everyone.
+    Control(Control),
+    /// Not for the graph (dead letters go straight to their sinks).
+    Nothing,
+}
+
+impl Event {
+    /// Translates an envelope.
+    ///
+    /// # Errors
+    /// [`Collision`] if a thread, author, source or entity id collides with another one's digest.
+    pub fn of(envelope: &Envelope, names: &Names) -> Result<Event, Collision> {
+        let rank = envelope.rank();
+        Ok(match &envelope.record {
+            Record::Post(p) => {
+                let row = PostRow {
+                    text: TextKey::of(p.text.as_bytes()),
+                    parent: p
+                        .parent
+                        .as_ref()
+                        .filter(|p| !p.is_empty())
+                        .map(|p| PostKey::of(p.as_bytes())),
+                    thread: names.intern(&p.thread)?,
+                    author: names.intern(p.author.as_deref().unwrap_or(""))?,
+                    source: names.intern(&p.source)?,
+                    created_at: p.created_at,
+                    given: p.score,
+                };
+                let votes = (p.observed_at, p.votes);
+                Event::Post(
+                    PostKey::of(p.id.as_bytes()),
+                    PostEvent::Row {
+                        rank,
+                        row: Some((row, votes)),
+                    },
+                )
+            }
+            Record::PostDeleted { id } => Event::Post(PostKey::of(id.as_bytes()), PostEvent::Row { rank, row: None }),
+            Record::Votes(v) => {
+                let votes = PostEvent::Votes((v.observed_at, v.votes), envelope.source);
+                Event::Post(PostKey::of(v.id.as_bytes()), votes)
+            }
+            Record::Score { text, model, score } => Event::Fact(Fact {
+                text: *text,
+                model: *model,
+                score: Some(*score),
+            }),
+            Record::Unscorable { text, model } => Event::Fact(Fact {
+                text: *text,
+                model: *model,
+                score: None,
+            }),
+            Record::LiveModel { model } => Event::Control(Control::LiveModel(*model)),
+            Record::Thread(t) => Event::Control(Control::Thread {
+                id: names.intern(&t.id)?,
+                rank,
+                deleted: t.deleted,
+            }),
+            Record::Entity(e) => Event::Control(Control::Entity {
+                id: names.intern(&e.id)?,
+                rank,
+                entity: Some(Arc::new(e.clone())),
+            }),
+            Record::EntityDeleted { id } => Event::Control(Control::Entity {
+                id: Dim::of(id),
+                rank,
+                entity: None,
+            }),
+            Record::Rule(r) => Event::Control(Control::Rule {
+                id: Dim::of(&r.id),
+                rank,
+                rule: Some(Arc::new(r.clone())),
+            }),
+            Record::RuleDeleted { id } => Event::Control(Control::Rule {
+                id: Dim::of(id),
+                rank,
+                rule: None,
+            }),
+            Record::Dead(_) => Event::Nothing,
+        })
+    }
+}

@@ -1,0 +1,208 @@
+//! The graph: all operators put together.
+//!
+//! ```text
+//! posts ─▶ dedupe ─┬─ rows ─▶ link ─▶ inherit ─┐
+//!                  ├─ rows ─▶ score ◀─ facts ──┼─▶ live ─▶ window ─▶ aggregate ─▶ view rows
+//!                  └─ votes ───────────────────┘     │                    │
+//!                                                    └──▶ evidence ◀── threshold ─▶ alerts
+//! ```
+//! Control events (clock, dictionary, rules, threads, live model) go to every worker.
+
+use crate::aggregate::{Row, aggregate};
+use crate::dedupe::{Duplicates, Upserted, dedupe};
+use crate::event::{Control, Fact, PostEvent};
+use crate::evidence::{Item, Proven, evidence};
+use crate::inherit::inherit;
+use crate::link::{FetchText, link};
+use crate::live::{Live, Part, live};
+use crate::score::{Scored, score};
+use crate::threshold::{Watched, threshold};
+use crate::window::{RowKey, contribution, for_each_row, window};
+use differential_dataflow::VecCollection;
+use groundswell_core::id::{PostKey, TextKey};
+use groundswell_core::spec::{GraphSpec, LinkSpec, ViewSpec, WeightSpec, WindowSpec};
+use groundswell_core::time::{EventTime, HOUR, Tick};
+use std::sync::Arc;
+
+/// What is rendered: the pipeline's views, and hidden ones that rules on sliding views need.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Declared views first, then hidden ones.
+    pub views: Arc<[ViewSpec]>,
+    /// How many of them are declared.
+    pub declared: usize,
+    /// For each declared view, the view whose rows its rules watch, if any rule may watch it.
+    watched: Arc<[Option<u16>]>,
+    link: LinkSpec,
+    weight: WeightSpec,
+}
+
+impl Plan {
+    /// Plans a pipeline. `watched` says of each view whether rules may watch it.
+    ///
+    /// A rule on a sliding view looks at the hopping windows of the same length and step, so that its alerts are a
+    /// function of the data and not of the moments at which somebody looked; those windows are a hidden view, kept for
+    /// twice its length, at least an hour.
+    pub fn new(spec: &GraphSpec, watched: impl Fn(&str) -> bool) -> Plan {
+        let mut views = spec.views.clone();
+        let mut targets = Vec::new();
+        for (i, view) in spec.views.iter().enumerate() {
+            targets.push(if !watched(&view.name) {
+                None
+            } else if let WindowSpec::Sliding { size, every } = view.window {
+                let window = WindowSpec::Hop { size, every };
+                let keep = Some((2 * size).max(HOUR));
+                views.push(ViewSpec {
+                    name: format!("{}#rules", view.name),
+                    window,
+                    keep,
+                    ..view.clone()
+                });
+                u16::try_from(views.len() - 1).ok()
+            } else {
+                u16::try_from(i).ok()
+            });
+        }
+        Plan {
+            views: views.into(),
+            declared: spec.views.len(),
+            watched: targets.into(),
+            link: spec.link,
+            weight: spec.weight.clone(),
+        }
+    }
+
+    /// Whether rules watch any view.
+    pub fn watches(&self) -> bool {
+        self.watched.iter().any(Option::is_some)
+    }
+
+    /// The declared view that alerts on this (possibly hidden) view belong to.
+    pub fn declared_view(&self, view: u16) -> Option<&ViewSpec> {
+        self.watched
+            .iter()
+            .position(|w| *w == Some(view))
+            .and_then(|i| self.views.get(i))
+    }
+}
+
+/// Inputs of the graph on one worker.
+pub struct Inputs<'s> {
+    /// Post events.
+    pub posts: VecCollection<'s, Tick, (PostKey, PostEvent)>,
+    /// Facts about texts.
+    pub facts: VecCollection<'s, Tick, Fact>,
+    /// Control events; given on one worker, seen by all.
+    pub control: VecCollection<'s, Tick, Control>,
+}
+
+/// Outputs of the graph on one worker.
+pub struct Outputs<'s> {
+    /// Rows of all views, hidden ones included.
+    pub rows: VecCollection<'s, Tick, Row>,
+    /// Live posts.
+    pub live: VecCollection<'s, Tick, Live>,
+    /// Texts that wait for the live model.
+    pub wanted: VecCollection<'s, Tick, (TextKey, EventTime)>,
+    /// Alert transitions with their evidence.
+    pub alerts: Option<VecCollection<'s, Tick, Proven>>,
+}
+
+/// Renders the graph.
+pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates: Duplicates) -> Outputs<'s> {
+    let Inputs { posts, facts, control } = inputs;
+    let upserted = dedupe(posts, control.clone(), duplicates);
+    let rows = upserted.clone().flat_map(|(key, u)| match u {
+        Upserted::Row(row) => Some((key, row)),
+        Upserted::Votes(_) => None,
+    });
+    let linked = link(rows.clone(), control.clone(), plan.link, fetch);
+    let mentions = inherit(linked, plan.link.inherit_from_parent);
+    // A post that brought its sentiment needs no model.
+    let texts = rows
+        .filter(|(_, row)| row.given.is_none())
+        .map(|(key, row)| (row.text, key, row.created_at));
+    let scored = score(texts, facts, control.clone());
+    let scores = scored.clone().flat_map(|s| match s {
+        Scored::Post(key, score) => Some((key, Part::Score(score))),
+        Scored::Wanted(..) => None,
+    });
+    let wanted = scored.flat_map(|s| match s {
+        Scored::Wanted(text, at) => Some((text, at)),
+        Scored::Post(..) => None,
+    });
+    let parts = upserted
+        .map(|(key, u)| (key, Part::from(u)))
+        .concat(mentions.map(|(key, m)| (key, Part::Mentions(m))))
+        .concat(scores);
+    let live = live(parts, plan.weight.clone());
+    let view_rows = aggregate(window(live.clone(), &plan.views), control.clone(), &plan.views);
+    let alerts = plan
+        .watched
+        .iter()
+        .any(Option::is_some)
+        .then(|| alerts(plan, live.clone(), view_rows.clone(), control));
+    Outputs {
+        rows: view_rows,
+        live,
+        wanted,
+        alerts,
+    }
+}
+
+fn alerts<'s>(
+    plan: &Plan,
+    live: VecCollection<'s, Tick, Live>,
+    rows: VecCollection<'s, Tick, Row>,
+    control: VecCollection<'s, Tick, Control>,
+) -> VecCollection<'s, Tick, Proven> {
+    let views = Arc::clone(&plan.views);
+    let targets: Arc<[u16]> = plan.watched.iter().flatten().copied().collect();
+    let is_target = {
+        let targets = Arc::clone(&targets);
+        move |view: u16| targets.contains(&view)
+    };
+    let each_row = {
+        let views = Arc::clone(&views);
+        move |live: &Live, give: &mut dyn FnMut(RowKey)| {
+            for view in targets.iter().copied() {
+                for_each_row(&views[usize::from(view)], &live.post, &mut |key| {
+                    give(RowKey { view, key })
+                });
+            }
+        }
+    };
+    let because = {
+        let each_row = each_row.clone();
+        live.clone().flat_map(move |live| {
+            let mut out = smallvec::SmallVec::<[Watched; 4]>::new();
+            each_row(&live, &mut |row| out.push(Watched::Because(row, live.cause)));
+            out
+        })
+    };
+    let posts = live.flat_map(move |live| {
+        let mut out = smallvec::SmallVec::<[_; 4]>::new();
+        if let Some(score) = live.post.score {
+            debug_assert_eq!(contribution(&live.post).w, live.post.weight);
+            let item = Item::Post(live.key, live.post.weight, score.sentiment());
+            each_row(&live, &mut |row| out.push((row, item.clone())));
+        }
+        out
+    });
+    let watched_rows = rows.filter(move |row| is_target(row.at.view)).map(Watched::Row);
+    let watch = {
+        let plan = plan.clone();
+        Arc::new(move |name: &str| {
+            plan.views[..plan.declared]
+                .iter()
+                .position(|v| v.name == name)
+                .and_then(|i| plan.watched[i])
+        })
+    };
+    let transitions = threshold(watched_rows.concat(because), control.clone(), &views, watch);
+    evidence(
+        posts.concat(transitions.map(|t| (t.fired, Item::Transition(t)))),
+        control,
+        &views,
+    )
+}

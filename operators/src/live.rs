@@ -1,0 +1,151 @@
+//! Live: everything a view needs to know about a post, in one row.
+//!
+//! *In*: rows, votes, mentions and scores by post. *Out*: one [`LivePost`] per live post, tagged with what kind of change
+//! it comes from. *State*: the four parts of every post, fixed-width. *Emits* at the tick of the change, the old row out
+//! and the new one in. *A retraction* of any part gives back exactly what was emitted, from state.
+
+use crate::dedupe::Upserted;
+use crate::event::PostRow;
+use crate::link::Mentions;
+use differential_dataflow::VecCollection;
+use differential_dataflow::consolidation::consolidate;
+use groundswell_core::dataflow::{Complete, per_tick};
+use groundswell_core::id::{DigestMap, PostKey};
+use groundswell_core::score::Score;
+use groundswell_core::serving::{Cause, LivePost};
+use groundswell_core::spec::WeightSpec;
+use groundswell_core::time::Tick;
+use serde::{Deserialize, Serialize};
+
+/// One part of a post.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Part {
+    /// Its row.
+    Row(PostRow),
+    /// Its votes, where known.
+    Votes(i64),
+    /// Its mentions, inherited ones included.
+    Mentions(Mentions),
+    /// The live model's answer.
+    Score(Score),
+}
+
+impl From<Upserted> for Part {
+    fn from(u: Upserted) -> Self {
+        match u {
+            Upserted::Row(row) => Part::Row(row),
+            Upserted::Votes(votes) => Part::Votes(votes),
+        }
+    }
+}
+
+/// A live post and why it was emitted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Live {
+    /// The post's key.
+    pub key: PostKey,
+    /// The post.
+    pub post: LivePost,
+    /// The kind of change; not part of the post's identity, so strip it before arranging.
+    pub cause: Cause,
+}
+
+/// See the module documentation.
+pub fn live<'s>(parts: VecCollection<'s, Tick, (PostKey, Part)>, weight: WeightSpec) -> VecCollection<'s, Tick, Live> {
+    let mut posts = DigestMap::<PostKey, Assembled>::default();
+    let no_side = parts.clone().filter(|_| false).map(|_| ());
+    per_tick(
+        parts,
+        no_side,
+        "Live",
+        |(key, _)| key.route(),
+        move |Complete { mut rows, .. }, out| {
+            rows.sort_unstable_by_key(|((key, _), _)| *key);
+            let mut rows = rows.into_iter().peekable();
+            let mut group = Vec::new();
+            while let Some(((key, part), diff)) = rows.next() {
+                group.push((part, diff));
+                if rows.peek().is_some_and(|((next, _), _)| *next == key) {
+                    continue;
+                }
+                if group.len() > 1 {
+                    consolidate(&mut group);
+                }
+                let slot = posts.entry(key).or_default();
+                let before = slot.post(&weight);
+                let cause = slot.take(&mut group);
+                let after = slot.post(&weight);
+                if slot.is_empty() {
+                    posts.remove(&key);
+                }
+                if before != after {
+                    let cause = if after.is_none() { Cause::Deletion } else { cause };
+                    before
+                        .into_iter()
+                        .for_each(|post| out.give(Live { key, post, cause }, -1));
+                    after
+                        .into_iter()
+                        .for_each(|post| out.give(Live { key, post, cause }, 1));
+                }
+            }
+        },
+    )
+}
+
+#[derive(Default)]
+struct Assembled {
+    row: Option<PostRow>,
+    votes: Option<i64>,
+    mentions: Mentions,
+    score: Option<Score>,
+}
+
+impl Assembled {
+    fn post(&self, weight: &WeightSpec) -> Option<LivePost> {
+        self.row.map(|row| LivePost {
+            text: row.text,
+            thread: row.thread,
+            author: row.author,
+            source: row.source,
+            created_at: row.created_at,
+            votes: self.votes,
+            weight: weight.weight(self.votes),
+            score: row.given.or(self.score),
+            mentions: self.mentions.clone(),
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.row.is_none() && self.votes.is_none() && self.mentions.is_empty() && self.score.is_none()
+    }
+
+    /// Applies net changes, retractions first, and says what kind of change it was.
+    fn take(&mut self, changes: &mut Vec<(Part, isize)>) -> Cause {
+        changes.sort_unstable_by_key(|(_, diff)| *diff);
+        let (mut row, mut votes, mut links, mut rescored, mut scored) = (false, false, false, false, false);
+        for (part, diff) in changes.drain(..) {
+            let on = diff > 0;
+            match part {
+                Part::Row(r) => (self.row, row) = (on.then_some(r), true),
+                Part::Votes(v) => (self.votes, votes) = (on.then_some(v), true),
+                Part::Mentions(m) => (self.mentions, links) = (if on { m } else { Mentions::new() }, true),
+                Part::Score(s) => {
+                    rescored |= !on;
+                    scored |= on;
+                    self.score = on.then_some(s);
+                }
+            }
+        }
+        if row {
+            Cause::Data
+        } else if rescored {
+            Cause::Model
+        } else if links {
+            Cause::Entities
+        } else if votes && !scored {
+            Cause::Votes
+        } else {
+            Cause::Data
+        }
+    }
+}

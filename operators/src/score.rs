@@ -1,0 +1,172 @@
+//! Score: which answer of the live model each post has, and which texts still want one.
+//!
+//! *In*: (text, post) pairs of live posts, recorded facts, and the live-model pointer. *Out*: the score of each post, and
+//! the texts that wait for the live model (the scorer's work list). *State*: per text its live posts and all known facts;
+//! facts stay when the posts go, so an identical text is scored once, ever. *Emits* at the tick of the change. *A
+//! retraction* of a post retracts its score from state. A model switch re-points every post at one tick; what the new
+//! model has not answered yet becomes wanted. Votes never come here.
+
+use crate::event::{Control, Fact};
+use differential_dataflow::VecCollection;
+use groundswell_core::dataflow::{Complete, Emit, per_tick};
+use groundswell_core::id::{DigestMap, ModelKey, PostKey, TextKey};
+use groundswell_core::score::Score;
+use groundswell_core::time::{EventTime, Tick};
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+/// Input of the operator, keyed by text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum TextEvent {
+    /// A live post has this text (and was written then, for "newest first").
+    Post(PostKey, EventTime),
+    /// A recorded answer.
+    Fact(ModelKey, Option<Score>),
+}
+
+/// Output of the operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Scored {
+    /// The post's score by the live model.
+    Post(PostKey, Score),
+    /// The live model has not answered for this text; its newest post is this old.
+    Wanted(TextKey, EventTime),
+}
+
+/// See the module documentation.
+pub fn score<'s>(
+    posts: VecCollection<'s, Tick, (TextKey, PostKey, EventTime)>,
+    facts: VecCollection<'s, Tick, Fact>,
+    control: VecCollection<'s, Tick, Control>,
+) -> VecCollection<'s, Tick, Scored> {
+    let posts = posts.map(|(text, post, at)| (text, TextEvent::Post(post, at)));
+    let facts = facts.map(|fact| (fact.text, TextEvent::Fact(fact.model, fact.score)));
+    let mut table = Table::default();
+    per_tick(
+        posts.concat(facts),
+        control.filter(|c| matches!(c, Control::LiveModel(_))),
+        "Score",
+        |(text, _)| text.route(),
+        move |Complete { mut rows, side, .. }, out| {
+            let live = side
+                .into_iter()
+                .filter_map(|(c, _)| if let Control::LiveModel(m) = c { Some(m) } else { None });
+            if let Some(model) = live.last() {
+                table.switch(model, out);
+            }
+            rows.sort_unstable_by_key(|((text, _), diff)| (*text, *diff));
+            for group in rows.chunk_by(|a, b| a.0.0 == b.0.0) {
+                table.apply(group[0].0.0, group, out);
+            }
+        },
+    )
+}
+
+type Out<'a, 'b> = Emit<'a, Scored, isize>;
+
+type Posts = SmallVec<[(PostKey, EventTime); 1]>;
+
+#[derive(Default)]
+struct Text {
+    posts: Posts,
+    facts: SmallVec<[(ModelKey, Option<Score>); 1]>,
+}
+
+/// What a text shows for one model: its posts' scores, or that it waits.
+#[derive(PartialEq, Clone, Copy)]
+enum Shown {
+    Nothing,
+    Score(Score),
+    Wanted(EventTime),
+}
+
+impl Text {
+    fn shown(&self, live: Option<ModelKey>) -> Shown {
+        let Some(live) = live else { return Shown::Nothing };
+        match self.facts.iter().find(|(model, _)| *model == live) {
+            Some((_, Some(score))) => Shown::Score(*score),
+            Some((_, None)) => Shown::Nothing,
+            None => self
+                .posts
+                .iter()
+                .map(|(_, at)| *at)
+                .max()
+                .map_or(Shown::Nothing, Shown::Wanted),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Table {
+    live: Option<ModelKey>,
+    texts: DigestMap<TextKey, Text>,
+}
+
+impl Table {
+    fn switch(&mut self, model: ModelKey, out: &mut Out<'_, '_>) {
+        let old = self.live.replace(model);
+        if old == self.live {
+            return;
+        }
+        for (key, text) in &self.texts {
+            emit(*key, &text.posts, text.shown(old), -1, out);
+            emit(*key, &text.posts, text.shown(self.live), 1, out);
+        }
+    }
+
+    fn apply(&mut self, key: TextKey, events: &[((TextKey, TextEvent), isize)], out: &mut Out<'_, '_>) {
+        let text = self.texts.entry(key).or_default();
+        let before = text.shown(self.live);
+        let (mut gone, mut new) = (Posts::new(), Posts::new());
+        for ((_, event), diff) in events {
+            match event {
+                TextEvent::Post(post, at) if *diff > 0 => new.push((*post, *at)),
+                TextEvent::Post(post, at) => gone.push((*post, *at)),
+                // The first recorded answer stands: a fact is true for ever.
+                TextEvent::Fact(model, score) => {
+                    if text.facts.iter().all(|(m, _)| m != model) {
+                        text.facts.push((*model, *score));
+                    }
+                }
+            }
+        }
+        text.posts.retain(|post| !gone.contains(post));
+        let stayed = text.posts.clone();
+        text.posts.extend(new.iter().copied());
+        let after = text.shown(self.live);
+        if before == after {
+            // Only the posts that came or went: a text shared by thousands must not re-emit them all.
+            if matches!(after, Shown::Score(_)) {
+                emit(key, &gone, before, -1, out);
+                emit(key, &new, after, 1, out);
+            }
+        } else {
+            emit(key, &stayed, before, -1, out);
+            emit(
+                key,
+                &gone,
+                if matches!(before, Shown::Score(_)) {
+                    before
+                } else {
+                    Shown::Nothing
+                },
+                -1,
+                out,
+            );
+            emit(key, &text.posts, after, 1, out);
+        }
+        if text.posts.is_empty() && text.facts.is_empty() {
+            self.texts.remove(&key);
+        }
+    }
+}
+
+fn emit(key: TextKey, posts: &[(PostKey, EventTime)], shown: Shown, diff: isize, out: &mut Out<'_, '_>) {
+    match shown {
+        Shown::Nothing => {}
+        Shown::Score(score) => posts
+            .iter()
+            .for_each(|(post, _)| out.give(Scored::Post(*post, score), diff)),
+        Shown::Wanted(at) => out.give(Scored::Wanted(key, at), diff),
+    }
+}

@@ -1,0 +1,299 @@
+//! One rule over the windows of one group, as a pure fold.
+//!
+//! The alerts of a group are a function of its windows in time order, not of the order in which the windows' values came
+//! to be known: a late vote that lifts an old window above the threshold un-fires the alert that window had fired. The
+//! fold keeps the state after every window, so that a change is re-folded only from there until the states agree again.
+//!
+//! A window with fewer than `min_posts` posts says nothing and leaves the state alone. `when` must hold over windows that
+//! span at least `for`; the alert then fires at the last of them and resolves at the first later window where `clear`
+//! holds. After that, windows that start before the resolving window's end plus `cooldown` do not fire.
+
+use groundswell_core::acc::Acc;
+use groundswell_core::spec::{RuleSpec, WindowSpec};
+use groundswell_core::time::EventTime;
+use std::collections::BTreeMap;
+
+/// Alerts of one series: window that fired → window that resolved it, if any did.
+pub type Episodes = BTreeMap<EventTime, Option<EventTime>>;
+
+/// State of the fold after a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+struct State {
+    /// First window of the run in which `when` holds.
+    since: Option<EventTime>,
+    /// The window that fired, while firing.
+    fired: Option<EventTime>,
+    /// No firing in windows that start before this.
+    quiet_until: Option<EventTime>,
+}
+
+/// What happened at a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moved {
+    No,
+    Fired,
+    Resolved(EventTime),
+}
+
+/// A rule over one group's windows.
+#[derive(Debug, Default)]
+pub struct Series {
+    /// State before the first window: what windows beyond retention left behind.
+    floor: State,
+    states: BTreeMap<EventTime, (State, Moved)>,
+    episodes: Episodes,
+}
+
+impl Series {
+    /// The alerts as they stand.
+    pub fn episodes(&self) -> &Episodes {
+        &self.episodes
+    }
+
+    /// Re-folds after `changed` windows got new sums or went away; `windows` are all windows of the group.
+    /// Returns what the alerts it touched were before: fired window → `None` if there was none.
+    pub fn update(
+        &mut self,
+        rule: &RuleSpec,
+        shape: WindowSpec,
+        windows: &BTreeMap<EventTime, Acc>,
+        changed: &[EventTime],
+    ) -> BTreeMap<EventTime, Option<Option<EventTime>>> {
+        let mut touched = BTreeMap::new();
+        let (Some(first), Some(last)) = (changed.iter().min().copied(), changed.iter().max().copied()) else {
+            return touched;
+        };
+        for start in changed.iter().filter(|start| !windows.contains_key(start)) {
+            if let Some((_, moved)) = self.states.remove(start) {
+                self.undo(*start, moved, &mut touched);
+            }
+        }
+        let mut state = self
+            .states
+            .range(..first)
+            .next_back()
+            .map_or(self.floor, |(_, (state, _))| *state);
+        for (start, acc) in windows.range(first..) {
+            let (next, moved) = step(state, rule, shape, *start, acc);
+            let old = self.states.insert(*start, (next, moved));
+            if old != Some((next, moved)) {
+                if let Some((_, moved)) = old {
+                    self.undo(*start, moved, &mut touched);
+                }
+                self.redo(*start, moved, &mut touched);
+            } else if *start > last {
+                break;
+            }
+            state = next;
+        }
+        touched
+    }
+
+    /// Forgets windows before `horizon` without touching what they led to.
+    pub fn forget(&mut self, horizon: EventTime) {
+        let kept = self.states.split_off(&horizon);
+        if let Some((_, (state, _))) = self.states.last_key_value() {
+            self.floor = *state;
+        }
+        self.states = kept;
+        self.episodes
+            .retain(|fired, resolved| *fired >= horizon || resolved.is_none_or(|at| at >= horizon));
+    }
+
+    fn undo(&mut self, start: EventTime, moved: Moved, touched: &mut BTreeMap<EventTime, Option<Option<EventTime>>>) {
+        match moved {
+            Moved::No => {}
+            Moved::Fired => {
+                touched
+                    .entry(start)
+                    .or_insert_with(|| self.episodes.get(&start).copied());
+                self.episodes.remove(&start);
+            }
+            Moved::Resolved(fired) => {
+                touched
+                    .entry(fired)
+                    .or_insert_with(|| self.episodes.get(&fired).copied());
+                if let Some(resolved) = self
+                    .episodes
+                    .get_mut(&fired)
+                    .filter(|resolved| **resolved == Some(start))
+                {
+                    *resolved = None;
+                }
+            }
+        }
+    }
+
+    fn redo(&mut self, start: EventTime, moved: Moved, touched: &mut BTreeMap<EventTime, Option<Option<EventTime>>>) {
+        match moved {
+            Moved::No => {}
+            Moved::Fired => {
+                touched
+                    .entry(start)
+                    .or_insert_with(|| self.episodes.get(&start).copied());
+                self.episodes.insert(start, None);
+            }
+            Moved::Resolved(fired) => {
+                touched
+                    .entry(fired)
+                    .or_insert_with(|| self.episodes.get(&fired).copied());
+                self.episodes.insert(fired, Some(start));
+            }
+        }
+    }
+}
+
+fn step(mut state: State, rule: &RuleSpec, shape: WindowSpec, start: EventTime, acc: &Acc) -> (State, Moved) {
+    if acc.posts < rule.min_posts {
+        return (state, Moved::No);
+    }
+    let holds = rule.when.holds(acc);
+    if let Some(fired) = state.fired {
+        if rule.clear.as_ref().map_or(!holds, |clear| clear.holds(acc)) {
+            let quiet_until = start.saturating_add(shape.size()).saturating_add(rule.cooldown_ms);
+            return (
+                State {
+                    quiet_until: Some(quiet_until),
+                    ..State::default()
+                },
+                Moved::Resolved(fired),
+            );
+        }
+        return (state, Moved::No);
+    }
+    state.since = holds.then(|| state.since.unwrap_or(start));
+    let long_enough = state
+        .since
+        .is_some_and(|since| start.saturating_add(shape.step()).saturating_sub(since) >= rule.for_ms);
+    if long_enough
+        && state
+            .quiet_until
+            .is_none_or(|until| rule.cooldown_ms == 0 || start >= until)
+    {
+        return (
+            State {
+                since: None,
+                fired: Some(start),
+                ..state
+            },
+            Moved::Fired,
+        );
+    }
+    (state, Moved::No)
+}
+
+/// The same answer computed from scratch, for oracles: all alerts of a group's windows.
+pub fn episodes_of(rule: &RuleSpec, shape: WindowSpec, windows: &BTreeMap<EventTime, Acc>) -> Episodes {
+    let (mut state, mut episodes) = (State::default(), Episodes::new());
+    for (start, acc) in windows {
+        let (next, moved) = step(state, rule, shape, *start, acc);
+        state = next;
+        match moved {
+            Moved::No => {}
+            Moved::Fired => {
+                episodes.insert(*start, None);
+            }
+            Moved::Resolved(fired) => {
+                episodes.insert(fired, Some(*start));
+            }
+        }
+    }
+    episodes
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use groundswell_core::acc::UNIT;
+    use groundswell_core::expr::Expr;
+    use groundswell_core::score::Label;
+
+    const MINUTE: WindowSpec = WindowSpec::Tumble { size: 60 };
+
+    fn rule(for_ms: i64, cooldown_ms: i64) -> RuleSpec {
+        RuleSpec {
+            id: "r".into(),
+            view: "v".into(),
+            when: Expr::parse("sentiment < -0.3").unwrap(),
+            clear: Some(Expr::parse("sentiment > -0.1").unwrap()),
+            min_posts: 2,
+            for_ms,
+            cooldown_ms,
+        }
+    }
+
+    fn windows(values: &[(i64, i32, i32)]) -> BTreeMap<i64, Acc> {
+        let acc = |percent: i32, posts| Acc {
+            posts,
+            ..Acc::scored(UNIT, percent * 10_000, Label::Neutral, false, false)
+        };
+        values
+            .iter()
+            .map(|(minute, percent, posts)| (minute * 60, acc(*percent, *posts)))
+            .collect()
+    }
+
+    #[test]
+    fn fires_holds_through_the_gap_and_resolves() {
+        let w = windows(&[(0, -40, 5), (1, -20, 5), (2, 90, 1), (3, -5, 5), (4, -40, 5)]);
+        let e = episodes_of(&rule(0, 0), MINUTE, &w);
+        assert_eq!(
+            e,
+            Episodes::from([(0, Some(180)), (240, None)]),
+            "-0.2 does not clear, one post says nothing"
+        );
+        let e = episodes_of(&rule(0, 120), MINUTE, &w);
+        assert_eq!(e, Episodes::from([(0, Some(180))]), "minute 4 is within the cooldown");
+    }
+
+    #[test]
+    fn for_needs_a_run_of_windows() {
+        let w = windows(&[(0, -40, 5), (1, 0, 5), (2, -40, 5), (3, -40, 5), (4, -40, 5)]);
+        assert_eq!(episodes_of(&rule(120, 0), MINUTE, &w), Episodes::from([(180, None)]));
+    }
+
+    #[test]
+    fn any_sequence_of_changes_ends_like_from_scratch() {
+        let mut random = 7u64;
+        let mut next = |n: u64| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % n
+        };
+        for (for_ms, cooldown) in [(0, 0), (120, 0), (0, 120), (180, 240)] {
+            let rule = rule(for_ms, cooldown);
+            let (mut series, mut now) = (Series::default(), BTreeMap::new());
+            for _ in 0..2_000 {
+                let mut changed = Vec::new();
+                for _ in 0..=next(3) {
+                    let start = i64::try_from(next(24)).unwrap() * 60;
+                    if next(4) == 0 {
+                        now.remove(&start);
+                    } else {
+                        now.extend(windows(&[(
+                            start / 60,
+                            i32::try_from(next(120)).unwrap() - 80,
+                            i32::try_from(next(4)).unwrap(),
+                        )]));
+                    }
+                    changed.push(start);
+                }
+                let before = series.episodes().clone();
+                let touched = series.update(&rule, MINUTE, &now, &changed);
+                assert_eq!(*series.episodes(), episodes_of(&rule, MINUTE, &now));
+                for fired in before.keys().chain(series.episodes().keys()) {
+                    let (was, is) = (before.get(fired).copied(), series.episodes().get(fired).copied());
+                    if was != is {
+                        assert_eq!(
+                            touched.get(fired),
+                            Some(&was),
+                            "a changed alert is reported with what it was"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

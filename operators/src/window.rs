@@ -1,0 +1,112 @@
+//! Window: what each live post contributes to which row of which view.
+//!
+//! *In*: live posts. *Out*: for every view, group and window the post falls in, its contribution as the *difference* of
+//! that row's key. *State*: none; bounds come from the post's own time, so a retraction carries the same ones. *Emits* at
+//! the tick of the change.
+
+use crate::live::Live;
+use differential_dataflow::VecCollection;
+use differential_dataflow::difference::Multiply;
+use groundswell_core::acc::Acc;
+use groundswell_core::id::Dim;
+use groundswell_core::serving::LivePost;
+use groundswell_core::spec::{GroupColumn, ViewKey, ViewSpec};
+use groundswell_core::time::{EventTime, Tick};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A row of a view: the view's index and the row's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct RowKey {
+    /// Index into the graph's views.
+    pub view: u16,
+    /// The row within the view. For sliding views `start` is the step the post falls in.
+    pub key: ViewKey,
+}
+
+impl RowKey {
+    /// Where the row lives. The window takes part, so that one hot group spreads over workers.
+    pub fn route(&self) -> u64 {
+        let group = self
+            .key
+            .group
+            .iter()
+            .fold(u64::from(self.view), |h, d| groundswell_core::dataflow::mix(h, d.0));
+        groundswell_core::dataflow::mix(group, self.key.start.cast_unsigned())
+    }
+
+    /// Where the row's group lives, whatever the window.
+    pub fn route_group(&self) -> u64 {
+        RowKey {
+            key: ViewKey { start: 0, ..self.key },
+            ..*self
+        }
+        .route()
+    }
+}
+
+/// See the module documentation.
+pub fn window<'s>(
+    live: VecCollection<'s, Tick, Live>,
+    views: &Arc<[ViewSpec]>,
+) -> VecCollection<'s, Tick, RowKey, Acc> {
+    use differential_dataflow::AsCollection;
+    use timely::dataflow::operators::vec::Map;
+    let views = Arc::clone(views);
+    live.inner
+        .flat_map(move |(live, tick, diff)| {
+            let acc = contribution(&live.post).multiply(&diff);
+            let mut rows = smallvec::SmallVec::<[_; 4]>::new();
+            for (view, spec) in (0u16..).zip(views.iter()) {
+                for_each_row(spec, &live.post, &mut |key| {
+                    rows.push((RowKey { view, key }, tick, acc))
+                });
+            }
+            rows
+        })
+        .as_collection()
+}
+
+/// What one post adds to each row it falls in.
+pub fn contribution(post: &LivePost) -> Acc {
+    match &post.score {
+        None => Acc::unscored(),
+        Some(s) => Acc::scored(post.weight, s.sentiment(), s.label(), s.is_toxic, s.is_sarcastic),
+    }
+}
+
+/// Every row key of a view the post falls in: one per mention if the view groups by entity, times the windows covering its
+/// time.
+pub fn for_each_row(spec: &ViewSpec, post: &LivePost, row: &mut impl FnMut(ViewKey)) {
+    let mut group = [Dim::NONE; 4];
+    let mut entity_at = None;
+    for (i, column) in spec.group_by.iter().enumerate().take(4) {
+        match column {
+            GroupColumn::Thread => group[i] = post.thread,
+            GroupColumn::Source => group[i] = post.source,
+            GroupColumn::Author => group[i] = post.author,
+            GroupColumn::Entity => entity_at = Some(i),
+        }
+    }
+    let mut windows = |group| for_each_start(spec, post.created_at, &mut |start| row(ViewKey { group, start }));
+    match entity_at {
+        None => windows(group),
+        Some(i) => {
+            for mention in &post.mentions {
+                group[i] = mention.entity;
+                windows(group);
+            }
+        }
+    }
+}
+
+/// Starts of the windows that cover a time; for sliding views the one step it falls in.
+fn for_each_start(spec: &ViewSpec, at: EventTime, start: &mut impl FnMut(EventTime)) {
+    use groundswell_core::spec::WindowSpec;
+    let step = spec.window.step();
+    let last = at.div_euclid(step) * step;
+    match spec.window {
+        WindowSpec::Tumble { .. } | WindowSpec::Sliding { .. } => start(last),
+        WindowSpec::Hop { size, every } => (0..size / every).for_each(|i| start(last - i * every)),
+    }
+}
