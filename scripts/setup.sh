@@ -16,8 +16,8 @@ root=$(dirname "$here")
 purpose=${1:-build}
 cache=${GROUNDSWELL_CACHE:-${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/groundswell}
 
-libtorch=libtorch-2.13.0-cpu
-base_model=all-MiniLM-L6-v2-0.1.0
+libtorch="libtorch-2.13.0-cpu"
+base_model="all-MiniLM-L6-v2-0.1.0"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }

@@ -17,14 +17,16 @@ mod tests;
 mod time;
 mod value;
 
-pub use code::Code;
+pub use code::{Code, codes_markdown};
 pub use duration::parse_duration_ms;
 pub use map::{FieldMap, FieldRef, MapError, TimeUnit};
 
 use code::{Fault, fault};
 use groundswell_core::id::Names;
-use groundswell_core::record::{DeadLetter, Envelope, Record, SourceId};
+use groundswell_core::record::{DeadLetter, Envelope, Post, Record, SourceId};
+use groundswell_core::source::SourceContext;
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::Ordering;
 
 /// What a source feeds (`into:` in the config).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -44,8 +46,13 @@ pub enum Collection {
 
 impl Collection {
     /// All collections, in the order of the documentation.
-    pub const ALL: [Collection; 5] =
-        [Collection::Posts, Collection::Votes, Collection::Threads, Collection::Entities, Collection::Rules];
+    pub const ALL: [Collection; 5] = [
+        Collection::Posts,
+        Collection::Votes,
+        Collection::Threads,
+        Collection::Entities,
+        Collection::Rules,
+    ];
 
     /// The collection's name in config and messages.
     pub fn name(self) -> &'static str {
@@ -84,7 +91,12 @@ pub const KEPT_OF_OVERSIZED: usize = 64 << 10;
 impl DecoderSpec {
     /// The default way to read a collection: the contract's field names and limits.
     pub fn new(into: Collection) -> Self {
-        DecoderSpec { into, map: FieldMap::default(), max_bytes: MAX_BYTES, max_id_bytes: MAX_ID_BYTES }
+        DecoderSpec {
+            into,
+            map: FieldMap::default(),
+            max_bytes: MAX_BYTES,
+            max_id_bytes: MAX_ID_BYTES,
+        }
     }
 
     /// The same with a field map.
@@ -93,6 +105,20 @@ impl DecoderSpec {
         self.map = map;
         self
     }
+}
+
+fn late(post: Post, horizon: i64, key: Option<&[u8]>, payload: Option<&[u8]>) -> Record {
+    let days = (horizon - post.created_at) / groundswell_core::time::DAY;
+    let message = format!(
+        "written at {} ms, {days} days before anything a view still keeps",
+        post.created_at
+    );
+    let fault = Fault::new(Code::Late, message).about(Some(post.id));
+    let letter = fault.into_dead_letter(key, payload.unwrap_or_default());
+    Record::Dead(DeadLetter {
+        stage: "window".into(),
+        ..letter
+    })
 }
 
 /// Turns values into records; see the module's description.
@@ -134,31 +160,47 @@ impl Decoder {
         self.try_decode(key, payload, names).map_err(|fault| {
             let bytes = payload.unwrap_or_default();
             let oversized = fault.code == Code::TooLarge;
-            let kept = if oversized { &bytes[..bytes.len().min(KEPT_OF_OVERSIZED)] } else { bytes };
-            fault.or_about(|| build::readable_key(key, self)).into_dead_letter(key, kept)
+            let kept = if oversized {
+                &bytes[..bytes.len().min(KEPT_OF_OVERSIZED)]
+            } else {
+                bytes
+            };
+            fault
+                .or_about(|| build::readable_key(key, self))
+                .into_dead_letter(key, kept)
         })
     }
 
-    /// Decodes one value of a source partition into an envelope; a value that cannot be accepted becomes a dead letter
-    /// in its place.
+    /// Decodes one value of a source partition into an envelope; a value that cannot be accepted, or a post that is
+    /// older than anything the engine still keeps, becomes a dead letter in its place.
     pub fn envelope(
         &self,
         (source, partition, offset): (SourceId, u32, u64),
         key: Option<&[u8]>,
         payload: Option<&[u8]>,
-        names: &Names,
+        context: &SourceContext,
     ) -> Envelope {
-        let (record, version) = match self.decode(key, payload, names) {
+        let horizon = context.horizon.load(Ordering::Acquire);
+        let (record, version) = match self.decode(key, payload, &context.names) {
+            Ok((Record::Post(post), _)) if post.created_at < horizon => (late(post, horizon, key, payload), None),
             Ok(decoded) => decoded,
             Err(dead) => (Record::Dead(dead), None),
         };
-        Envelope { source, partition, offset, order: version.unwrap_or(offset), record }
+        Envelope {
+            source,
+            partition,
+            offset,
+            order: version.unwrap_or(offset),
+            record,
+        }
     }
 
     /// The dead letter for a value of `total` bytes of which only the `head` was kept.
     pub fn too_large(&self, key: Option<&[u8]>, head: &[u8], total: u64) -> DeadLetter {
         let head = &head[..head.len().min(KEPT_OF_OVERSIZED)];
-        self.oversized(total).or_about(|| build::readable_key(key, self)).into_dead_letter(key, head)
+        self.oversized(total)
+            .or_about(|| build::readable_key(key, self))
+            .into_dead_letter(key, head)
     }
 
     fn oversized(&self, total: u64) -> Fault {

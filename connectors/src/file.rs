@@ -84,8 +84,15 @@ impl FileSpec {
             Format::Document => true,
             Format::Lines => false,
             Format::Auto => {
-                let listed = matches!(self.decoder.into, Collection::Entities | Collection::Rules | Collection::Threads);
-                let extension = self.path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+                let listed = matches!(
+                    self.decoder.into,
+                    Collection::Entities | Collection::Rules | Collection::Threads
+                );
+                let extension = self
+                    .path
+                    .extension()
+                    .and_then(|e| e.to_str())
+                    .map(str::to_ascii_lowercase);
                 listed && matches!(extension.as_deref(), Some("yaml" | "yml" | "json"))
             }
         }
@@ -172,11 +179,7 @@ impl MergedFileSource {
     ///
     /// # Errors
     /// [`MapError`] of the first file whose field map has mistakes.
-    pub fn new(
-        name: impl Into<String>,
-        parts: Vec<(SourceId, FileSpec)>,
-        pace: Pace,
-    ) -> Result<Self, MapError> {
+    pub fn new(name: impl Into<String>, parts: Vec<(SourceId, FileSpec)>, pace: Pace) -> Result<Self, MapError> {
         MergedFileSource::with_clock(name, parts, pace, WallClock::default())
     }
 }
@@ -196,7 +199,12 @@ impl<C: Clock> MergedFileSource<C> {
             .into_iter()
             .map(|(source, spec)| Decoder::new(spec.decoder.clone()).map(|decoder| (source, spec, decoder)))
             .collect::<Result<_, _>>()?;
-        Ok(MergedFileSource { name: name.into(), parts, pace, clock })
+        Ok(MergedFileSource {
+            name: name.into(),
+            parts,
+            pace,
+            clock,
+        })
     }
 }
 

@@ -98,8 +98,16 @@ impl Default for GeneratorSpec {
         GeneratorSpec {
             seed: 1,
             posts_per_minute: 900,
-            burst: Some(Burst { every_ms: 20_000, length_ms: 3_000, factor: 3 }),
-            brigades: Some(Brigades { first_ms: 4_000, every_ms: 60_000, posts: 200 }),
+            burst: Some(Burst {
+                every_ms: 20_000,
+                length_ms: 3_000,
+                factor: 3,
+            }),
+            brigades: Some(Brigades {
+                first_ms: 4_000,
+                every_ms: 60_000,
+                posts: 200,
+            }),
             garbage_ppm: 2_000,
             start: Start::Live,
             pace: Rate::Real,
@@ -131,12 +139,19 @@ impl Generator {
     /// The first `n` events of the default stream with this seed, dated from 2026-01-01 on.
     pub fn iter(seed: u64, n: usize) -> impl Iterator<Item = RawEvent> {
         let start = Start::At(1_767_225_600_000);
-        Generator::events(GeneratorSpec { seed, start, ..GeneratorSpec::default() }).take(n)
+        Generator::events(GeneratorSpec {
+            seed,
+            start,
+            ..GeneratorSpec::default()
+        })
+        .take(n)
     }
 
     /// The events of a stream, from its first on. A live one takes place now.
     pub fn events(spec: GeneratorSpec) -> impl Iterator<Item = RawEvent> {
-        let limit = spec.limit.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        let limit = spec
+            .limit
+            .map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
         let zero = match spec.start {
             Start::At(ms) => ms,
             Start::Live => WallClock::default().wall_ms(),
@@ -157,6 +172,10 @@ impl Generator {
 impl<C: Clock> Generator<C> {
     /// The same on another clock.
     pub fn with_clock(name: impl Into<String>, spec: GeneratorSpec, clock: C) -> Self {
-        Generator { name: name.into(), spec, clock }
+        Generator {
+            name: name.into(),
+            spec,
+            clock,
+        }
     }
 }

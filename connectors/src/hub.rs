@@ -365,14 +365,21 @@ impl Hub {
         }
     }
 
-    /// What happened to a feed after tick `from`. A `from` that was not served yet belongs to another history.
-    pub fn since(&self, feed: Feed, from: Tick) -> Missed {
+    /// What happened to a feed after tick `from`, up to and including `upto`. A `from` that was not served yet belongs to
+    /// another history.
+    pub fn since(&self, feed: Feed, from: Tick, upto: Tick) -> Missed {
         let state = self.state.read();
         let Some(at) = state.tick.filter(|at| from <= *at) else {
             return Missed::TooMuch;
         };
         match state.feeds[self.slot(feed)].history.since(from) {
-            Some(deltas) => Missed::Deltas { deltas, at },
+            Some(mut deltas) => {
+                deltas.truncate(deltas.partition_point(|d| d.at <= upto));
+                Missed::Deltas {
+                    deltas,
+                    at: at.min(upto).max(from),
+                }
+            }
             None => Missed::TooMuch,
         }
     }
@@ -482,7 +489,7 @@ mod tests {
         let mut resumed = 0;
         for (tick, held) in &states {
             for index in 0..2 {
-                let Missed::Deltas { deltas, at } = hub.since(Feed::View(index), *tick) else {
+                let Missed::Deltas { deltas, at } = hub.since(Feed::View(index), *tick, end) else {
                     continue;
                 };
                 assert_eq!(at, end);
@@ -515,15 +522,18 @@ mod tests {
     fn ticks_of_another_history_cannot_be_resumed() {
         let hub = testing::hub(HubLimits::default());
         assert!(
-            matches!(hub.since(Feed::Posts, 0), Missed::TooMuch),
+            matches!(hub.since(Feed::Posts, 0, Tick::MAX), Missed::TooMuch),
             "before the first tick"
         );
         let mut changes = Changing::new(2);
         hub.apply(&changes.next());
         let first = hub.tick().expect("ticked");
-        assert!(matches!(hub.since(Feed::Posts, first - 1), Missed::TooMuch));
-        assert!(matches!(hub.since(Feed::Posts, first), Missed::Deltas { .. }));
-        assert!(matches!(hub.since(Feed::Posts, first + 1), Missed::TooMuch));
+        assert!(matches!(hub.since(Feed::Posts, first - 1, Tick::MAX), Missed::TooMuch));
+        assert!(matches!(
+            hub.since(Feed::Posts, first, Tick::MAX),
+            Missed::Deltas { .. }
+        ));
+        assert!(matches!(hub.since(Feed::Posts, first + 1, Tick::MAX), Missed::TooMuch));
     }
 
     #[test]

@@ -79,7 +79,10 @@ pub(crate) mod fake {
 
     impl FakeClock {
         pub(crate) fn at(wall_start: i64) -> Self {
-            FakeClock { wall_start, ..FakeClock::default() }
+            FakeClock {
+                wall_start,
+                ..FakeClock::default()
+            }
         }
     }
 
@@ -91,7 +94,8 @@ pub(crate) mod fake {
             self.wall_start + i64::try_from(self.elapsed().as_millis()).expect("small")
         }
         fn sleep(&self, duration: Duration, _: &StopFlag) {
-            self.micros.fetch_add(u64::try_from(duration.as_micros()).expect("small"), Ordering::SeqCst);
+            self.micros
+                .fetch_add(u64::try_from(duration.as_micros()).expect("small"), Ordering::SeqCst);
         }
     }
 

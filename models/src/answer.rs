@@ -6,10 +6,14 @@ use groundswell_core::score::{EMOTIONS, PPM, Rung, Score};
 
 /// The logits of one text, before temperature. A task the bundle does not have is empty.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Logits<'a> {
+pub struct Logits<'a> {
+    /// In the order of the task's labels.
     pub sentiment: &'a [f32],
+    /// One.
     pub toxicity: &'a [f32],
+    /// One.
     pub sarcasm: &'a [f32],
+    /// In the order of the task's labels.
     pub emotion: &'a [f32],
 }
 
@@ -17,7 +21,10 @@ pub(crate) struct Logits<'a> {
 const NO_EMOTION: u8 = 5;
 
 /// The score for one text's logits.
-pub(crate) fn score_of(tasks: &Tasks, logits: Logits<'_>) -> Result<Score, ScoreFailure> {
+///
+/// # Errors
+/// [`ScoreFailure::NotFinite`] if a logit is not a number, or there are not as many as the task has labels.
+pub fn score_of(tasks: &Tasks, logits: Logits<'_>) -> Result<Score, ScoreFailure> {
     let probabilities = softmax(&tasks.sentiment, logits.sentiment, "sentiment")?;
     let of = |label: &str| {
         let place = tasks.sentiment.labels.iter().position(|l| l == label);
@@ -72,12 +79,12 @@ fn emotion(task: Option<&Softmax>, logits: &[f32]) -> Result<u8, ScoreFailure> {
 }
 
 /// P(yes) of a one-logit task.
-pub(crate) fn sigmoid(task: &Sigmoid, logit: f32) -> f64 {
+fn sigmoid(task: &Sigmoid, logit: f32) -> f64 {
     1.0 / (1.0 + (-f64::from(logit) / task.temperature).exp())
 }
 
 /// The probabilities of a task's labels, in their order.
-pub(crate) fn softmax(task: &Softmax, logits: &[f32], name: &'static str) -> Result<Vec<f64>, ScoreFailure> {
+fn softmax(task: &Softmax, logits: &[f32], name: &'static str) -> Result<Vec<f64>, ScoreFailure> {
     if logits.len() != task.labels.len() || logits.iter().any(|x| !x.is_finite()) {
         return Err(ScoreFailure::NotFinite { task: name });
     }

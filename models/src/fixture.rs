@@ -213,9 +213,11 @@ mod tests {
     fn the_answer_never_changes() {
         // A literal: the same text gives the same score on every machine and in every later version of `fixture/1`.
         let score = FixtureScorer::default().answer("LeBron was clutch, wow");
-        assert_eq!((score.positive, score.neutral, score.negative), GOLDEN);
+        assert_eq!(
+            (score.positive, score.neutral, score.negative),
+            (723_001, 190_932, 86_067)
+        );
     }
-    const GOLDEN: (i32, i32, i32) = (0, 0, 0);
 
     #[test]
     fn a_variant_is_another_model() {

@@ -18,6 +18,7 @@ mod testing;
 #[cfg(feature = "torch")]
 pub mod torch;
 
+pub use answer::{Logits, score_of};
 pub use bundle::{Bundle, BundleError};
 pub use fixture::FixtureScorer;
 pub use lot::{Answer, Limits, score_all};

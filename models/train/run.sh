@@ -1,7 +1,7 @@
 #!/bin/sh
 # Trains the social model and writes models/social/. usage: run.sh [train.py options]
 # GROUNDSWELL_DATA: labelled data, default ../shared/data beside the repository.
-# GROUNDSWELL_CACHE: environment and activations, default ~/.cache/groundswell.
+# GROUNDSWELL_CACHE: environment and features, default ~/.cache/groundswell.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 repo=$(cd "$here/../.." && pwd)

@@ -1,4 +1,4 @@
-"""Trains and publishes the social model: data, activations, tuning, calibration, bundle, card.
+"""Trains and publishes the social model: data, features, heads, calibration, bundle, card.
 
 usage: train.py [--seed N] [--threads N] [--out DIR]
 """
@@ -15,9 +15,9 @@ import bundle
 import card
 import extra
 import fixtures
-from activations import activations
 from data import LABELS, REPO, TASKS, load, row_weights
-from finetune import Labels, fit
+from features import features
+from fit import Labels, fit
 from metrics import fit_temperature
 
 
@@ -46,19 +46,17 @@ def temperatures(logits, rows):
 
 
 def train(train_rows, val_rows, seed, device):
-    """(delta tensors, folded head tensors)."""
-    cache = activations(train_rows, device)
-    cache_val = activations(val_rows, device)
+    """The folded head tensors."""
     labels = Labels(train_rows, row_weights(train_rows), device)
     labels_val = Labels(val_rows, row_weights(val_rows), device)
-    delta, heads = fit(cache, labels, cache_val, labels_val, seed, device)
-    return delta, heads.fold()
+    x_val, x = features(val_rows, device), features(train_rows, device)
+    return fit(x, labels, x_val, labels_val, seed).fold()
 
 
-def publish(folder, delta, heads, train_rows, val_rows, seed, device):
+def publish(folder, heads, train_rows, val_rows, seed, device):
     """Writes the bundle, calibrates and measures it from its own files, writes the card."""
     folder.mkdir(parents=True, exist_ok=True)
-    bundle.write_tensors(folder, delta, heads)
+    bundle.write_heads(folder, heads)
     bundle.write_manifest(folder, dict.fromkeys(TASKS, 1.0))
     logits = bundle.Bundle(folder, device).logits([row.text for row in val_rows])
     bundle.write_manifest(folder, temperatures(logits, val_rows))
@@ -78,8 +76,8 @@ def main():
     print(f"device {device}, {args.threads} threads, tasks {LABELS}", flush=True)
     train_rows, val_rows = load()
     train_rows += extra.identity() + extra.background(train_rows)
-    delta, heads = train(train_rows, val_rows, args.seed, device)
-    publish(args.out, delta, heads, train_rows, val_rows, args.seed, device)
+    heads = train(train_rows, val_rows, args.seed, device)
+    publish(args.out, heads, train_rows, val_rows, args.seed, device)
 
 
 if __name__ == "__main__":

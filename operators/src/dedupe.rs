@@ -13,8 +13,8 @@ use groundswell_core::dataflow::{Complete, per_tick};
 use groundswell_core::id::{DigestMap, Dim, PostKey};
 use groundswell_core::record::{Rank, SourceId, votes_rank};
 use groundswell_core::time::Tick;
-use serde::{Deserialize, Serialize};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -37,7 +37,11 @@ impl Duplicates {
         let mut counts = self.0.lock();
         let later = counts.split_off(&(tick + 1, 0));
         let taken = std::mem::replace(&mut *counts, later);
-        taken.into_iter().filter(|((at, _), _)| *at == tick).map(|((_, source), n)| (source, n)).collect()
+        taken
+            .into_iter()
+            .filter(|((at, _), _)| *at == tick)
+            .map(|((_, source), n)| (source, n))
+            .collect()
     }
 
     fn add(&self, tick: Tick, counts: BTreeMap<SourceId, u64>) {
@@ -61,17 +65,26 @@ pub fn dedupe<'s>(
         "Dedupe",
         |(key, _)| key.route(),
         move |Complete { tick, rows, side }, out| {
-            for (control, _) in side {
-                if let Control::Thread { id, rank, deleted } = control {
-                    table.thread(id, rank, deleted, &mut |key, row, diff| out.give((key, row), diff));
-                }
-            }
+            let flipped = table.threads(side.into_iter().map(|(control, _)| control));
             let mut rows: Vec<_> = rows.into_iter().map(|(row, _)| row).collect();
             rows.sort_unstable_by_key(|(key, _)| *key);
             let mut stale = BTreeMap::new();
-            for group in rows.chunk_by(|a, b| a.0 == b.0) {
-                let events = group.iter().map(|(_, event)| event);
-                table.apply(group[0].0, events, &mut stale, &mut |row, diff| out.give((group[0].0, row), diff));
+            let groups = rows.chunk_by(|a, b| a.0 == b.0).map(|g| (g[0].0, g));
+            if flipped.is_empty() {
+                for (key, group) in groups {
+                    table.apply(key, group, &mut stale, &flipped, &mut |row, diff| {
+                        out.give((key, row), diff)
+                    });
+                }
+            } else {
+                // Posts of those threads change whether or not something came for them; each must change once.
+                let mut touched = table.posts_in(&flipped);
+                touched.extend(groups);
+                for (key, group) in touched {
+                    table.apply(key, group, &mut stale, &flipped, &mut |row, diff| {
+                        out.give((key, row), diff)
+                    });
+                }
             }
             if !stale.is_empty() {
                 duplicates.add(tick, stale);
@@ -135,20 +148,27 @@ struct Table {
 }
 
 impl Table {
-    fn apply<'a>(
+    /// Applies a post's events and emits its net change. `flipped` threads were alive or deleted before the tick, as told,
+    /// and are the opposite now.
+    fn apply(
         &mut self,
         key: PostKey,
-        events: impl Iterator<Item = &'a PostEvent>,
+        events: &[(PostKey, PostEvent)],
         stale: &mut BTreeMap<SourceId, u64>,
+        flipped: &BTreeMap<Dim, bool>,
         give: &mut impl FnMut(Upserted, isize),
     ) {
         let threads = &self.threads;
         let deleted = |thread| threads.get(&thread).is_some_and(|t| t.1);
         let entry = self.posts.entry(key).or_default();
-        let before = entry.standing(deleted);
-        for event in events {
+        let before = entry.standing(|thread| flipped.get(&thread).copied().unwrap_or_else(|| deleted(thread)));
+        for (_, event) in events {
             if !entry.take(event) {
-                let (PostEvent::Row { rank: (_, _, source, _), .. } | PostEvent::Votes(_, source)) = event;
+                let (PostEvent::Row {
+                    rank: (_, _, source, _),
+                    ..
+                }
+                | PostEvent::Votes(_, source)) = event;
                 *stale.entry(*source).or_default() += 1;
             }
         }
@@ -157,27 +177,32 @@ impl Table {
         differ(before.1.map(Upserted::Votes), after.1.map(Upserted::Votes), give);
     }
 
-    fn thread(&mut self, id: Dim, rank: Rank, deleted: bool, give: &mut impl FnMut(PostKey, Upserted, isize)) {
-        let slot = self.threads.entry(id).or_insert((Rank::default(), false));
-        if slot.0 > rank {
-            return;
-        }
-        let was = slot.1;
-        *slot = (rank, deleted);
-        if was == deleted {
-            return;
-        }
-        // Rare and linear in what this worker holds: an index by thread would cost memory on every post instead.
-        let diff = if deleted { -1 } else { 1 };
-        for (key, entry) in &self.posts {
-            if entry.row.is_some_and(|(row, _)| row.thread == id) {
-                let (row, votes) = entry.standing(|_| false);
-                row.into_iter().for_each(|row| give(*key, Upserted::Row(row), diff));
-                votes
-                    .into_iter()
-                    .for_each(|votes| give(*key, Upserted::Votes(votes), diff));
+    /// Applies thread events; returns the threads that flipped, with whether they were deleted before.
+    fn threads(&mut self, events: impl Iterator<Item = Control>) -> BTreeMap<Dim, bool> {
+        let mut before = BTreeMap::new();
+        for control in events {
+            let Control::Thread { id, rank, deleted } = control else {
+                continue;
+            };
+            let slot = self.threads.entry(id).or_insert((Rank::default(), false));
+            before.entry(id).or_insert(slot.1);
+            if slot.0 <= rank {
+                *slot = (rank, deleted);
             }
         }
+        before.retain(|id, was| self.threads.get(id).is_some_and(|now| now.1 != *was));
+        before
+    }
+
+    /// Posts of these threads. Rare and linear in what this worker holds: an index by thread would cost memory on every
+    /// post instead.
+    fn posts_in<'a>(&self, threads: &BTreeMap<Dim, bool>) -> BTreeMap<PostKey, &'a [(PostKey, PostEvent)]> {
+        let inside = |entry: &Entry| entry.row.is_some_and(|(row, _)| threads.contains_key(&row.thread));
+        self.posts
+            .iter()
+            .filter(|(_, entry)| inside(entry))
+            .map(|(key, _)| (*key, &[][..]))
+            .collect()
     }
 }
 
@@ -208,7 +233,10 @@ mod tests {
 
     fn run(table: &mut Table, events: &[PostEvent]) -> (Vec<(Upserted, isize)>, u64) {
         let (mut out, mut stale) = (Vec::new(), BTreeMap::new());
-        table.apply(PostKey(1), events.iter(), &mut stale, &mut |r, d| out.push((r, d)));
+        let events: Vec<_> = events.iter().map(|e| (PostKey(1), *e)).collect();
+        table.apply(PostKey(1), &events, &mut stale, &BTreeMap::new(), &mut |r, d| {
+            out.push((r, d))
+        });
         (out, stale.values().sum())
     }
 
@@ -244,14 +272,35 @@ mod tests {
     fn deleting_a_thread_removes_and_restores_what_hangs_on_it() {
         let mut table = Table::default();
         run(&mut table, &[at(1, Some((row("a"), (5, Some(3)))))]);
-        let mut out = Vec::new();
-        table.thread(Dim::of("t"), (0, 1, 0, 0), true, &mut |_, r, d| out.push((r, d)));
+        let flip = |table: &mut Table, order, deleted| {
+            let id = Dim::of("t");
+            let flipped = table.threads(
+                [Control::Thread {
+                    id,
+                    rank: (0, order, 0, 0),
+                    deleted,
+                }]
+                .into_iter(),
+            );
+            let mut out = Vec::new();
+            for (key, events) in table.posts_in(&flipped) {
+                table.apply(key, events, &mut BTreeMap::new(), &flipped, &mut |r, d| {
+                    out.push((r, d))
+                });
+            }
+            out
+        };
+        let out = flip(&mut table, 1, true);
         assert_eq!(out.len(), 2);
         assert!(out.iter().all(|(_, d)| *d == -1));
         let (edit, _) = run(&mut table, &[at(2, Some((row("b"), (5, Some(3)))))]);
         assert_eq!(edit, [], "an edit below a deleted thread stays invisible");
-        out.clear();
-        table.thread(Dim::of("t"), (0, 2, 0, 0), false, &mut |_, r, d| out.push((r, d)));
+        let out = flip(&mut table, 2, false);
         assert!(out.contains(&(Upserted::Row(row("b")), 1)));
+        assert_eq!(
+            flip(&mut table, 1, true),
+            [],
+            "a stale record of the thread changes nothing"
+        );
     }
 }

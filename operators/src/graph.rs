@@ -77,6 +77,15 @@ impl Plan {
         self.watched.iter().any(Option::is_some)
     }
 
+    /// The view whose rows the rules on a declared view watch.
+    pub fn watch(&self, name: &str) -> Option<u16> {
+        let declared = self.views.iter().take(self.declared);
+        declared
+            .zip(self.watched.iter())
+            .find(|(view, _)| view.name == name)
+            .and_then(|(_, watched)| *watched)
+    }
+
     /// The declared view that alerts on this (possibly hidden) view belong to.
     pub fn declared_view(&self, view: u16) -> Option<&ViewSpec> {
         self.watched
@@ -192,12 +201,7 @@ fn alerts<'s>(
     let watched_rows = rows.filter(move |row| is_target(row.at.view)).map(Watched::Row);
     let watch = {
         let plan = plan.clone();
-        Arc::new(move |name: &str| {
-            plan.views[..plan.declared]
-                .iter()
-                .position(|v| v.name == name)
-                .and_then(|i| plan.watched[i])
-        })
+        Arc::new(move |name: &str| plan.watch(name))
     };
     let transitions = threshold(watched_rows.concat(because), control.clone(), &views, watch);
     evidence(

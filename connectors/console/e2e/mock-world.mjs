@@ -9,6 +9,12 @@ const MOODS = {
 };
 const EMOTIONS = { positive: 'joy', neutral: 'neutral', negative: 'anger' };
 const MINUTE = 60_000;
+const FEED = 100;
+
+/** A view as `/api/v1/views` describes it. */
+function view(name, group_by, measures) {
+  return { name, group_by, window: { kind: 'tumble', size_ms: MINUTE, every_ms: MINUTE }, measures, key: [...group_by, 'window_start', 'window_end'] };
+}
 
 /** A small seeded generator. */
 function random(seed) {
@@ -40,17 +46,22 @@ export class World {
   viewInfos() {
     const measures = ['posts', 'weight', 'sentiment', 'sentiment_ci', 'positive', 'neutral', 'negative', 'toxic', 'sarcastic', 'scored'];
     return [
-      { name: 'threads_by_minute', group_by: ['thread'], window: { tumble: 60000 }, measures },
-      { name: 'cast_by_minute', group_by: ['thread', 'entity'], window: { tumble: 60000 }, measures },
-      { name: 'volume', group_by: ['entity'], window: { tumble: 60000 }, measures: ['posts'] },
+      view('threads_by_minute', ['thread'], measures),
+      view('cast_by_minute', ['thread', 'entity'], measures),
+      view('volume', ['entity'], ['posts']),
     ];
   }
 
   snapshot(view) {
-    if (view === '_posts') return [...this.posts.values()].slice(-50).reverse().map((p) => this.postItem(p));
+    if (view === '_posts') return this.feed().map((p) => this.postItem(p));
     if (view === '_alerts') return [...this.alerts.values()];
     if (view === 'cast_by_minute') return [...this.rows.values()];
     return view === 'threads_by_minute' ? [] : null;
+  }
+
+  /** The newest posts. */
+  feed() {
+    return [...this.posts.values()].slice(-FEED).reverse();
   }
 
   onTick(listener) {
@@ -65,6 +76,7 @@ export class World {
   step() {
     const now = Date.now();
     const touched = new Set();
+    const before = this.feed();
     if (!this.empty) {
       for (let i = Math.floor(this.random() * 3); i > 0; i -= 1) touched.add(this.write(now, false).id);
       const all = [...this.posts.values()];
@@ -84,9 +96,10 @@ export class World {
     this.tick = Math.max(now, this.tick + 1);
     const changes = this.refresh(touched);
     const at = this.tick;
+    const feed = this.feed();
     const frames = [
       { type: 'delta', view: 'cast_by_minute', at, rows: changes.rows, gone: [] },
-      { type: 'delta', view: '_posts', at, rows: [...touched].map((id) => this.postItem(this.posts.get(id))), gone: [] },
+      { type: 'delta', view: '_posts', at, rows: feed.filter((p) => touched.has(p.id)).map((p) => this.postItem(p)), gone: before.filter((p) => !feed.includes(p)).map((p) => ({ id: p.id })) },
       { type: 'delta', view: '_alerts', at, rows: changes.alerts, gone: [] },
     ].filter((f) => f.rows.length > 0);
     for (const l of this.listeners) l([...frames, { type: 'progress', at }]);
@@ -121,7 +134,7 @@ export class World {
 
   postItem(p) {
     const scored = p.label !== null;
-    return { id: p.id, source: 'r/nba', thread: p.thread, author: p.author, text: p.text, created_at: new Date(p.at).toISOString(), votes: p.votes, weight: this.weight(p), label: p.label, sentiment: scored ? p.x : null, emotion: scored ? EMOTIONS[p.mood] : null, mentions: p.mentions };
+    return { id: p.id, source: 'r/nba', thread: p.thread, author: p.author, text: p.text, created_at: new Date(p.at).toISOString(), votes: p.votes, weight: this.weight(p), label: p.label, sentiment: scored ? p.x : null, score: scored ? { emotion: EMOTIONS[p.mood] } : null, mentions: p.mentions };
   }
 
   /** Computes the rows that the touched posts belong to, and the alerts on them. */

@@ -1,4 +1,6 @@
-import type { WireRow } from '../src/model/types';
+import { Table } from '../src/model/table';
+import type { ViewInfo, WireRow } from '../src/model/types';
+import { readView } from '../src/model/views';
 
 /** A row of `cast_by_minute` at minute `m` after the epoch. */
 export function row(thread: string, entity: string, m: number, more: WireRow = {}): WireRow {
@@ -17,4 +19,14 @@ export function row(thread: string, entity: string, m: number, more: WireRow = {
     scored: 2,
     ...more,
   };
+}
+
+/** An empty table for such rows. */
+export function table(): Table {
+  return new Table(['thread', 'entity'], ['thread', 'entity', 'window_start']);
+}
+
+/** A view as the engine describes it. */
+export function view(name: string, group_by: string[], kind = 'tumble', size_ms = 60_000, measures = ['sentiment']): ViewInfo {
+  return readView({ name, group_by, window: { kind, size_ms, every_ms: size_ms }, measures });
 }

@@ -3,12 +3,11 @@ import { combine, shares } from '../src/model/combine';
 import { rangeOf, spanOf } from '../src/model/range';
 import { chartData, markers, select, totals, touchKey, yLimits } from '../src/model/series';
 import { stepOf } from '../src/model/step';
-import { Table } from '../src/model/table';
-import { row } from './rows';
+import { row, table, view } from './rows';
 
 const MINUTE = 60_000;
 const rows = (...list: ReturnType<typeof row>[]) => {
-  const t = new Table(['thread', 'entity']);
+  const t = table();
   t.snapshot(list);
   return [...t.rows.values()];
 };
@@ -50,17 +49,17 @@ describe('the span', () => {
 });
 
 describe('the step', () => {
-  const view = (window: Record<string, unknown>) => ({ name: 'v', group_by: ['entity'], window, measures: [] });
+  const tumble = (size: number) => view('v', ['entity'], 'tumble', size);
   const span = (minutes: number) => ({ from: 0, to: minutes * MINUTE, future: 0 });
   it('joins tumbling windows until a line is readable', () => {
-    expect(stepOf(view({ tumble: MINUTE }), span(5), false)).toBe(MINUTE);
-    expect(stepOf(view({ tumble: MINUTE }), span(60), false)).toBe(2 * MINUTE);
-    expect(stepOf(view({ tumble: { size: MINUTE } }), span(180), false)).toBe(10 * MINUTE);
-    expect(stepOf(view({ tumble: 7 * MINUTE }), span(1000), false)).toBe(35 * MINUTE);
-    expect(stepOf(view({ tumble: MINUTE }), span(180), true)).toBe(MINUTE);
+    expect(stepOf(tumble(MINUTE), span(5), false)).toBe(MINUTE);
+    expect(stepOf(tumble(MINUTE), span(60), false)).toBe(2 * MINUTE);
+    expect(stepOf(tumble(MINUTE), span(180), false)).toBe(10 * MINUTE);
+    expect(stepOf(tumble(7 * MINUTE), span(1000), false)).toBe(35 * MINUTE);
+    expect(stepOf(tumble(MINUTE), span(180), true)).toBe(MINUTE);
   });
   it('never joins windows that overlap', () => {
-    expect(stepOf(view({ hop: { size: 5 * MINUTE, every: MINUTE } }), span(600), false)).toBeNull();
+    expect(stepOf(view('v', ['entity'], 'hop', 5 * MINUTE), span(600), false)).toBeNull();
   });
 });
 

@@ -41,9 +41,14 @@ function open(): Socket {
       timers[i] = { ms: -1, run: () => undefined };
     },
   };
-  const socket = new Socket('ws://x/ws', ['v', '_posts'], { link: (l) => links.push(l), frame: (f) => frames.push(f.type), garbled: (m) => garbled.push(m) }, world);
+  const socket = new Socket('ws://x/ws', [feed('v'), feed('_posts')], { link: (l) => links.push(l), frame: (f) => frames.push(f.type), garbled: (m) => garbled.push(m) }, world);
   socket.connect();
   return socket;
+}
+
+/** A subscription to all of a feed. */
+function feed(view: string) {
+  return { view, filter: {} };
 }
 
 /** Runs the newest timer. */
@@ -84,18 +89,26 @@ describe('the socket', () => {
     last().onopen?.();
     expect(subscriptions()).toEqual([['v', 9], ['_posts', null]]);
   });
-  it('starts a view afresh when told to, or when its tick is refused', () => {
+  it('does not resume from before a resync, and does not ask twice', () => {
     open();
     last().onopen?.();
     last().say({ type: 'snapshot', view: 'v', at: 5, rows: [] });
     last().say({ type: 'resync', view: 'v' });
-    expect(subscriptions().at(-1)).toEqual(['v', null]);
-    last().say({ type: 'snapshot', view: 'v', at: 6, rows: [] });
+    expect(subscriptions()).toHaveLength(2);
     last().onclose?.();
     later();
     last().onopen?.();
-    last().say({ type: 'error', code: 'too_old', message: 'no' });
-    expect(subscriptions().slice(2)).toEqual([['v', null], ['_posts', null]]);
+    expect(subscriptions()).toEqual([['v', null], ['_posts', null]]);
+  });
+  it('never goes back in time with a progress frame of a slower feed', () => {
+    open();
+    last().onopen?.();
+    last().say({ type: 'delta', view: 'v', at: 9, rows: [], gone: [] });
+    last().say({ type: 'progress', at: 7 });
+    last().onclose?.();
+    later();
+    last().onopen?.();
+    expect(subscriptions()).toEqual([['v', 9], ['_posts', null]]);
   });
   it('waits longer each time, also when the server accepts and drops', () => {
     open();
@@ -124,10 +137,13 @@ describe('the socket', () => {
     last().onopen?.();
     last().say({ type: 'snapshot', view: '_posts', at: 4, rows: [] });
     const old = last();
-    socket.setViews(['w', '_posts']);
+    socket.subscribeTo([feed('w'), feed('_posts')]);
     expect(old.closed).toBe(true);
     last().onopen?.();
     expect(subscriptions()).toEqual([['w', null], ['_posts', 4]]);
+    socket.subscribeTo([feed('w'), { view: '_posts', filter: { thread: 't' } }]);
+    last().onopen?.();
+    expect(subscriptions()).toEqual([['w', null], ['_posts', null]]);
   });
   it('reports a message that is no frame, and goes on', () => {
     open();

@@ -4,6 +4,7 @@ import { Colours } from '../src/model/colours';
 import { clock, count, duration, measure, plusMinus, rate, signed } from '../src/model/format';
 import { problemOf, type Signs } from '../src/state/problem';
 import { withAlpha } from '../src/ui/ink';
+import { view } from './rows';
 
 describe('numbers', () => {
   it('have a sign of their own', () => {
@@ -30,8 +31,7 @@ describe('numbers', () => {
 });
 
 describe('choices', () => {
-  const view = (name: string, group_by: string[], window: Record<string, unknown>, measures = ['sentiment']) => ({ name, group_by, window, measures });
-  const views = [view('threads', ['thread'], { tumble: 1 }), view('hops', ['entity'], { hop: {} }), view('cast', ['thread', 'entity'], { tumble: 1 }), view('volume', ['entity'], { tumble: 1 }, ['posts'])];
+  const views = [view('threads', ['thread']), view('hops', ['entity'], 'hop'), view('cast', ['thread', 'entity']), view('volume', ['entity'], 'tumble', 1, ['posts'])];
   it('open with entities in tumbling windows', () => {
     expect(chooseView(views, null)?.name).toBe('cast');
     expect(chooseView(views, 'hops')?.name).toBe('hops');
@@ -47,14 +47,27 @@ describe('choices', () => {
     expect(autoPick(['a', 'b'], ranked({ c: 9, a: 5, b: 4 }), 2)).toEqual(['a', 'c']);
     expect(autoPick(['gone'], ranked({ a: 5 }), 2)).toEqual(['a']);
   });
-  it('give each name a look of its own and keep it', () => {
+  it('give each line a look of its own and keep it', () => {
+    const names = (n: number) => Array.from({ length: n }, (_, i) => `entity ${i}`);
     const c = new Colours();
-    const looks = Array.from({ length: 24 }, (_, i) => JSON.stringify(c.of(`entity ${i}`)));
+    expect(c.of('entity 0')).toBeNull();
+    expect(c.show(names(24))).toBe(true);
+    const looks = names(24).map((n) => JSON.stringify(c.of(n)));
     expect(new Set(looks).size).toBe(24);
-    expect(new Set(looks.slice(0, 8).map((l) => JSON.parse(l).hue)).size).toBe(8);
+    expect(looks.slice(0, 8).every((l) => JSON.parse(l).dash.length === 0)).toBe(true);
+    expect(c.show(names(24))).toBe(false);
     const again = new Colours(c.saved());
-    expect(Array.from({ length: 24 }, (_, i) => JSON.stringify(again.of(`entity ${i}`)))).toEqual(looks);
-    expect(c.of('one more').hue).toBeLessThan(8);
+    again.show(names(24).toReversed());
+    expect(names(24).map((n) => JSON.stringify(again.of(n)))).toEqual(looks);
+  });
+  it('give solid lines to what is shown, at the cost of what was longest out of sight', () => {
+    const c = new Colours();
+    c.show(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']);
+    c.show(['a', 'c', 'd']);
+    expect(c.show(['a', 'new'])).toBe(true);
+    expect(c.of('new')?.dash).toEqual([]);
+    expect(['a', 'c', 'd'].every((n) => c.of(n) !== null)).toBe(true);
+    expect(c.of('b')).toBeNull();
   });
 });
 
@@ -64,6 +77,7 @@ describe('problems', () => {
   it('come one at a time, the greatest first, with advice', () => {
     expect(title({})).toBeNull();
     expect(title({ views: null })).toBeNull();
+    expect(title({ views: null, boot: { error: 'e', starting: true, until: 3000 } })).toMatch(/is starting/);
     expect(title({ views: [], drawable: false })).toMatch(/no views/);
     expect(title({ drawable: false })).toMatch(/measures sentiment/);
     expect(title({ link: { state: 'reconnecting', until: 5, attempt: 1 } })).toBeNull();
@@ -71,6 +85,6 @@ describe('problems', () => {
     expect(title({ link: { state: 'offline', until: null, attempt: 0 } })).toMatch(/network is down/);
     expect(title({ notReady: '' })).toMatch(/not ready/);
     expect(title({ refusal: 'no view (x)' })).toMatch(/no view \(x\)/);
-    expect(problemOf({ ...fine, boot: { error: 'e', until: 3000 } })?.advice).toMatch(/Next try in 3 s/);
+    expect(problemOf({ ...fine, boot: { error: 'e', starting: false, until: 3000 } })?.advice).toMatch(/Next try in 3 s/);
   });
 });

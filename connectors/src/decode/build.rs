@@ -33,7 +33,11 @@ pub(super) fn readable_key(key: Option<&[u8]>, decoder: &Decoder) -> Option<Stri
 }
 
 fn id_field(decoder: &Decoder) -> Field {
-    if decoder.spec.into == Collection::Threads { Field::Thread } else { Field::Id }
+    if decoder.spec.into == Collection::Threads {
+        Field::Thread
+    } else {
+        Field::Id
+    }
 }
 
 impl<'d> Builder<'d> {
@@ -44,7 +48,10 @@ impl<'d> Builder<'d> {
     /// A null value: the record under the key is gone.
     pub(super) fn tombstone(&self) -> Decoded {
         if self.decoder.spec.into == Collection::Votes {
-            return fault(Code::NotDeletable, "a null value in a votes source; send `\"score\": null` with `observed_at`");
+            return fault(
+                Code::NotDeletable,
+                "a null value in a votes source; send `\"score\": null` with `observed_at`",
+            );
         }
         let id = self.key_id()?.ok_or_else(|| self.missing(id_field(self.decoder)))?;
         if self.decoder.plan.has(Field::Version) {
@@ -73,7 +80,9 @@ impl<'d> Builder<'d> {
 
     fn post(&self, id: String, found: &mut Found<'_>) -> Result<Record, Fault> {
         let created_at = self.required_time(found, Field::CreatedAt)?;
-        let Some(text) = found.get(Field::Text) else { return Err(self.missing(Field::Text)) };
+        let Some(text) = found.get(Field::Text) else {
+            return Err(self.missing(Field::Text));
+        };
         let post = Post {
             text: value::string(self.path(Field::Text), text)?.into_owned(),
             parent: self.optional_id(found, Field::Parent)?,
@@ -119,7 +128,9 @@ impl<'d> Builder<'d> {
             None => self.optional_text(found, Field::CanonicalName)?,
         };
         let entity = Entity {
-            name: name.filter(|n| !n.is_empty()).ok_or_else(|| self.missing(Field::Name))?,
+            name: name
+                .filter(|n| !n.is_empty())
+                .ok_or_else(|| self.missing(Field::Name))?,
             aliases: self.list(found, Field::Aliases)?,
             kind: self.optional_text(found, Field::Kind)?.unwrap_or_default(),
             exclude: self.list(found, Field::Exclude)?,
@@ -135,12 +146,19 @@ impl<'d> Builder<'d> {
             None => 1,
         };
         let rule = RuleSpec {
-            view: self.optional_text(found, Field::View)?.ok_or_else(|| self.missing(Field::View))?,
-            when: self.condition(found, Field::When)?.ok_or_else(|| self.missing(Field::When))?,
+            view: self
+                .optional_text(found, Field::View)?
+                .ok_or_else(|| self.missing(Field::View))?,
+            when: self
+                .condition(found, Field::When)?
+                .ok_or_else(|| self.missing(Field::When))?,
             clear: self.condition(found, Field::Clear)?,
             min_posts: i32::try_from(min_posts).ok().filter(|n| *n >= 0).ok_or_else(|| {
                 let path = self.path(Field::MinPosts);
-                Fault::new(Code::NumberOutOfRange, format!("field \"{path}\": {min_posts} is not a number of posts"))
+                Fault::new(
+                    Code::NumberOutOfRange,
+                    format!("field \"{path}\": {min_posts} is not a number of posts"),
+                )
             })?,
             for_ms: self.duration(found, Field::For)?,
             cooldown_ms: self.duration(found, Field::Cooldown)?,
@@ -155,7 +173,11 @@ impl<'d> Builder<'d> {
             Collection::Posts | Collection::Votes => Record::PostDeleted { id },
             Collection::Threads => {
                 self.intern(&id)?;
-                Record::Thread(Thread { id, deleted: true, ..Thread::default() })
+                Record::Thread(Thread {
+                    id,
+                    deleted: true,
+                    ..Thread::default()
+                })
             }
             Collection::Entities => {
                 self.intern(&id)?;
@@ -174,7 +196,11 @@ impl<'d> Builder<'d> {
 
     fn missing(&self, field: Field) -> Fault {
         let path = self.path(field);
-        let note = if path == field.name() { String::new() } else { format!(" (mapped to `{}`)", field.name()) };
+        let note = if path == field.name() {
+            String::new()
+        } else {
+            format!(" (mapped to `{}`)", field.name())
+        };
         Fault::new(Code::MissingField, format!("field \"{path}\"{note} is missing or null"))
     }
 
@@ -215,7 +241,10 @@ impl<'d> Builder<'d> {
         if id.len() <= limit {
             return Ok(id);
         }
-        fault(Code::IdTooLong, format!("field \"{path}\" is {} bytes long, allowed are {limit}", id.len()))
+        fault(
+            Code::IdTooLong,
+            format!("field \"{path}\" is {} bytes long, allowed are {limit}", id.len()),
+        )
     }
 
     /// An id that may be absent; null and the empty string are absent too.
@@ -229,20 +258,30 @@ impl<'d> Builder<'d> {
     }
 
     fn optional_text(&self, found: &Found<'_>, field: Field) -> Result<Option<String>, Fault> {
-        found.get(field).map(|raw| value::string(self.path(field), raw).map(|s| s.into_owned())).transpose()
+        found
+            .get(field)
+            .map(|raw| value::string(self.path(field), raw).map(|s| s.into_owned()))
+            .transpose()
     }
 
     fn list(&self, found: &Found<'_>, field: Field) -> Result<Vec<String>, Fault> {
-        found.get(field).map_or(Ok(Vec::new()), |raw| value::strings(self.path(field), raw))
+        found
+            .get(field)
+            .map_or(Ok(Vec::new()), |raw| value::strings(self.path(field), raw))
     }
 
     fn flag(&self, found: &Found<'_>, field: Field) -> Result<bool, Fault> {
-        found.get(field).map_or(Ok(false), |raw| value::boolean(self.path(field), raw))
+        found
+            .get(field)
+            .map_or(Ok(false), |raw| value::boolean(self.path(field), raw))
     }
 
     fn time(&self, found: &Found<'_>, field: Field) -> Result<Option<i64>, Fault> {
         let unit = self.decoder.plan.unit(field);
-        found.get(field).map(|raw| time::epoch_ms(self.path(field), raw, unit)).transpose()
+        found
+            .get(field)
+            .map(|raw| time::epoch_ms(self.path(field), raw, unit))
+            .transpose()
     }
 
     fn required_time(&self, found: &Found<'_>, field: Field) -> Result<i64, Fault> {
@@ -251,7 +290,10 @@ impl<'d> Builder<'d> {
 
     /// `None` while hidden or unknown. An absent count is an error where the count is all there is.
     fn vote_count(&self, found: &Found<'_>) -> Result<Option<i64>, Fault> {
-        let votes = found.get(Field::Score).map(|raw| value::integer(self.path(Field::Score), raw)).transpose()?;
+        let votes = found
+            .get(Field::Score)
+            .map(|raw| value::integer(self.path(Field::Score), raw))
+            .transpose()?;
         let hidden = self.flag(found, Field::HiddenScore)?;
         if self.decoder.spec.into == Collection::Votes && !hidden && !found.has(Field::Score) {
             return fault(
@@ -264,11 +306,16 @@ impl<'d> Builder<'d> {
 
     #[allow(clippy::cast_possible_truncation)] // in [-1, 1]
     fn given_score(&self, found: &Found<'_>) -> Result<Option<Score>, Fault> {
-        let Some(raw) = found.get(Field::Sentiment) else { return Ok(None) };
+        let Some(raw) = found.get(Field::Sentiment) else {
+            return Ok(None);
+        };
         let path = self.path(Field::Sentiment);
         let x = value::float(path, raw)?;
         if !(-1.0..=1.0).contains(&x) {
-            return fault(Code::NumberOutOfRange, format!("field \"{path}\": sentiment {raw} lies outside [-1, 1]"));
+            return fault(
+                Code::NumberOutOfRange,
+                format!("field \"{path}\": sentiment {raw} lies outside [-1, 1]"),
+            );
         }
         Ok(Some(Score::given((x * f64::from(PPM)).round() as i32)))
     }
@@ -286,13 +333,18 @@ impl<'d> Builder<'d> {
         } else {
             value::integer(path, raw)?
         };
-        u64::try_from(version)
-            .map(Some)
-            .or_else(|_| fault(Code::NumberOutOfRange, format!("field \"{path}\": version {raw} is negative")))
+        u64::try_from(version).map(Some).or_else(|_| {
+            fault(
+                Code::NumberOutOfRange,
+                format!("field \"{path}\": version {raw} is negative"),
+            )
+        })
     }
 
     fn condition(&self, found: &Found<'_>, field: Field) -> Result<Option<Expr>, Fault> {
-        let Some(text) = self.optional_text(found, field)? else { return Ok(None) };
+        let Some(text) = self.optional_text(found, field)? else {
+            return Ok(None);
+        };
         Expr::parse(&text)
             .map(Some)
             .map_err(|e| Fault::new(Code::InvalidCondition, format!("field \"{}\": {e}", self.path(field))))
@@ -301,9 +353,16 @@ impl<'d> Builder<'d> {
     fn duration(&self, found: &Found<'_>, field: Field) -> Result<i64, Fault> {
         let Some(raw) = found.get(field) else { return Ok(0) };
         let path = self.path(field);
-        let parsed = if raw == "0" { Some(0) } else { duration::parse_duration_ms(&value::string(path, raw)?) };
+        let parsed = if raw == "0" {
+            Some(0)
+        } else {
+            duration::parse_duration_ms(&value::string(path, raw)?)
+        };
         parsed.ok_or_else(|| {
-            Fault::new(Code::InvalidDuration, format!("field \"{path}\": {raw} is not a duration like \"2m\" or \"90s\""))
+            Fault::new(
+                Code::InvalidDuration,
+                format!("field \"{path}\": {raw} is not a duration like \"2m\" or \"90s\""),
+            )
         })
     }
 

@@ -45,7 +45,16 @@ codes! {
     InvalidDuration = "invalid_duration", "A duration is not a number with a unit, like `2m`.";
     InvalidCondition = "invalid_condition", "A rule's `when` or `clear` does not parse.";
     IdCollision = "id_collision", "Two different names have the same 64-bit digest; the second is refused.";
+    Late = "late", "The post was written before anything a view still keeps (stage `window`).";
     NotDeletable = "not_deletable", "A null value in a votes source: votes are revised, not deleted.";
+}
+
+/// The table of codes, for the reference documentation.
+pub fn codes_markdown() -> String {
+    let rows = Code::ALL
+        .iter()
+        .map(|code| format!("| `{}` | {} |\n", code.name(), code.meaning().trim()));
+    format!("| code | meaning |\n|---|---|\n{}", rows.collect::<String>())
 }
 
 /// Why one value was not accepted.
@@ -63,7 +72,11 @@ pub(crate) fn fault<T>(code: Code, message: impl Into<String>) -> Result<T, Faul
 
 impl Fault {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Fault { code, message: message.into(), id: None }
+        Fault {
+            code,
+            message: message.into(),
+            id: None,
+        }
     }
 
     /// The same fault, naming the record it is about.

@@ -49,7 +49,18 @@ mod tests {
 
     #[test]
     fn what_is_not_a_duration() {
-        for text in ["", " ", "2", "m", "-2m", "2 minutes", "1.5h", "2m3", "99999999999999999999d", "9223372036854775807w"] {
+        for text in [
+            "",
+            " ",
+            "2",
+            "m",
+            "-2m",
+            "2 minutes",
+            "1.5h",
+            "2m3",
+            "99999999999999999999d",
+            "9223372036854775807w",
+        ] {
             assert_eq!(parse_duration_ms(text), None, "{text}");
         }
     }

@@ -29,7 +29,10 @@ impl<'a> Found<'a> {
 
 /// Reads a JSON object by the plan.
 pub(super) fn read<'a>(text: &'a str, plan: &Plan) -> Result<Found<'a>, Fault> {
-    let mut found = Found { fields: [None; FIELDS], extra: None };
+    let mut found = Found {
+        fields: [None; FIELDS],
+        extra: None,
+    };
     if !text.trim_ascii_start().starts_with('{') {
         return Err(not_an_object(text));
     }
@@ -68,9 +71,18 @@ fn read_level<'a>(
 ) -> Result<Option<String>, Stopped> {
     let mut too_deep = false;
     let mut json = serde_json::Deserializer::from_str(text);
-    let level = Level { node, keeps_extra, found, too_deep: &mut too_deep };
+    let level = Level {
+        node,
+        keeps_extra,
+        found,
+        too_deep: &mut too_deep,
+    };
     let extra = json.deserialize_map(level).and_then(|extra| json.end().map(|()| extra));
-    if too_deep { Err(Stopped::TooDeep) } else { extra.map_err(Stopped::Json) }
+    if too_deep {
+        Err(Stopped::TooDeep)
+    } else {
+        extra.map_err(Stopped::Json)
+    }
 }
 
 struct Level<'p, 'f, 'a> {
@@ -104,17 +116,15 @@ impl<'a> Visitor<'a> for Level<'_, '_, 'a> {
                         }
                     }
                 }
-                Some(node) if raw.starts_with('{') => {
-                    match read_level(raw, node, self.keeps_extra, self.found) {
-                        Ok(None) => {}
-                        Ok(Some(left)) => push_member(&mut extra, &key, &format!("{{{left}}}")),
-                        Err(Stopped::Json(e)) => return Err(A::Error::custom(e)),
-                        Err(Stopped::TooDeep) => {
-                            *self.too_deep = true;
-                            return Err(A::Error::custom("nested too deep"));
-                        }
+                Some(node) if raw.starts_with('{') => match read_level(raw, node, self.keeps_extra, self.found) {
+                    Ok(None) => {}
+                    Ok(Some(left)) => push_member(&mut extra, &key, &format!("{{{left}}}")),
+                    Err(Stopped::Json(e)) => return Err(A::Error::custom(e)),
+                    Err(Stopped::TooDeep) => {
+                        *self.too_deep = true;
+                        return Err(A::Error::custom("nested too deep"));
                     }
-                }
+                },
                 _ if self.keeps_extra => push_member(&mut extra, &key, raw),
                 _ => {}
             }
@@ -191,7 +201,10 @@ fn deeper_than(text: &str, limit: usize) -> bool {
 }
 
 fn too_deep() -> Fault {
-    Fault::new(Code::NestedTooDeep, format!("arrays and objects are nested deeper than {MAX_DEPTH} levels"))
+    Fault::new(
+        Code::NestedTooDeep,
+        format!("arrays and objects are nested deeper than {MAX_DEPTH} levels"),
+    )
 }
 
 fn not_an_object(text: &str) -> Fault {
@@ -218,11 +231,21 @@ fn broken_json(text: &str, error: &serde_json::Error) -> Fault {
         return too_deep();
     }
     // Python writes NaN and Infinity, which are no JSON: worth a code of their own.
-    let line_start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let line_start: usize = text
+        .split_inclusive('\n')
+        .take(error.line().saturating_sub(1))
+        .map(str::len)
+        .sum();
     let at = (line_start + error.column()).min(text.len());
     let near = &text.as_bytes()[at.saturating_sub(3)..(at + 9).min(text.len())];
-    if let Some(word) = ["NaN", "Infinity"].into_iter().find(|w| near.windows(w.len()).any(|n| n == w.as_bytes())) {
-        return Fault::new(Code::NotANumber, format!("{word} near byte {at} is not a number JSON knows; send null"));
+    if let Some(word) = ["NaN", "Infinity"]
+        .into_iter()
+        .find(|w| near.windows(w.len()).any(|n| n == w.as_bytes()))
+    {
+        return Fault::new(
+            Code::NotANumber,
+            format!("{word} near byte {at} is not a number JSON knows; send null"),
+        );
     }
     Fault::new(Code::InvalidJson, format!("invalid JSON: {error}"))
 }

@@ -53,7 +53,10 @@ impl From<WrittenRef> for FieldRef {
 
 impl From<&str> for FieldRef {
     fn from(path: &str) -> Self {
-        FieldRef { field: path.into(), unit: None }
+        FieldRef {
+            field: path.into(),
+            unit: None,
+        }
     }
 }
 
@@ -74,7 +77,13 @@ impl FieldMap {
     /// Adds a time with its unit; for maps written in code.
     #[must_use]
     pub fn with_time(mut self, field: &str, path: &str, unit: TimeUnit) -> Self {
-        self.0.insert(field.into(), FieldRef { field: path.into(), unit: Some(unit) });
+        self.0.insert(
+            field.into(),
+            FieldRef {
+                field: path.into(),
+                unit: Some(unit),
+            },
+        );
         self
     }
 }
@@ -173,7 +182,18 @@ impl Field {
         use Field::*;
         match into {
             Collection::Posts => &[
-                Id, Source, Thread, Parent, Author, Text, Score, ObservedAt, CreatedAt, HiddenScore, Deleted, Version,
+                Id,
+                Source,
+                Thread,
+                Parent,
+                Author,
+                Text,
+                Score,
+                ObservedAt,
+                CreatedAt,
+                HiddenScore,
+                Deleted,
+                Version,
                 Sentiment,
             ],
             Collection::Votes => &[Id, Score, ObservedAt, HiddenScore, Deleted],
@@ -254,14 +274,19 @@ impl Plan {
                 continue;
             }
             if plan.keeps_extra && KEPT_ASIDE.contains(&name.as_str()) {
-                plan.root.insert(&found_at.field, Target::Aside(name.as_str().into()), &mut problems);
+                plan.root
+                    .insert(&found_at.field, Target::Aside(name.as_str().into()), &mut problems);
             } else {
                 let known: Vec<_> = fields.iter().map(|f| f.name()).collect();
                 problems.push(format!("there is no field `{name}`; known: {}", known.join(", ")));
             }
         }
         plan.root.find_conflicts("", &mut problems);
-        if problems.is_empty() { Ok(plan) } else { Err(MapError { into, problems }) }
+        if problems.is_empty() {
+            Ok(plan)
+        } else {
+            Err(MapError { into, problems })
+        }
     }
 
     pub(super) fn unit(&self, field: Field) -> Option<TimeUnit> {
@@ -293,7 +318,11 @@ impl Node {
 
     fn find_conflicts(&self, path: &str, problems: &mut Vec<String>) {
         for (step, node) in &self.children {
-            let path = if path.is_empty() { step.to_string() } else { format!("{path}.{step}") };
+            let path = if path.is_empty() {
+                step.to_string()
+            } else {
+                format!("{path}.{step}")
+            };
             if !node.targets.is_empty() && !node.children.is_empty() {
                 problems.push(format!("\"{path}\" is used both as a value and as an object"));
             }

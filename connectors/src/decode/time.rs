@@ -15,18 +15,27 @@ pub(super) fn epoch_ms(path: &str, raw: &str, unit: Option<TimeUnit>) -> Result<
         return number(path, raw, unit);
     }
     if !value::is_string(raw) {
-        return fault(Code::WrongType, format!("field \"{path}\": expected a time (a number or an RFC 3339 string)"));
+        return fault(
+            Code::WrongType,
+            format!("field \"{path}\": expected a time (a number or an RFC 3339 string)"),
+        );
     }
     let text = value::string(path, raw)?;
     // Some exports quote their numbers.
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-') && text.parse::<f64>().is_ok() {
+    if !text.is_empty()
+        && text.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-')
+        && text.parse::<f64>().is_ok()
+    {
         return number(path, &text, unit);
     }
     match text.parse::<jiff::Timestamp>() {
         Ok(time) => in_range(path, &text, time.as_millisecond(), ""),
         Err(_) => fault(
             Code::InvalidTime,
-            format!("field \"{path}\": \"{}\" is not a time like 2016-06-19T23:00:00Z", shortened(&text)),
+            format!(
+                "field \"{path}\": \"{}\" is not a time like 2016-06-19T23:00:00Z",
+                shortened(&text)
+            ),
         ),
     }
 }
@@ -70,8 +79,15 @@ fn in_range(path: &str, raw: &str, ms: i64, hint: &str) -> Result<i64, Fault> {
     if (0..END).contains(&ms) {
         return Ok(ms);
     }
-    let (side, hint) = if ms < 0 { ("before 1970", "") } else { ("after 2199", hint) };
-    fault(Code::TimeOutOfRange, format!("field \"{path}\": {} is {side}{hint}", shortened(raw)))
+    let (side, hint) = if ms < 0 {
+        ("before 1970", "")
+    } else {
+        ("after 2199", hint)
+    };
+    fault(
+        Code::TimeOutOfRange,
+        format!("field \"{path}\": {} is {side}{hint}", shortened(raw)),
+    )
 }
 
 fn shortened(text: &str) -> String {
@@ -91,8 +107,14 @@ mod tests {
         assert_eq!(epoch_ms("t", "1466377215250999", Some(TimeUnit::Microseconds)), wanted);
         assert_eq!(epoch_ms("t", "\"1466377215.25\"", Some(TimeUnit::Seconds)), wanted);
         assert_eq!(epoch_ms("t", "\"2016-06-19T23:00:15.25Z\"", None), wanted);
-        assert_eq!(epoch_ms("t", "\"2016-06-20T01:00:15.25+02:00\"", Some(TimeUnit::Seconds)), wanted);
-        assert_eq!(epoch_ms("t", "1466377215", Some(TimeUnit::Seconds)), Ok(1_466_377_215_000));
+        assert_eq!(
+            epoch_ms("t", "\"2016-06-20T01:00:15.25+02:00\"", Some(TimeUnit::Seconds)),
+            wanted
+        );
+        assert_eq!(
+            epoch_ms("t", "1466377215", Some(TimeUnit::Seconds)),
+            Ok(1_466_377_215_000)
+        );
     }
 
     #[test]
@@ -102,8 +124,14 @@ mod tests {
         assert_eq!(code("0", None), Code::TimeInSeconds);
         assert_eq!(code("-1", None), Code::TimeOutOfRange);
         assert_eq!(code("1466377215250", Some(TimeUnit::Seconds)), Code::TimeOutOfRange);
-        assert_eq!(code("1466377215250", Some(TimeUnit::Microseconds)), Code::TimeOutOfRange);
-        assert_eq!(code("9223372036854775807", Some(TimeUnit::Seconds)), Code::TimeOutOfRange);
+        assert_eq!(
+            code("1466377215250", Some(TimeUnit::Microseconds)),
+            Code::TimeOutOfRange
+        );
+        assert_eq!(
+            code("9223372036854775807", Some(TimeUnit::Seconds)),
+            Code::TimeOutOfRange
+        );
         assert_eq!(code("1e300", None), Code::TimeOutOfRange);
         assert_eq!(code("1e999", None), Code::NotANumber);
         assert_eq!(code("\"yesterday\"", None), Code::InvalidTime);

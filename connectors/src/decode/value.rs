@@ -15,7 +15,10 @@ fn kind(raw: &str) -> &'static str {
 }
 
 fn wrong_type<T>(path: &str, raw: &str, expected: &str) -> Result<T, Fault> {
-    fault(Code::WrongType, format!("field \"{path}\": expected {expected}, got {}", kind(raw)))
+    fault(
+        Code::WrongType,
+        format!("field \"{path}\": expected {expected}, got {}", kind(raw)),
+    )
 }
 
 pub(super) fn is_number(raw: &str) -> bool {
@@ -44,7 +47,11 @@ pub(super) fn id_text<'a>(path: &str, raw: &'a str) -> Result<Cow<'a, str>, Faul
     if is_number(raw) && !raw.contains(['.', 'e', 'E']) {
         return Ok(Cow::Borrowed(raw));
     }
-    if is_string(raw) { string(path, raw) } else { wrong_type(path, raw, "a string") }
+    if is_string(raw) {
+        string(path, raw)
+    } else {
+        wrong_type(path, raw, "a string")
+    }
 }
 
 pub(super) fn boolean(path: &str, raw: &str) -> Result<bool, Fault> {
@@ -61,7 +68,10 @@ pub(super) fn float(path: &str, raw: &str) -> Result<f64, Fault> {
     }
     match raw.parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(number),
-        _ => fault(Code::NotANumber, format!("field \"{path}\": {raw} is not a finite number")),
+        _ => fault(
+            Code::NotANumber,
+            format!("field \"{path}\": {raw} is not a finite number"),
+        ),
     }
 }
 
@@ -72,10 +82,17 @@ pub(super) fn integer(path: &str, raw: &str) -> Result<i64, Fault> {
     }
     let number = float(path, raw)?;
     if number.fract() != 0.0 {
-        return fault(Code::WrongType, format!("field \"{path}\": expected a whole number, got {raw}"));
+        return fault(
+            Code::WrongType,
+            format!("field \"{path}\": expected a whole number, got {raw}"),
+        );
     }
-    whole(number)
-        .ok_or_else(|| Fault::new(Code::NumberOutOfRange, format!("field \"{path}\": {raw} does not fit 64 bits")))
+    whole(number).ok_or_else(|| {
+        Fault::new(
+            Code::NumberOutOfRange,
+            format!("field \"{path}\": {raw} does not fit 64 bits"),
+        )
+    })
 }
 
 /// A float without fraction as an integer, if it fits.
@@ -92,6 +109,9 @@ pub(super) fn strings(path: &str, raw: &str) -> Result<Vec<String>, Fault> {
     }
     match serde_json::from_str::<Vec<String>>(raw) {
         Ok(all) => Ok(all.into_iter().filter(|s| !s.is_empty()).collect()),
-        Err(e) => fault(Code::WrongType, format!("field \"{path}\": expected an array of strings: {e}")),
+        Err(e) => fault(
+            Code::WrongType,
+            format!("field \"{path}\": expected an array of strings: {e}"),
+        ),
     }
 }

@@ -8,7 +8,7 @@ use super::input::Item;
 use super::{BATCH_RECORDS, FileSpec};
 use crate::decode::{Collection, Decoder};
 use crate::pace::Clock;
-use groundswell_core::id::{Names, TextKey};
+use groundswell_core::id::TextKey;
 use groundswell_core::record::{Binding, Envelope, Record, SourceId, Thread};
 use groundswell_core::source::{SourceBatch, SourceContext, SourceError, Stopped};
 use serde_json::{Map, Value};
@@ -47,14 +47,22 @@ impl Document {
         let generation = match resume.map(split_position) {
             Some((generation, known)) if known == seen => {
                 let end = generation_base(generation) | seen;
-                return Ok(Document { values: Vec::new().into_iter(), offset: end, end });
+                return Ok(Document {
+                    values: Vec::new().into_iter(),
+                    offset: end,
+                    end,
+                });
             }
             Some((generation, _)) => generation + 1,
             None => 0,
         };
         let values = parse(&content, spec).map_err(|message| spec.error(message, None))?;
         let base = generation_base(generation);
-        Ok(Document { values: values.into_iter(), offset: base, end: base | seen })
+        Ok(Document {
+            values: values.into_iter(),
+            offset: base,
+            end: base | seen,
+        })
     }
 
     /// Position after the whole document.
@@ -63,12 +71,20 @@ impl Document {
     }
 
     /// Decodes the next value. Only after the last one the position moves: a document is read as a whole or again.
-    pub(super) fn pop(&mut self, decoder: &Decoder, source: SourceId, names: &Names) -> Option<Item> {
+    pub(super) fn pop(&mut self, decoder: &Decoder, source: SourceId, context: &SourceContext) -> Option<Item> {
         let value = self.values.next()?.to_string();
-        let envelope = decoder.envelope((source, 0, self.offset), None, Some(value.as_bytes()), names);
+        let envelope = decoder.envelope((source, 0, self.offset), None, Some(value.as_bytes()), context);
         self.offset += 1;
-        let next = if self.values.as_slice().is_empty() { self.end } else { generation_base(split_position(self.end).0) };
-        Some(Item { envelope, next, bytes: value.len() })
+        let next = if self.values.as_slice().is_empty() {
+            self.end
+        } else {
+            generation_base(split_position(self.end).0)
+        };
+        Some(Item {
+            envelope,
+            next,
+            bytes: value.len(),
+        })
     }
 }
 
@@ -80,7 +96,11 @@ pub(super) fn follow(
     clock: &impl Clock,
 ) -> Result<(), SourceError> {
     let source = context.source;
-    let mut position = context.resume.iter().find(|b| b.source == source && b.partition == 0).map(|b| b.next);
+    let mut position = context
+        .resume
+        .iter()
+        .find(|b| b.source == source && b.partition == 0)
+        .map(|b| b.next);
     let mut live: BTreeMap<String, Record> = BTreeMap::new();
     let mut first = true;
     let mut last_problem = String::new();
@@ -91,15 +111,20 @@ pub(super) fn follow(
                 let end = document.end();
                 if position != Some(end) {
                     let mut records: Vec<Envelope> = Vec::new();
-                    while let Some(item) = document.pop(decoder, source, &context.names) {
+                    while let Some(item) = document.pop(decoder, source, context) {
                         records.push(item.envelope);
                     }
-                    let now: BTreeMap<String, Record> =
-                        records.iter().filter_map(|e| removal(&e.record)).collect();
+                    let now: BTreeMap<String, Record> = records.iter().filter_map(|e| removal(&e.record)).collect();
                     let gone = live.iter().filter(|(id, _)| !now.contains_key(*id));
                     let gone: Vec<Record> = gone.map(|(_, removal)| removal.clone()).collect();
                     for (offset, record) in (document.offset..).zip(gone) {
-                        records.push(Envelope { source, partition: 0, offset, order: offset, record });
+                        records.push(Envelope {
+                            source,
+                            partition: 0,
+                            offset,
+                            order: offset,
+                            record,
+                        });
                     }
                     live = now;
                     if send(context, records, end).is_err() {
@@ -109,7 +134,7 @@ pub(super) fn follow(
                 } else if first {
                     // Nothing is sent, but what the document holds must be known to notice what disappears from it.
                     let mut document = Document::load(spec, None)?;
-                    while let Some(item) = document.pop(decoder, source, &context.names) {
+                    while let Some(item) = document.pop(decoder, source, context) {
                         live.extend(removal(&item.envelope.record));
                     }
                 }
@@ -136,8 +161,22 @@ fn send(context: &SourceContext, records: Vec<Envelope>, end: u64) -> Result<(),
     loop {
         let chunk: Vec<_> = records.by_ref().take(BATCH_RECORDS).collect();
         let last = records.peek().is_none();
-        let bindings = if last { vec![Binding { source, partition: 0, next: end }] } else { Vec::new() };
-        context.send(SourceBatch { source, records: chunk, bindings, clock: None, finished: false })?;
+        let bindings = if last {
+            vec![Binding {
+                source,
+                partition: 0,
+                next: end,
+            }]
+        } else {
+            Vec::new()
+        };
+        context.send(SourceBatch {
+            source,
+            records: chunk,
+            bindings,
+            clock: None,
+            finished: false,
+        })?;
         if last {
             return Ok(());
         }
@@ -149,9 +188,14 @@ fn removal(record: &Record) -> Option<(String, Record)> {
     match record {
         Record::Entity(e) => Some((e.id.clone(), Record::EntityDeleted { id: e.id.clone() })),
         Record::Rule(r) => Some((r.id.clone(), Record::RuleDeleted { id: r.id.clone() })),
-        Record::Thread(t) if !t.deleted => {
-            Some((t.id.clone(), Record::Thread(Thread { id: t.id.clone(), deleted: true, ..Thread::default() })))
-        }
+        Record::Thread(t) if !t.deleted => Some((
+            t.id.clone(),
+            Record::Thread(Thread {
+                id: t.id.clone(),
+                deleted: true,
+                ..Thread::default()
+            }),
+        )),
         _ => None,
     }
 }
@@ -160,10 +204,12 @@ fn parse(content: &[u8], spec: &FileSpec) -> Result<Vec<Value>, String> {
     let into = spec.decoder.into;
     let text = std::str::from_utf8(content).map_err(|e| format!("invalid UTF-8 at byte {}", e.valid_up_to()))?;
     let json = spec.path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
+    // Only `true` and `false` are booleans: a cast has a No, and an On.
+    let options = serde_saphyr::options! { strict_booleans: true };
     let whole: Value = if json {
         serde_json::from_str(text).map_err(|e| format!("invalid JSON: {e}"))?
     } else {
-        serde_saphyr::from_str(text).map_err(|e| format!("invalid YAML: {e}"))?
+        serde_saphyr::from_str_with_options(text, options).map_err(|e| format!("invalid YAML: {e}"))?
     };
     let id_field = if into == Collection::Threads { "thread" } else { "id" };
     let mut values = items(whole, into)?;
@@ -202,7 +248,11 @@ fn items(whole: Value, into: Collection) -> Result<Vec<(Option<String>, Value)>,
             Some(_) => Err(format!("`{}` must hold a list or a map", names.join("` or `"))),
             None => Ok(object.into_iter().map(|(id, value)| (Some(id), value)).collect()),
         },
-        _ => Err(format!("expected a list of {}, a map of id to value, or either under `{}`", into.name(), names[0])),
+        _ => Err(format!(
+            "expected a list of {}, a map of id to value, or either under `{}`",
+            into.name(),
+            names[0]
+        )),
     }
 }
 

@@ -44,7 +44,11 @@ pub(super) fn run(
     context: &SourceContext,
     clock: &impl Clock,
 ) -> Result<(), SourceError> {
-    let resume = context.resume.iter().find(|b| b.source == context.source && b.partition == 0).map_or(0, |b| b.next);
+    let resume = context
+        .resume
+        .iter()
+        .find(|b| b.source == context.source && b.partition == 0)
+        .map_or(0, |b| b.next);
     let (mut generation, mut offset) = split_position(resume);
     let (file, identity) = open(spec)?;
     let len = file.metadata().map_err(|e| spec.io_error("open it", &e))?.len();
@@ -55,8 +59,18 @@ pub(super) fn run(
     }
     let next = generation_base(generation) | offset;
     let lines = reader(spec, file, offset)?;
-    let mut tail =
-        Tail { spec, decoder, context, lines, identity, generation, records: Vec::new(), bytes: 0, next, sent: resume };
+    let mut tail = Tail {
+        spec,
+        decoder,
+        context,
+        lines,
+        identity,
+        generation,
+        records: Vec::new(),
+        bytes: 0,
+        next,
+        sent: resume,
+    };
     while !context.stop.is_set() {
         let progressed = match tail.read_available(false) {
             Ok(progressed) => progressed,
@@ -94,7 +108,7 @@ impl Tail<'_> {
     fn read_available(&mut self, take_rest: bool) -> Result<bool, Ended> {
         let at = (self.context.source, self.generation);
         loop {
-            let item = next_item(&mut self.lines, take_rest, self.decoder, at, &self.context.names)
+            let item = next_item(&mut self.lines, take_rest, self.decoder, at, self.context)
                 .map_err(|e| Ended::Failed(read_error(self.spec, self.lines.position(), &e)))?;
             let Some(Item { envelope, next, bytes }) = item else {
                 return Ok(self.flush()?);
@@ -113,17 +127,29 @@ impl Tail<'_> {
             return Ok(false);
         }
         let source = self.context.source;
-        let bindings = vec![Binding { source, partition: 0, next: self.next }];
+        let bindings = vec![Binding {
+            source,
+            partition: 0,
+            next: self.next,
+        }];
         let records = std::mem::take(&mut self.records);
         self.bytes = 0;
-        self.context.send(SourceBatch { source, records, bindings, clock: None, finished: false })?;
+        self.context.send(SourceBatch {
+            source,
+            records,
+            bindings,
+            clock: None,
+            finished: false,
+        })?;
         self.sent = self.next;
         Ok(true)
     }
 
     fn change(&self) -> Change {
         // Between the two steps of a rotation there is no file: not a change yet.
-        let Ok(now) = std::fs::metadata(&self.spec.path) else { return Change::None };
+        let Ok(now) = std::fs::metadata(&self.spec.path) else {
+            return Change::None;
+        };
         if (now.dev(), now.ino()) != self.identity {
             Change::Replaced
         } else if now.len() < self.lines.position() {
@@ -166,7 +192,10 @@ fn open(spec: &FileSpec) -> Result<(File, (u64, u64)), SourceError> {
     };
     match opened().map_err(|e| spec.io_error("open it", &e))? {
         (Storage::Plain, file, identity) => Ok((file, identity)),
-        _ => Err(spec.error("a compressed file cannot be followed", Some("use `pace: full`, or follow a plain file"))),
+        _ => Err(spec.error(
+            "a compressed file cannot be followed",
+            Some("use `pace: full`, or follow a plain file"),
+        )),
     }
 }
 

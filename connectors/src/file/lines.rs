@@ -73,7 +73,11 @@ impl LineReader {
             return Err(too_short(len, position));
         }
         file.seek(SeekFrom::Start(position))?;
-        Ok(LineReader::new(Box::new(BufReader::with_capacity(READ_BUFFER, file)), position, max_line))
+        Ok(LineReader::new(
+            Box::new(BufReader::with_capacity(READ_BUFFER, file)),
+            position,
+            max_line,
+        ))
     }
 
     fn skipping(decoder: impl Read + Send + 'static, position: u64, max_line: usize) -> io::Result<LineReader> {
@@ -86,7 +90,14 @@ impl LineReader {
     }
 
     fn new(reader: Box<dyn BufRead + Send>, position: u64, max_line: usize) -> LineReader {
-        LineReader { reader, position, max_line, line: Vec::new(), line_start: position, complete: true }
+        LineReader {
+            reader,
+            position,
+            max_line,
+            line: Vec::new(),
+            line_start: position,
+            complete: true,
+        }
     }
 
     /// Position after everything consumed so far, an unfinished line included.
@@ -110,7 +121,11 @@ impl LineReader {
             };
             if chunk.is_empty() {
                 let nothing = self.position == self.line_start;
-                return Ok(if nothing || !take_rest { None } else { Some(self.finish(0)) });
+                return Ok(if nothing || !take_rest {
+                    None
+                } else {
+                    Some(self.finish(0))
+                });
             }
             let end = memchr::memchr(b'\n', chunk);
             let used = end.map_or(chunk.len(), |at| at + 1);
@@ -133,7 +148,12 @@ impl LineReader {
         let bytes = &self.line[..kept];
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
         let oversized = (bytes.len() > self.max_line).then_some(length);
-        Line { start, next, bytes, oversized }
+        Line {
+            start,
+            next,
+            bytes,
+            oversized,
+        }
     }
 }
 

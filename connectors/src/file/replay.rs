@@ -37,13 +37,28 @@ pub(super) fn run(
         && !(speed.is_finite() && speed > 0.0)
     {
         let hint = Some("give a number above 0, like 60 for an hour in a minute");
-        return Err(input.spec.error(format_args!("cannot be read {speed} times as fast"), hint));
+        return Err(input
+            .spec
+            .error(format_args!("cannot be read {speed} times as fast"), hint));
     }
     let parts = inputs
         .into_iter()
-        .map(|input| Part { input, ahead: None, ended: false, finished: false, records: Vec::new(), moved: false })
+        .map(|input| Part {
+            input,
+            ahead: None,
+            ended: false,
+            finished: false,
+            records: Vec::new(),
+            moved: false,
+        })
         .collect();
-    let mut replay = Replay { parts, context, records: 0, bytes: 0, clock: None };
+    let mut replay = Replay {
+        parts,
+        context,
+        records: 0,
+        bytes: 0,
+        clock: None,
+    };
     let mut pacer = match pace {
         Pace::Times(speed) => Some(Pacer::new(speed)),
         _ => None,
@@ -91,7 +106,7 @@ impl Replay<'_> {
         let mut oldest: Option<(Option<EventTime>, usize)> = None;
         for (index, part) in self.parts.iter_mut().enumerate() {
             if part.ahead.is_none() && !part.ended {
-                part.ahead = part.input.read(&self.context.names)?;
+                part.ahead = part.input.read(self.context)?;
                 part.ended = part.ahead.is_none();
                 part.moved |= part.ended;
             }
@@ -125,7 +140,11 @@ impl Replay<'_> {
             let batch = SourceBatch {
                 source,
                 records: std::mem::take(&mut part.records),
-                bindings: vec![Binding { source, partition: 0, next: part.input.next }],
+                bindings: vec![Binding {
+                    source,
+                    partition: 0,
+                    next: part.input.next,
+                }],
                 clock: self.clock,
                 finished,
             };

@@ -33,8 +33,12 @@ pub(super) enum Platform {
 }
 
 impl Platform {
-    pub(super) const ALL: [Platform; 4] =
-        [Platform::Reddit, Platform::Twitter, Platform::Youtube, Platform::Facebook];
+    pub(super) const ALL: [Platform; 4] = [
+        Platform::Reddit,
+        Platform::Twitter,
+        Platform::Youtube,
+        Platform::Facebook,
+    ];
 
     fn source(self) -> &'static str {
         match self {
@@ -97,11 +101,25 @@ impl Post {
 #[derive(Debug)]
 pub(super) enum Happening {
     Entity(usize),
-    Thread { platform: Platform, episode: u64 },
-    Post { post: Arc<Post>, version: u8 },
-    Delete { post: Arc<Post> },
-    Votes { post: Arc<Post>, votes: Option<i64>, observed_at: i64 },
-    Garbage { number: u64 },
+    Thread {
+        platform: Platform,
+        episode: u64,
+    },
+    Post {
+        post: Arc<Post>,
+        version: u8,
+    },
+    Delete {
+        post: Arc<Post>,
+    },
+    Votes {
+        post: Arc<Post>,
+        votes: Option<i64>,
+        observed_at: i64,
+    },
+    Garbage {
+        number: u64,
+    },
 }
 
 /// A happening in its place.
@@ -186,9 +204,17 @@ impl Story<'_> {
             }
             Happening::Thread { platform, episode } => {
                 let id = thread_id(*platform, *episode);
-                let title = format!("Starlight Stage, episode {}: live thread on {}", episode + 1, platform.source());
-                let payload =
-                    json(&ThreadJson { thread: &id, title, air_time: event.at, ends_at: event.at + 600_000 });
+                let title = format!(
+                    "Starlight Stage, episode {}: live thread on {}",
+                    episode + 1,
+                    platform.source()
+                );
+                let payload = json(&ThreadJson {
+                    thread: &id,
+                    title,
+                    air_time: event.at,
+                    ends_at: event.at + 600_000,
+                });
                 (Collection::Threads, id, payload)
             }
             Happening::Post { post, version } => {
@@ -198,10 +224,18 @@ impl Story<'_> {
             }
             Happening::Delete { post } => {
                 let id = post_id(post.platform, post.number);
-                let payload = json(&DeleteJson { id: &id, deleted: true, version: 3 });
+                let payload = json(&DeleteJson {
+                    id: &id,
+                    deleted: true,
+                    version: 3,
+                });
                 (Collection::Posts, id, payload)
             }
-            Happening::Votes { post, votes, observed_at } => {
+            Happening::Votes {
+                post,
+                votes,
+                observed_at,
+            } => {
                 let id = post_id(post.platform, post.number);
                 let payload = json(&VotesJson {
                     id: &id,
@@ -214,10 +248,20 @@ impl Story<'_> {
             }
             Happening::Garbage { number } => {
                 let mut dice = Dice::of(self.seed, Purpose::Garbage, u64::MAX - number);
-                (Collection::Posts, format!("broken_{number}"), garbage::record(&mut dice, *number))
+                (
+                    Collection::Posts,
+                    format!("broken_{number}"),
+                    garbage::record(&mut dice, *number),
+                )
             }
         };
-        RawEvent { index: event.index, at: event.at, collection, key, payload }
+        RawEvent {
+            index: event.index,
+            at: event.at,
+            collection,
+            key,
+            payload,
+        }
     }
 
     fn post(&self, id: &str, post: &Post, version: u8) -> Vec<u8> {
@@ -294,12 +338,26 @@ fn post_id(platform: Platform, number: u64) -> String {
 
 fn author(dice: &mut Dice, brigade: bool) -> String {
     const FIRST: &[&str] = &[
-        "quiet", "sofa", "velvet", "late", "northern", "tiny", "salty", "golden", "grumpy", "midnight", "paper", "lazy",
-        "electric", "plain", "rainy", "lucky",
+        "quiet", "sofa", "velvet", "late", "northern", "tiny", "salty", "golden", "grumpy", "midnight", "paper",
+        "lazy", "electric", "plain", "rainy", "lucky",
     ];
     const SECOND: &[&str] = &[
-        "critic", "otter", "violin", "teapot", "harbour", "balcony", "raccoon", "chorus", "lamp", "pigeon", "walrus",
-        "cactus", "neighbour", "tambourine", "badger", "spoon",
+        "critic",
+        "otter",
+        "violin",
+        "teapot",
+        "harbour",
+        "balcony",
+        "raccoon",
+        "chorus",
+        "lamp",
+        "pigeon",
+        "walrus",
+        "cactus",
+        "neighbour",
+        "tambourine",
+        "badger",
+        "spoon",
     ];
     if brigade {
         return format!("user{}", 100_000 + dice.below(900_000));

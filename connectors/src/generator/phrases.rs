@@ -56,20 +56,58 @@ impl Tone {
 }
 
 pub(super) const OPENERS: &[&str] = &[
-    "", "", "", "", "", "Ok but ", "Honestly, ", "Not gonna lie, ", "Hot take: ", "Just caught up and ", "Rewatching now: ",
-    "My whole family agrees, ", "Unpopular opinion but ", "Say what you want, ", "I said it last week: ", "So, ", "Wow, ",
-    "Yeah, ", "Look, ", "For the record, ",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "Ok but ",
+    "Honestly, ",
+    "Not gonna lie, ",
+    "Hot take: ",
+    "Just caught up and ",
+    "Rewatching now: ",
+    "My whole family agrees, ",
+    "Unpopular opinion but ",
+    "Say what you want, ",
+    "I said it last week: ",
+    "So, ",
+    "Wow, ",
+    "Yeah, ",
+    "Look, ",
+    "For the record, ",
 ];
 
 pub(super) const MOMENTS: &[&str] = &[
-    "the opening number", "the key change", "the second verse", "that bridge", "the final chorus", "the group dance",
-    "the interview", "the duet", "the a cappella part", "the backstage clip", "the results show", "rehearsals",
-    "the semi-final", "the costume change", "the acoustic set", "the wildcard round",
+    "the opening number",
+    "the key change",
+    "the second verse",
+    "that bridge",
+    "the final chorus",
+    "the group dance",
+    "the interview",
+    "the duet",
+    "the a cappella part",
+    "the backstage clip",
+    "the results show",
+    "rehearsals",
+    "the semi-final",
+    "the costume change",
+    "the acoustic set",
+    "the wildcard round",
 ];
 
 pub(super) const SONGS: &[&str] = &[
-    "\"Paper Moon Avenue\"", "\"Halfway to Sunday\"", "\"Glass Orchard\"", "\"Run the Lanterns\"", "\"Cold Harbour\"",
-    "\"Seventeen Doors\"", "\"Salt and Honey\"", "\"Borrowed Sky\"", "\"The Long Way Down\"", "\"Velvet Static\"",
+    "\"Paper Moon Avenue\"",
+    "\"Halfway to Sunday\"",
+    "\"Glass Orchard\"",
+    "\"Run the Lanterns\"",
+    "\"Cold Harbour\"",
+    "\"Seventeen Doors\"",
+    "\"Salt and Honey\"",
+    "\"Borrowed Sky\"",
+    "\"The Long Way Down\"",
+    "\"Velvet Static\"",
 ];
 
 const POSITIVE: &[&str] = &[
@@ -261,25 +299,49 @@ const GENERAL_TOXIC: &[&str] = &[
 ];
 
 const TAILS_POSITIVE: &[&str] = &[
-    "Cannot wait for next week.", "Top three for sure.", "More of this please.", "I am still smiling.",
-    "Give that performance an award.", "The crowd went wild.", "Absolute joy.", "Love love love.",
-    "That is how you do it.", "10/10.",
+    "Cannot wait for next week.",
+    "Top three for sure.",
+    "More of this please.",
+    "I am still smiling.",
+    "Give that performance an award.",
+    "The crowd went wild.",
+    "Absolute joy.",
+    "Love love love.",
+    "That is how you do it.",
+    "10/10.",
 ];
 
 const TAILS_NEGATIVE: &[&str] = &[
-    "What a waste of a slot.", "I am done with this show.", "Do better.", "Such a shame.", "Bring back the old format.",
-    "Zero out of ten.", "Embarrassing for everyone involved.", "I want my evening back.", "Just no.",
+    "What a waste of a slot.",
+    "I am done with this show.",
+    "Do better.",
+    "Such a shame.",
+    "Bring back the old format.",
+    "Zero out of ten.",
+    "Embarrassing for everyone involved.",
+    "I want my evening back.",
+    "Just no.",
     "It hurt my ears.",
 ];
 
 const TAILS_NEUTRAL: &[&str] = &[
-    "Asking for a friend.", "Times are in UTC.", "Link below.", "Will update when I know more.", "Thanks in advance.",
-    "Correct me if I am wrong.", "See the pinned post.", "That is all the app says.",
+    "Asking for a friend.",
+    "Times are in UTC.",
+    "Link below.",
+    "Will update when I know more.",
+    "Thanks in advance.",
+    "Correct me if I am wrong.",
+    "See the pinned post.",
+    "That is all the app says.",
 ];
 
 const TAILS_SARCASTIC: &[&str] = &[
-    "Groundbreaking.", "Truly inspiring stuff.", "I am sure that was the plan.", "Ten out of ten, no notes.",
-    "Somebody call the Grammys.", "Riveting television.",
+    "Groundbreaking.",
+    "Truly inspiring stuff.",
+    "I am sure that was the plan.",
+    "Ten out of ten, no notes.",
+    "Somebody call the Grammys.",
+    "Riveting television.",
 ];
 
 /// What a brigade pastes, over and over.
@@ -291,7 +353,20 @@ pub(super) const BRIGADE: &[&str] = &[
 ];
 
 /// How the copies differ.
-pub(super) const BRIGADE_ENDINGS: &[&str] = &["", "!", "!!", "!!!", ".", " 👎", " 🤮", " smh", " #voteout", " NOW", "...", " 🤡"];
+pub(super) const BRIGADE_ENDINGS: &[&str] = &[
+    "",
+    "!",
+    "!!",
+    "!!!",
+    ".",
+    " 👎",
+    " 🤮",
+    " smh",
+    " #voteout",
+    " NOW",
+    "...",
+    " 🤡",
+];
 
 /// What people add when they edit.
 pub(super) const EDITS: &[&str] = &[

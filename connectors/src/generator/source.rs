@@ -6,7 +6,6 @@ use super::{Generator, Rate, Start};
 use crate::decode::{Collection, Decoder, MapError};
 use crate::file::{BATCH_BYTES, BATCH_RECORDS};
 use crate::pace::{Clock, GRAIN, Pacer};
-use groundswell_core::id::Names;
 use groundswell_core::record::{Binding, Envelope, SourceId};
 use groundswell_core::source::{Source, SourceBatch, SourceContext, SourceError, Stopped};
 use std::time::Duration;
@@ -29,19 +28,28 @@ impl<C: Clock> Source for Generator<C> {
             hint: None,
         })?;
         let source = context.source;
-        let bound = |partition| context.resume.iter().find(|b| b.source == source && b.partition == partition);
+        let bound = |partition| {
+            context
+                .resume
+                .iter()
+                .find(|b| b.source == source && b.partition == partition)
+        };
         let position = bound(0).map_or(0, |b| b.next);
         let (start, pace, limit) = (spec.start, spec.pace, spec.limit.unwrap_or(u64::MAX));
         let epochs = match start {
             Start::At(ms) => vec![(0, ms)],
             Start::Live => {
                 let kept = epochs(|partition| bound(partition).map(|b| b.next));
-                if kept.is_empty() { vec![(0, clock.wall_ms())] } else { kept }
+                if kept.is_empty() {
+                    vec![(0, clock.wall_ms())]
+                } else {
+                    kept
+                }
             }
         };
         let mut stream = Stream::new(spec, epochs);
         while stream.position() < position.min(limit) {
-            if stream.position() % LOOK_UP == 0 && context.stop.is_set() {
+            if stream.position().is_multiple_of(LOOK_UP) && context.stop.is_set() {
                 return Ok(());
             }
             stream.advance();
@@ -54,7 +62,15 @@ impl<C: Clock> Source for Generator<C> {
         }
         let live = start == Start::Live && pace == Rate::Real;
         let pacer = (pace == Rate::Real && !live).then(|| Pacer::new(1.0));
-        let sender = Sender { context: &context, decoders, live, start, batch: Vec::new(), bytes: 0, clock: None };
+        let sender = Sender {
+            context: &context,
+            decoders,
+            live,
+            start,
+            batch: Vec::new(),
+            bytes: 0,
+            clock: None,
+        };
         // Being asked to stop is not an error.
         let _ = sender.run(stream, pacer, limit, &clock);
         Ok(())
@@ -65,7 +81,9 @@ impl<C: Clock> Source for Generator<C> {
 fn epochs(bound: impl Fn(u32) -> Option<u64>) -> Vec<(u64, i64)> {
     let mut epochs = Vec::new();
     for pair in 0.. {
-        let (Some(from), Some(zero)) = (bound(1 + 2 * pair), bound(2 + 2 * pair)) else { break };
+        let (Some(from), Some(zero)) = (bound(1 + 2 * pair), bound(2 + 2 * pair)) else {
+            break;
+        };
         epochs.push((from, i64::try_from(zero).unwrap_or(i64::MAX)));
     }
     epochs
@@ -104,7 +122,7 @@ impl Sender<'_> {
             }
             let raw = stream.write(&event);
             self.bytes += raw.payload.len();
-            self.batch.push(self.decoders.envelope(source, &raw, &self.context.names));
+            self.batch.push(self.decoders.envelope(source, &raw, self.context));
             if !self.live {
                 self.clock = Some(event.at);
             }
@@ -125,16 +143,34 @@ impl Sender<'_> {
 
     fn flush(&mut self, stream: &Stream, next: u64, finished: bool) -> Result<(), Stopped> {
         let source = self.context.source;
-        let mut bindings = vec![Binding { source, partition: 0, next }];
+        let mut bindings = vec![Binding {
+            source,
+            partition: 0,
+            next,
+        }];
         if self.start == Start::Live {
             for (pair, (from, zero)) in (0u32..).zip(stream.epochs()) {
-                bindings.push(Binding { source, partition: 1 + 2 * pair, next: *from });
-                bindings.push(Binding { source, partition: 2 + 2 * pair, next: u64::try_from(*zero).unwrap_or(0) });
+                bindings.push(Binding {
+                    source,
+                    partition: 1 + 2 * pair,
+                    next: *from,
+                });
+                bindings.push(Binding {
+                    source,
+                    partition: 2 + 2 * pair,
+                    next: u64::try_from(*zero).unwrap_or(0),
+                });
             }
         }
         self.bytes = 0;
         let records = std::mem::take(&mut self.batch);
-        self.context.send(SourceBatch { source, records, bindings, clock: self.clock, finished })
+        self.context.send(SourceBatch {
+            source,
+            records,
+            bindings,
+            clock: self.clock,
+            finished,
+        })
     }
 }
 
@@ -142,12 +178,19 @@ struct Decoders(Vec<Decoder>);
 
 impl Decoders {
     fn new() -> Result<Self, MapError> {
-        let all = Collection::ALL.into_iter().map(|c| Decoder::new(Generator::decoder_spec(c)));
+        let all = Collection::ALL
+            .into_iter()
+            .map(|c| Decoder::new(Generator::decoder_spec(c)));
         all.collect::<Result<_, _>>().map(Decoders)
     }
 
-    fn envelope(&self, source: SourceId, raw: &RawEvent, names: &Names) -> Envelope {
+    fn envelope(&self, source: SourceId, raw: &RawEvent, context: &SourceContext) -> Envelope {
         let decoder = &self.0[raw.collection as usize];
-        decoder.envelope((source, 0, raw.index), Some(raw.key.as_bytes()), Some(&raw.payload), names)
+        decoder.envelope(
+            (source, 0, raw.index),
+            Some(raw.key.as_bytes()),
+            Some(&raw.payload),
+            context,
+        )
     }
 }

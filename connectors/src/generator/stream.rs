@@ -78,7 +78,12 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn new(spec: GeneratorSpec, epochs: Vec<(u64, i64)>) -> Stream {
-        let cast: Arc<[Entity]> = if spec.entities.is_empty() { cast::entities() } else { spec.entities.clone() }.into();
+        let cast: Arc<[Entity]> = if spec.entities.is_empty() {
+            cast::entities()
+        } else {
+            spec.entities.clone()
+        }
+        .into();
         let per_minute = u64::from(spec.posts_per_minute.max(1));
         let lifetime = (LIVE_POSTS * 60 * SECOND / per_minute).clamp(SECOND, 90 * SECOND);
         let mut stream = Stream {
@@ -114,7 +119,11 @@ impl Stream {
 
     /// When the stream's time was zero, for the events from here on.
     fn zero(&self) -> i64 {
-        self.epochs.iter().rev().find(|(from, _)| *from <= self.index).map_or(0, |(_, zero)| *zero)
+        self.epochs
+            .iter()
+            .rev()
+            .find(|(from, _)| *from <= self.index)
+            .map_or(0, |(_, zero)| *zero)
     }
 
     /// The moment at which the stream stands (epoch ms).
@@ -152,19 +161,31 @@ impl Stream {
                 }
             }
         };
-        let event = Event { index: self.index, at: self.moment(), happening };
+        let event = Event {
+            index: self.index,
+            at: self.moment(),
+            happening,
+        };
         self.index += 1;
         event
     }
 
     /// Writes an event out.
     pub(super) fn write(&self, event: &Event) -> RawEvent {
-        Story { seed: self.spec.seed, cast: &self.cast }.write(event)
+        Story {
+            seed: self.spec.seed,
+            cast: &self.cast,
+        }
+        .write(event)
     }
 
     fn schedule(&mut self, at: u64, plan: Plan) {
         self.seq += 1;
-        self.agenda.push(Reverse(Entry { at, seq: self.seq, plan }));
+        self.agenda.push(Reverse(Entry {
+            at,
+            seq: self.seq,
+            plan,
+        }));
     }
 
     /// Time to the next new post: around the mean, never far from it, denser in bursts.
@@ -182,7 +203,10 @@ impl Stream {
     fn act(&mut self, plan: Plan) {
         match plan {
             Plan::Episode(number) => {
-                self.ready.extend(Platform::ALL.map(|platform| Happening::Thread { platform, episode: number }));
+                self.ready.extend(Platform::ALL.map(|platform| Happening::Thread {
+                    platform,
+                    episode: number,
+                }));
                 self.schedule(self.now + EPISODE, Plan::Episode(number + 1));
             }
             Plan::Brigade(number) => {
@@ -205,12 +229,20 @@ impl Stream {
             Plan::Votes(post, step) => self.votes(post, step),
             Plan::StaleVotes(post, step, observed_at) => {
                 let votes = post.votes(self.spec.seed, step);
-                self.ready.push_back(Happening::Votes { post, votes, observed_at });
+                self.ready.push_back(Happening::Votes {
+                    post,
+                    votes,
+                    observed_at,
+                });
             }
             Plan::Reset(post) => {
                 let votes = Some(-i64::try_from(post.number % 20).unwrap_or(0));
                 let observed_at = self.moment();
-                self.ready.push_back(Happening::Votes { post, votes, observed_at });
+                self.ready.push_back(Happening::Votes {
+                    post,
+                    votes,
+                    observed_at,
+                });
             }
             Plan::Delete(post) => self.ready.push_back(Happening::Delete { post }),
         }
@@ -238,7 +270,10 @@ impl Stream {
             delivered += within(&mut dice, share(1) / 2, share(3));
             self.schedule(delivered, Plan::Deliver(Arc::clone(&post), 1));
         } else {
-            self.ready.push_back(Happening::Post { post: Arc::clone(&post), version: 1 });
+            self.ready.push_back(Happening::Post {
+                post: Arc::clone(&post),
+                version: 1,
+            });
             let first = delivered + within(&mut dice, share(2), share(8));
             self.schedule(first, Plan::Votes(Arc::clone(&post), u8::from(!post.hidden)));
         }
@@ -260,7 +295,11 @@ impl Stream {
 
     /// Tells the votes of a post and plans the next observation: quickly at first, then ever more rarely.
     fn votes(&mut self, post: Arc<Post>, step: u8) {
-        let mut dice = Dice::of(self.spec.seed, Purpose::Votes, post.number << 8 | u64::from(step) << 1 | 1);
+        let mut dice = Dice::of(
+            self.spec.seed,
+            Purpose::Votes,
+            post.number << 8 | u64::from(step) << 1 | 1,
+        );
         let observed_at = self.moment() - dice.between(0, 400);
         if dice.permille(30) && step > 1 {
             let late = self.now + SECOND + dice.below(2 * SECOND);
@@ -272,7 +311,11 @@ impl Stream {
             self.schedule(at, Plan::Votes(Arc::clone(&post), step + 1));
         }
         let votes = post.votes(self.spec.seed, step);
-        self.ready.push_back(Happening::Votes { post, votes, observed_at });
+        self.ready.push_back(Happening::Votes {
+            post,
+            votes,
+            observed_at,
+        });
     }
 
     fn brigade_post(&mut self, brigade: u64, copy: u64) {
@@ -281,13 +324,20 @@ impl Stream {
             return;
         }
         let post = self.new_post(Some((brigade, Some(copy))));
-        self.ready.push_back(Happening::Post { post: Arc::clone(&post), version: 1 });
+        self.ready.push_back(Happening::Post {
+            post: Arc::clone(&post),
+            version: 1,
+        });
         let mut dice = Dice::of(self.spec.seed, Purpose::Brigade, post.number);
         let start = self.now - copy * (3 * SECOND / count);
         let pumped = (start + 2 * SECOND + dice.below(2 * SECOND)).max(self.now + 200 * MS);
         self.schedule(pumped, Plan::Votes(Arc::clone(&post), 1));
         let end = start + 8 * SECOND + dice.below(3 * SECOND);
-        let plan = if copy % 20 == 7 { Plan::Reset(post) } else { Plan::Delete(post) };
+        let plan = if copy % 20 == 7 {
+            Plan::Reset(post)
+        } else {
+            Plan::Delete(post)
+        };
         self.schedule(end, plan);
         self.schedule(self.now + 3 * SECOND / count, Plan::BrigadePost(brigade, copy + 1));
     }
@@ -299,13 +349,24 @@ impl Stream {
         self.posts += 1;
         let seed = self.spec.seed;
         let mut dice = Dice::of(seed, Purpose::Post, number);
-        let platform = *dice.pick(&Platform::ALL).unwrap_or(&Platform::Reddit);
+        let mut campaign = brigade.map(|(b, _)| Dice::of(seed, Purpose::Brigade, u64::MAX - b));
+        let target = campaign.as_mut().map(|dice| dice.below(self.cast.len() as u64));
+        let platform = *campaign
+            .as_mut()
+            .unwrap_or(&mut dice)
+            .pick(&Platform::ALL)
+            .unwrap_or(&Platform::Reddit);
         let moment = self.moment();
         let episode = self.now / EPISODE;
         let recent = &self.recent[platform as usize];
-        let parent = if brigade.is_none() && dice.permille(400) { dice.pick_recent(recent) } else { None };
-        let target = brigade.map(|(b, _)| Dice::of(seed, Purpose::Brigade, u64::MAX - b).below(self.cast.len() as u64));
-        let favourite = dice.below(self.cast.len() as u64).min(dice.below(self.cast.len() as u64));
+        let parent = if brigade.is_none() && dice.permille(400) {
+            dice.pick_recent(recent)
+        } else {
+            None
+        };
+        let favourite = dice
+            .below(self.cast.len() as u64)
+            .min(dice.below(self.cast.len() as u64));
         let named = if parent.is_some() { 600 } else { 850 };
         let entity = target.or_else(|| dice.permille(named).then_some(favourite));
         let mood = entity.map_or(0, |e| self.mood(e));
@@ -345,7 +406,11 @@ impl Stream {
             written_at: moment,
             hidden: brigade.is_none() && dice.permille(if platform == Platform::Reddit { 900 } else { 400 }),
             final_votes: quality,
-            steps: if brigade.is_some() { 2 } else { u8::try_from(dice.below(6)).unwrap_or(0) + 1 },
+            steps: if brigade.is_some() {
+                2
+            } else {
+                u8::try_from(dice.below(6)).unwrap_or(0) + 1
+            },
         });
         let recent = &mut self.recent[platform as usize];
         if recent.len() == RECENT {
@@ -373,7 +438,9 @@ impl Iterator for Stream {
 
 impl Dice {
     fn pick_recent(&mut self, recent: &VecDeque<Arc<Post>>) -> Option<Arc<Post>> {
-        recent.get(usize::try_from(self.below(recent.len() as u64)).unwrap_or(0)).cloned()
+        recent
+            .get(usize::try_from(self.below(recent.len() as u64)).unwrap_or(0))
+            .cloned()
     }
 }
 

@@ -51,7 +51,10 @@ pub(super) fn edited(dice: &mut Dice, text: &str) -> String {
 fn fill(dice: &mut Dice, sentence: &str, name: Option<&str>) -> String {
     let moment = dice.word(MOMENTS);
     let song = dice.word(SONGS);
-    sentence.replace("{e}", name.unwrap_or_default()).replace("{m}", moment).replace("{s}", song)
+    sentence
+        .replace("{e}", name.unwrap_or_default())
+        .replace("{m}", moment)
+        .replace("{s}", song)
 }
 
 /// Full name, alias, lower case, or misspelled full name (what fuzzy linking is for).
@@ -70,9 +73,15 @@ fn name_form(dice: &mut Dice, entity: &Entity) -> String {
 fn misspelled(dice: &mut Dice, text: &str) -> String {
     let mut letters: Vec<char> = text.chars().collect();
     let inner: Vec<usize> = (1..letters.len().saturating_sub(1))
-        .filter(|i| [i - 1, *i, i + 1].iter().all(|j| letters.get(*j).is_some_and(|c| c.is_alphabetic())))
+        .filter(|i| {
+            [i - 1, *i, i + 1]
+                .iter()
+                .all(|j| letters.get(*j).is_some_and(|c| c.is_alphabetic()))
+        })
         .collect();
-    let Some(&at) = dice.pick(&inner) else { return text.to_owned() };
+    let Some(&at) = dice.pick(&inner) else {
+        return text.to_owned();
+    };
     match dice.below(3) {
         0 => {
             letters.remove(at);
@@ -89,12 +98,16 @@ fn continued(sentence: &str) -> String {
         return sentence.to_owned();
     }
     let mut chars = sentence.chars();
-    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+    chars
+        .next()
+        .map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
 fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    chars
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 #[cfg(test)]
@@ -107,7 +120,13 @@ mod tests {
     #[test]
     fn texts_are_varied_filled_and_repeatable() {
         let cast = cast::entities();
-        let tones = [Tone::Positive, Tone::Negative, Tone::Neutral, Tone::Sarcastic, Tone::Toxic];
+        let tones = [
+            Tone::Positive,
+            Tone::Negative,
+            Tone::Neutral,
+            Tone::Sarcastic,
+            Tone::Toxic,
+        ];
         let all = || -> Vec<String> {
             (0..5_000u64)
                 .map(|n| {
@@ -122,15 +141,19 @@ mod tests {
         let distinct: BTreeSet<_> = texts.iter().collect();
         assert!(distinct.len() > 4_000, "only {} distinct texts", distinct.len());
         for text in &texts {
-            assert!(!text.contains(['{', '}']) && !text.contains("  ") && text.len() < 400, "{text}");
+            assert!(
+                !text.contains(['{', '}']) && !text.contains("  ") && text.len() < 400,
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn brigade_copies_are_nearly_identical() {
         let entity = &cast::entities()[0];
-        let texts: BTreeSet<_> =
-            (0..200).map(|i| brigade(&mut Dice::of(1, Purpose::Text, i), 0, i, entity).to_lowercase()).collect();
+        let texts: BTreeSet<_> = (0..200)
+            .map(|i| brigade(&mut Dice::of(1, Purpose::Text, i), 0, i, entity).to_lowercase())
+            .collect();
         assert!((2..=BRIGADE_ENDINGS.len()).contains(&texts.len()), "{texts:?}");
     }
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 const URI_BYTES: usize = 8 << 10;
+const HEADER_BYTES: usize = 32 << 10;
 const BODY_BYTES: u64 = 64 << 10;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -63,6 +64,19 @@ fn check(app: &App, request: &Request) -> Result<(), ApiError> {
     if uri > URI_BYTES {
         let message = format!("The address is longer than {URI_BYTES} bytes");
         return Err(ApiError::new(StatusCode::URI_TOO_LONG, "URI_TOO_LONG", message));
+    }
+    let headers: usize = request
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    if headers > HEADER_BYTES {
+        let message = format!("The headers are longer than {HEADER_BYTES} bytes");
+        return Err(ApiError::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "HEADERS_TOO_LARGE",
+            message,
+        ));
     }
     let length = request
         .headers()

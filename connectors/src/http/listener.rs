@@ -17,8 +17,8 @@ use tower::ServiceExt;
 
 /// A request's head must arrive within this time; an idle connection is closed after it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Request line and headers together.
-const HEAD_BYTES: usize = 32 << 10;
+/// What is buffered of a request's head; the exact limits are the guard's.
+const HEAD_BYTES: usize = 64 << 10;
 const HEADERS: usize = 100;
 
 /// Binds an address.

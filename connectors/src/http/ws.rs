@@ -21,6 +21,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+/// After a client said something, `progress` waits this long: what it says next may be another subscription, and progress
+/// speaks for all of those it has by then.
+const GRACE: Duration = Duration::from_millis(20);
 /// How long a goodbye may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -87,6 +90,10 @@ struct Client {
     socket: WebSocket,
     session: Session,
     heard: Instant,
+    /// No `progress` before this.
+    quiet: Instant,
+    /// A `progress` is due even if nothing changes.
+    owed: bool,
 }
 
 impl Client {
@@ -97,6 +104,8 @@ impl Client {
             socket,
             session,
             heard: Instant::now(),
+            quiet: Instant::now(),
+            owed: false,
         }
     }
 
@@ -135,6 +144,8 @@ impl Client {
                     match message {
                         Some(Ok(Message::Text(text))) => {
                             self.session.text(&text);
+                            self.quiet = Instant::now() + GRACE;
+                            progress.reset_after(GRACE);
                             self.flush(true).await?;
                         }
                         Some(Ok(Message::Binary(_))) => {
@@ -164,12 +175,17 @@ impl Client {
     /// Sends whatever the client has missed, feed by feed, then how far it is.
     async fn flush(&mut self, progress: bool) -> Result<(), Over> {
         let mut changed = self.send_all().await?;
+        let upto = self.app.hub.tick().unwrap_or(0);
         for subscription in 0..self.session.subscriptions() {
-            self.session.pull(subscription);
+            self.session.pull(subscription, upto);
             changed |= self.send_all().await?;
         }
-        if let Some(frame) = self.session.progress(changed || progress) {
-            self.send(Message::Text(frame)).await?;
+        self.owed |= changed || progress;
+        if self.owed && self.session.is_level() && Instant::now() >= self.quiet {
+            self.owed = false;
+            if let Some(frame) = self.session.progress() {
+                self.send(Message::Text(frame)).await?;
+            }
         }
         match self.session.end() {
             None => Ok(()),

@@ -84,7 +84,11 @@ pub struct StoreOptions {
 impl StoreOptions {
     /// The defaults: fold after 64 MiB or 32,768 ticks of log.
     pub fn new(url: impl Into<String>) -> Self {
-        StoreOptions { url: url.into(), fold_after_bytes: 64 << 20, fold_after_ticks: 32_768 }
+        StoreOptions {
+            url: url.into(),
+            fold_after_bytes: 64 << 20,
+            fold_after_ticks: 32_768,
+        }
     }
 }
 
@@ -161,8 +165,14 @@ impl Store {
         let manifest = recover::begin(&objects, &fenced, last)?;
         let pin = Arc::new(());
         let restore = Restore::new(objects.clone(), &manifest, &found.log, Arc::clone(&pin));
-        let log: VecDeque<Entry> =
-            found.log.iter().map(|l| Entry { name: l.header.name, bytes: l.bytes }).collect();
+        let log: VecDeque<Entry> = found
+            .log
+            .iter()
+            .map(|l| Entry {
+                name: l.header.name,
+                bytes: l.bytes,
+            })
+            .collect();
         // Everything found dead is dead for the restore too. Its own fence comes last, when there is a newer manifest.
         for object in found.garbage.iter().chain([&Manifest::object(fenced.number)]) {
             objects.delete(object)?;
@@ -200,7 +210,10 @@ impl Store {
         if let Some(last) = self.last.filter(|last| batch.tick <= *last) {
             return Err(StoreError::NonMonotone { tick: batch.tick, last });
         }
-        let name = LogName { epoch: self.manifest.epoch, tick: batch.tick };
+        let name = LogName {
+            epoch: self.manifest.epoch,
+            tick: batch.tick,
+        };
         let bytes = log::encode(batch, name.epoch, self.last)?;
         if let Some(doubtful) = self.doubtful {
             self.objects.delete(&doubtful.object())?;
@@ -271,7 +284,10 @@ impl Store {
 
     /// Bytes the state takes.
     pub fn bytes(&self) -> StoreBytes {
-        StoreBytes { log: self.log_bytes, snapshot: self.manifest.snapshot.as_ref().map_or(0, Snapshot::bytes) }
+        StoreBytes {
+            log: self.log_bytes,
+            snapshot: self.manifest.snapshot.as_ref().map_or(0, Snapshot::bytes),
+        }
     }
 
     fn is_due(&self) -> bool {
@@ -302,7 +318,10 @@ impl Store {
     fn finish(&mut self, job: FoldJob) -> Result<FoldStatus, StoreError> {
         let folded = job.join().unwrap_or_else(|_| {
             let place = self.objects.place().to_owned();
-            Err(StoreError::FoldFailed { place, problem: "its thread panicked".into() })
+            Err(StoreError::FoldFailed {
+                place,
+                problem: "its thread panicked".into(),
+            })
         });
         match folded.and_then(|snapshot| snapshot.map_or(Ok(FoldStatus::NotDue), |s| self.install(s))) {
             Ok(status) => Ok(status),
@@ -323,7 +342,13 @@ impl Store {
                 // An earlier fold of ours, reported as failed, has landed after all: it is the state, this one is not.
                 Some(landed) if landed.writer == self.manifest.writer => {
                     let unused = next.snapshot.into_iter().flat_map(|s| s.parts).map(|p| p.object);
-                    let used = |object: &String| landed.snapshot.iter().flat_map(|s| &s.parts).any(|p| p.object == *object);
+                    let used = |object: &String| {
+                        landed
+                            .snapshot
+                            .iter()
+                            .flat_map(|s| &s.parts)
+                            .any(|p| p.object == *object)
+                    };
                     self.garbage.extend(unused.filter(|object| !used(object)));
                     self.adopt(landed);
                 }
@@ -333,7 +358,13 @@ impl Store {
         self.retry_above = 0;
         let folded = self.manifest.snapshot.as_ref();
         let (tick, rows, bytes) = folded.map_or((0, 0, 0), |s| (s.tick, s.rows, s.bytes()));
-        tracing::info!(state = self.objects.place(), tick, rows, bytes, "log folded into a snapshot");
+        tracing::info!(
+            state = self.objects.place(),
+            tick,
+            rows,
+            bytes,
+            "log folded into a snapshot"
+        );
         Ok(FoldStatus::Finished { tick, rows, bytes })
     }
 
@@ -341,7 +372,8 @@ impl Store {
     fn adopt(&mut self, next: Manifest) {
         let old = std::mem::replace(&mut self.manifest, next);
         self.garbage.push_back(Manifest::object(old.number));
-        self.garbage.extend(old.snapshot.into_iter().flat_map(|s| s.parts).map(|p| p.object));
+        self.garbage
+            .extend(old.snapshot.into_iter().flat_map(|s| s.parts).map(|p| p.object));
         while let Some(entry) = self.log.pop_front_if(|e| Some(e.name.tick) <= self.manifest.log_after) {
             self.log_bytes -= entry.bytes;
             self.garbage.push_back(entry.name.object());
@@ -354,7 +386,9 @@ impl Store {
             return Ok(());
         }
         for _ in 0..limit {
-            let Some(object) = self.garbage.front() else { return Ok(()) };
+            let Some(object) = self.garbage.front() else {
+                return Ok(());
+            };
             self.objects.delete(object)?;
             self.garbage.pop_front();
         }
@@ -364,9 +398,11 @@ impl Store {
     fn check_fence(&self) -> Result<(), StoreError> {
         match self.fenced_by {
             None => Ok(()),
-            Some(by) => {
-                Err(StoreError::Fenced { place: self.objects.place().to_owned(), epoch: self.manifest.epoch, by })
-            }
+            Some(by) => Err(StoreError::Fenced {
+                place: self.objects.place().to_owned(),
+                epoch: self.manifest.epoch,
+                by,
+            }),
         }
     }
 
@@ -377,7 +413,10 @@ impl Store {
         }
         if newest < Some(self.manifest.number) {
             let object = self.objects.full(&Manifest::object(self.manifest.number));
-            return Err(StoreError::damaged(object, "it was removed while the engine is running"));
+            return Err(StoreError::damaged(
+                object,
+                "it was removed while the engine is running",
+            ));
         }
         // A manifest of our own is a fold that was reported as failed after it had landed.
         match Manifest::newest(&self.objects)? {

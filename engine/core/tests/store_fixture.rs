@@ -14,11 +14,21 @@ fn fixture(format: u32) -> PathBuf {
 }
 
 fn batch(tick: u64, records: Vec<Record>) -> TickBatch {
-    let envelope = |(i, record)| Envelope { source: 1, partition: 2, offset: i as u64, order: tick * 100 + i as u64, record };
+    let envelope = |(i, record)| Envelope {
+        source: 1,
+        partition: 2,
+        offset: i as u64,
+        order: tick * 100 + i as u64,
+        record,
+    };
     TickBatch {
         tick,
         clock: -5 + tick as i64,
-        bindings: vec![Binding { source: 1, partition: 2, next: tick * 100 }],
+        bindings: vec![Binding {
+            source: 1,
+            partition: 2,
+            next: tick * 100,
+        }],
         records: records.into_iter().enumerate().map(envelope).collect(),
     }
 }
@@ -68,7 +78,13 @@ fn history() -> Vec<TickBatch> {
         kind: "player".into(),
         exclude: vec!["king james bible".into()],
     };
-    let thread = Thread { id: "t3_x".into(), title: "Game 7".into(), air_time: Some(1), ends_at: None, deleted: false };
+    let thread = Thread {
+        id: "t3_x".into(),
+        title: "Game 7".into(),
+        air_time: Some(1),
+        ends_at: None,
+        deleted: false,
+    };
     let (text, model) = (TextKey::of(b"what a game"), ModelKey::of(b"model"));
     let dead = DeadLetter {
         stage: "decode".into(),
@@ -78,28 +94,71 @@ fn history() -> Vec<TickBatch> {
         key: b"k".to_vec(),
         id: None,
     };
-    let observed = |votes, observed_at| Record::Votes(Votes { id: "t1_a".into(), votes, observed_at });
+    let observed = |votes, observed_at| {
+        Record::Votes(Votes {
+            id: "t1_a".into(),
+            votes,
+            observed_at,
+        })
+    };
     vec![
-        batch(10, vec![Record::Post(Post { text: "superseded".into(), ..post.clone() }), Record::Dead(dead.clone())]),
-        batch(11, vec![Record::Post(post), observed(Some(7), 20), observed(None, 30), Record::Thread(thread.clone())]),
+        batch(
+            10,
+            vec![
+                Record::Post(Post {
+                    text: "superseded".into(),
+                    ..post.clone()
+                }),
+                Record::Dead(dead.clone()),
+            ],
+        ),
+        batch(
+            11,
+            vec![
+                Record::Post(post),
+                observed(Some(7), 20),
+                observed(None, 30),
+                Record::Thread(thread.clone()),
+            ],
+        ),
         batch(
             12,
             vec![
                 Record::Entity(entity),
                 Record::Rule(rule),
-                Record::Score { text, model, score: score() },
+                Record::Score {
+                    text,
+                    model,
+                    score: score(),
+                },
                 Record::LiveModel { model },
                 Record::PostDeleted { id: "t1_gone".into() },
             ],
         ),
-        batch(20, vec![Record::Unscorable { text: TextKey::of(b""), model }, Record::Dead(dead), observed(Some(9), 40)]),
+        batch(
+            20,
+            vec![
+                Record::Unscorable {
+                    text: TextKey::of(b""),
+                    model,
+                },
+                Record::Dead(dead),
+                observed(Some(9), 40),
+            ],
+        ),
         batch(
             21,
             vec![
-                Record::Thread(Thread { deleted: true, ..thread }),
+                Record::Thread(Thread {
+                    deleted: true,
+                    ..thread
+                }),
                 Record::EntityDeleted { id: "lebron".into() },
                 Record::RuleDeleted { id: "slump".into() },
-                Record::Post(Post { id: "t1_plain".into(), ..Post::default() }),
+                Record::Post(Post {
+                    id: "t1_plain".into(),
+                    ..Post::default()
+                }),
             ],
         ),
     ]
@@ -110,7 +169,10 @@ fn restored() -> Vec<TickBatch> {
     let history = history();
     let won = |b: &TickBatch, rows: &[usize]| rows.iter().map(|&r| b.records[r].clone()).collect::<Vec<_>>();
     let snapshot = [won(&history[1], &[0, 2, 3]), won(&history[2], &[0, 1, 2, 3, 4])].concat();
-    let mut batches = vec![TickBatch { records: snapshot, ..history[2].clone() }];
+    let mut batches = vec![TickBatch {
+        records: snapshot,
+        ..history[2].clone()
+    }];
     batches.extend_from_slice(&history[3..]);
     batches
 }
@@ -134,8 +196,18 @@ fn format_1_restores() {
     let verification = verify(&url).expect("readable");
     assert!(verification.is_ok() && verification.leftovers == 0, "{verification:?}");
     let inspection = inspect(&url).expect("readable");
-    assert_eq!((inspection.format, inspection.upper, inspection.clock), (1, Some(21), Some(16)));
-    assert_eq!(inspection.bindings, [Binding { source: 1, partition: 2, next: 2_100 }]);
+    assert_eq!(
+        (inspection.format, inspection.upper, inspection.clock),
+        (1, Some(21), Some(16))
+    );
+    assert_eq!(
+        inspection.bindings,
+        [Binding {
+            source: 1,
+            partition: 2,
+            next: 2_100
+        }]
+    );
 
     let copied = tempfile::tempdir().expect("folder");
     copy(&fixture(1), copied.path());

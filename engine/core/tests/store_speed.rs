@@ -12,14 +12,25 @@ fn post(n: u64) -> Envelope {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        ["game", "clutch", "refs", "tonight", "lebron", "why", "the", "absolutely", "zone", "three"][(state % 10) as usize]
+        [
+            "game",
+            "clutch",
+            "refs",
+            "tonight",
+            "lebron",
+            "why",
+            "the",
+            "absolutely",
+            "zone",
+            "three",
+        ][(state % 10) as usize]
     };
     let text = (0..36).map(|_| word()).collect::<Vec<_>>().join(" ");
     let post = Post {
         id: format!("t1_{n:08x}"),
         source: "reddit:nba".into(),
         thread: format!("t3_{:x}", n % 50),
-        parent: (n % 3 == 0).then(|| format!("t1_{:08x}", n / 2)),
+        parent: n.is_multiple_of(3).then(|| format!("t1_{:08x}", n / 2)),
         author: Some(format!("fan{}", n % 5_000)),
         text,
         votes: Some((n % 90) as i64),
@@ -27,18 +38,38 @@ fn post(n: u64) -> Envelope {
         created_at: 1_700_000_000_000 + n as i64,
         ..Post::default()
     };
-    Envelope { source: 0, partition: 0, offset: n, order: n, record: Record::Post(post) }
+    Envelope {
+        source: 0,
+        partition: 0,
+        offset: n,
+        order: n,
+        record: Record::Post(post),
+    }
 }
 
 fn votes(n: u64) -> Envelope {
-    let votes = Votes { id: format!("t1_{:08x}", n % 400_000), votes: Some((n % 97) as i64), observed_at: n as i64 };
-    Envelope { source: 1, partition: 0, offset: n, order: n, record: Record::Votes(votes) }
+    let votes = Votes {
+        id: format!("t1_{:08x}", n % 400_000),
+        votes: Some((n % 97) as i64),
+        observed_at: n as i64,
+    };
+    Envelope {
+        source: 1,
+        partition: 0,
+        offset: n,
+        order: n,
+        record: Record::Votes(votes),
+    }
 }
 
 /// Seconds this thread has spent on a core: the machine may be shared.
 fn cpu() -> f64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    stat.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or_default() / 1e9
+    stat.split(' ')
+        .next()
+        .and_then(|ns| ns.parse::<f64>().ok())
+        .unwrap_or_default()
+        / 1e9
 }
 
 #[test]
@@ -91,7 +122,10 @@ fn measure() {
         let (start, cpu_start) = (Instant::now(), cpu());
         let done = work();
         let (seconds, cpu) = (start.elapsed().as_secs_f64(), cpu() - cpu_start);
-        println!("{what}: {seconds:.3} s, {cpu:.3} CPU s, {:.0} records per CPU s, result {done}", rows as f64 / cpu);
+        println!(
+            "{what}: {seconds:.3} s, {cpu:.3} CPU s, {:.0} records per CPU s, result {done}",
+            rows as f64 / cpu
+        );
     };
     let total = 400_000 + 1_000_000 + 20_000;
     let mut opened = None;
@@ -100,7 +134,8 @@ fn measure() {
         0
     });
     let (mut store, restore) = opened.expect("opened");
-    let count = |restore: groundswell_core::store::Restore| restore.map(|b| b.expect("read").records.len() as u64).sum();
+    let count =
+        |restore: groundswell_core::store::Restore| restore.map(|b| b.expect("read").records.len() as u64).sum();
     let mut restore = Some(restore);
     timed("restore the log", total, &mut || count(restore.take().expect("once")));
     timed("fold", total, &mut || {
@@ -110,7 +145,11 @@ fn measure() {
     drop(store);
     let (store, restore) = Store::open(options.clone()).expect("opened");
     let mut restore = Some(restore);
-    timed("restore the snapshot", 800_000, &mut || count(restore.take().expect("once")));
-    timed("verify", 800_000, &mut || verify(&options.url).expect("verified").problems.len() as u64);
+    timed("restore the snapshot", 800_000, &mut || {
+        count(restore.take().expect("once"))
+    });
+    timed("verify", 800_000, &mut || {
+        verify(&options.url).expect("verified").problems.len() as u64
+    });
     drop(store);
 }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! text ─ tree ─▶ nodes with line and column, aliases resolved, duplicate keys reported
-//!      ─ read ─▶ sections and typed values, checked against the table of keys; ${ENV} resolved
+//!      ─ read, field ─▶ sections and typed values, checked against the table of keys; ${ENV} resolved
 //!      ─ settings, sources, views, sinks ─▶ the parts of a Pipeline, semantics checked
 //! ```
 //!
@@ -12,6 +12,7 @@
 //! [`reference_markdown`] prints. Reading looks at the file system only to see whether named files and folders exist.
 
 mod error;
+mod field;
 mod keys;
 mod pipeline;
 mod print;
@@ -52,7 +53,14 @@ const MAX_BYTES: u64 = 1 << 20;
 pub fn load(path: &Path) -> Result<Pipeline, ConfigErrors> {
     let file = path.display().to_string();
     let whole = |message: String, hint: Option<&str>| {
-        let error = ConfigError { file: file.clone(), line: 0, column: 0, path: String::new(), message, hint: hint.map(str::to_owned) };
+        let error = ConfigError {
+            file: file.clone(),
+            line: 0,
+            column: 0,
+            path: String::new(),
+            message,
+            hint: hint.map(str::to_owned),
+        };
         ConfigErrors::new(vec![error])
     };
     let mut bytes = Vec::new();
@@ -60,11 +68,17 @@ pub fn load(path: &Path) -> Result<Pipeline, ConfigErrors> {
         .and_then(|f| f.take(MAX_BYTES + 1).read_to_end(&mut bytes))
         .map_err(|e| whole(format!("cannot read the pipeline file: {e}"), None))?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(whole(format!("larger than {MAX_BYTES} bytes"), Some("a pipeline file is YAML text, not data")));
+        return Err(whole(
+            format!("larger than {MAX_BYTES} bytes"),
+            Some("a pipeline file is YAML text, not data"),
+        ));
     }
     let text = String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
-        whole(format!("not UTF-8 text (at byte {at})"), Some("a pipeline file is YAML text"))
+        whole(
+            format!("not UTF-8 text (at byte {at})"),
+            Some("a pipeline file is YAML text"),
+        )
     })?;
     let base = path.parent().unwrap_or(Path::new(""));
     parse(&text, &file, base, &|name| std::env::var(name).ok())
@@ -81,7 +95,12 @@ pub fn parse(
     base: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Pipeline, ConfigErrors> {
-    let reader = Reader { file, base, env, errors: RefCell::default() };
+    let reader = Reader {
+        file,
+        base,
+        env,
+        errors: RefCell::default(),
+    };
     let start = Pos { line: 1, column: 1 };
     let (root, mistakes) = tree::parse(text);
     let parsed = root.is_some() || mistakes.is_empty();
@@ -104,7 +123,12 @@ pub fn parse(
     }
     if reader.errors.borrow().is_empty() {
         // Every `None` has reported why; should one not have, this is still an error and says so.
-        reader.report(start, "", "rejected without a reason; this is a fault of the program".to_owned(), None);
+        reader.report(
+            start,
+            "",
+            "rejected without a reason; this is a fault of the program".to_owned(),
+            None,
+        );
     }
     Err(ConfigErrors::new(reader.errors.into_inner()))
 }
@@ -120,7 +144,12 @@ fn pipeline<'a>(reader: &'a Reader<'a>, node: &tree::Node) -> Option<Pipeline> {
     let sinks = sinks::sinks(&root, &names, sources.as_deref(), state.as_ref());
     let (serve, workers) = (settings::serve(&root), settings::workers(&root));
     Some(Pipeline {
-        graph: GraphSpec { name: name?, views: views?, link: link?, weight: weight? },
+        graph: GraphSpec {
+            name: name?,
+            views: views?,
+            link: link?,
+            weight: weight?,
+        },
         rules: rules?,
         sources: sources?,
         sinks: sinks?,

@@ -135,12 +135,21 @@ impl Manifest {
             format: u32,
         }
         let yaml = |e: serde_saphyr::Error| {
-            let place = e
-                .location()
-                .map_or(String::new(), |l| format!(":{}:{}", l.line(), l.column()));
-            BundleError::Manifest {
-                place: format!("{}{place}", path.display()),
-                why: e.without_snippet().to_string(),
+            let why = e.without_snippet().to_string();
+            match e.location() {
+                Some(l) => {
+                    let (line, column) = (l.line(), l.column());
+                    // The place is said once, in front, where editors look for it.
+                    let why = why.replace(&format!(" at line {line}, column {column}"), "");
+                    BundleError::Manifest {
+                        place: format!("{}:{line}:{column}", path.display()),
+                        why,
+                    }
+                }
+                None => BundleError::Manifest {
+                    place: path.display().to_string(),
+                    why,
+                },
             }
         };
         // The version first: a newer format is expected to have keys this build does not know.

@@ -50,9 +50,13 @@ fn the_key_changes_with_everything_that_decides_an_answer_and_with_nothing_else(
 #[test]
 fn a_bad_manifest_is_told_with_its_place() {
     for (from, to, why) in [
-        ("max_tokens: 16", "max_tokns: 16", "model.yaml:7:1"),
-        ("max_tokens: 16", "max_tokns: 16", "max_tokns"),
-        ("max_tokens: 16", "max_tokens: many", "model.yaml:7:13"),
+        ("max_tokens: 16", "max_tokns: 16", "model.yaml:6:1"),
+        (
+            "max_tokens: 16",
+            "max_tokns: 16",
+            "6:1: unknown field `max_tokns`, expected one of format, name, version, base, max_tokens, features, delta, heads, tasks",
+        ),
+        ("max_tokens: 16", "max_tokens: many", "model.yaml:6:13"),
         ("max_tokens: 16", "max_tokens: 2", "a text needs at least 3"),
         ("max_tokens: 16", "max_tokens: 25", "the base model reads at most 24"),
         (
@@ -79,7 +83,7 @@ fn a_bad_manifest_is_told_with_its_place() {
         (
             "temperature: 0.8",
             "temperature: .nan",
-            "tasks.sarcasm.temperature is NaN",
+            "model.yaml:13:41: non-finite float",
         ),
         (
             "cutoff: 0.7",

@@ -3,10 +3,10 @@
 //! State per waiting text is its key and recency, never the text: the queue is as long as there are live texts without a
 //! score, which the graph holds anyway. The memory of answers is bounded.
 
-use super::memo::Memo;
+use super::memo::{Memo, Recalled};
 use crate::lot::Answer;
 use groundswell_core::id::TextKey;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 /// When the next lot is to be taken.
@@ -24,7 +24,8 @@ pub(super) enum Due {
 pub(super) struct Queue {
     waiting: HashMap<TextKey, i64>,
     by_recency: BTreeSet<(i64, TextKey)>,
-    in_flight: HashSet<TextKey>,
+    /// And whether they are still wanted.
+    in_flight: HashMap<TextKey, bool>,
     memo: Memo,
     /// Answers from memory, to be delivered with the next ones.
     known: Vec<Answer>,
@@ -38,7 +39,7 @@ impl Queue {
         Queue {
             waiting: HashMap::new(),
             by_recency: BTreeSet::new(),
-            in_flight: HashSet::new(),
+            in_flight: HashMap::new(),
             memo: Memo::new(memory),
             known: Vec::new(),
             opened: None,
@@ -48,12 +49,17 @@ impl Queue {
     /// A text is wanted. One that is in flight is not taken up again: its answer is on its way. Returns whether it is
     /// answered from memory.
     pub(super) fn want(&mut self, text: TextKey, recency: i64, now: Instant) -> bool {
-        if self.in_flight.contains(&text) {
+        if let Some(wanted) = self.in_flight.get_mut(&text) {
+            *wanted = true;
             return false;
         }
-        if let Some(answer) = self.memo.get(text) {
-            self.known.push(answer);
-            return true;
+        match self.memo.want(text) {
+            Recalled::Unknown => {}
+            Recalled::OnItsWay => return false,
+            Recalled::Known(answer) => {
+                self.known.push(answer);
+                return true;
+            }
         }
         match self.waiting.insert(text, recency) {
             // Wanted for several posts: the newest counts.
@@ -76,6 +82,10 @@ impl Queue {
         if let Some(recency) = self.waiting.remove(&text) {
             self.by_recency.remove(&(recency, text));
         }
+        if let Some(wanted) = self.in_flight.get_mut(&text) {
+            *wanted = false;
+        }
+        self.memo.unwant(text);
         self.known.retain(|answer| answer.text != text);
         if self.waiting.is_empty() {
             self.opened = None;
@@ -99,7 +109,7 @@ impl Queue {
             && let Some((_, text)) = self.by_recency.pop_last()
         {
             self.waiting.remove(&text);
-            self.in_flight.insert(text);
+            self.in_flight.insert(text, true);
             lot.push(text);
         }
         if self.waiting.is_empty() {
@@ -116,9 +126,9 @@ impl Queue {
     /// These texts have been answered.
     pub(super) fn landed(&mut self, answers: &[Answer]) {
         for answer in answers {
-            self.in_flight.remove(&answer.text);
+            let wanted = self.in_flight.remove(&answer.text).unwrap_or(false);
             if answer.result.as_ref().err().is_none_or(crate::ScoreFailure::is_lasting) {
-                self.memo.put(answer.clone());
+                self.memo.put(answer.clone(), wanted);
             }
         }
     }
@@ -204,6 +214,9 @@ mod tests {
             queue.take(1);
             queue.landed(&[answer(n)]);
         }
+        assert!(!queue.want(key(2), 0, now), "its answer is on its way");
+        assert_eq!(queue.due(32, AGE, now), Due::Idle);
+        queue.unwant(key(2));
         assert!(queue.want(key(2), 0, now));
         assert_eq!(queue.due(32, AGE, now), Due::Now);
         assert_eq!(queue.take_known(), [answer(2)]);

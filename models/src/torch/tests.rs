@@ -4,7 +4,7 @@ mod plain;
 
 use super::*;
 use crate::bundle::{Blob, Bundle};
-use crate::testing::{MAX_TOKENS, Tiny};
+use crate::testing::Tiny;
 use crate::{Limits, ScoreFailure, Scorer, ScorerStats, score_all};
 use groundswell_core::id::TextKey;
 use groundswell_core::score::{EMOTIONS, PPM, Score};
@@ -12,6 +12,9 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokens::Tokens;
+
+/// As the tiny bundle's manifest has it.
+const MAX_TOKENS: usize = 16;
 
 const CPU: TorchOptions = TorchOptions {
     device: DeviceChoice::Cpu,

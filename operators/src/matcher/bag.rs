@@ -30,14 +30,18 @@ impl Bag {
         Bag(std::array::from_fn(|i| self.0[i].wrapping_sub(earlier.0[i])))
     }
 
-    /// An upper bound of the characters two strings share.
+    /// The greater count of each bin: what either of two strings shares with a third, this shares too.
+    pub(super) fn max(&self, other: &Bag) -> Bag {
+        Bag(std::array::from_fn(|i| self.0[i].max(other.0[i])))
+    }
+
+    /// An upper bound of the characters two strings share; at most [`LONGEST`] if one of them has no more.
     pub(super) fn common(&self, other: &Bag) -> usize {
         usize::from(
             self.0
                 .iter()
                 .zip(&other.0)
-                .map(|(a, b)| u16::from(*a.min(b)))
-                .sum::<u16>(),
+                .fold(0u8, |sum, (a, b)| sum.wrapping_add(*a.min(b))),
         )
     }
 }
@@ -52,6 +56,7 @@ mod tests {
         assert_eq!(bag("love").common(&bag("glove")), 4);
         assert_eq!(bag("aab").common(&bag("abb")), 2);
         assert_eq!(bag("").common(&bag("x")), 0);
+        assert_eq!(bag("love").max(&bag("glove")), bag("glove"));
         let long = "x".repeat(300) + "love";
         let chars: Vec<char> = long.chars().collect();
         assert_eq!(Bag::of(&chars).since(&Bag::of(&chars[..300])), bag("love"));

@@ -13,6 +13,9 @@ const NFC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::n
 
 /// The folded form of a string.
 pub(super) fn fold(text: &str) -> String {
+    if is_plain(text) {
+        return text.to_ascii_lowercase();
+    }
     let mut out = String::with_capacity(text.len());
     if text.is_ascii() {
         push(&mut out, text.chars().map(|c| c.to_ascii_lowercase()));
@@ -20,6 +23,22 @@ pub(super) fn fold(text: &str) -> String {
         push(&mut out, NFC.normalize(&CASES.fold_string(text)).chars());
     }
     out
+}
+
+/// Whether letter case is all there is to fold: ASCII with single spaces, as most posts are. Loops without an early exit,
+/// because those run on many bytes at once.
+fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let odd = bytes
+        .iter()
+        .fold(false, |odd, b| odd | !b.is_ascii() | (9..=13).contains(b));
+    let double = |next: &[u8]| {
+        bytes
+            .iter()
+            .zip(next)
+            .fold(false, |double, (a, b)| double | ((*a == b' ') & (*b == b' ')))
+    };
+    !odd && !double(bytes.get(1..).unwrap_or_default())
 }
 
 fn push(out: &mut String, chars: impl Iterator<Item = char>) {

@@ -14,9 +14,10 @@
 //! a book sent as one post cannot stall a worker; a name longer than [`bag::LONGEST`] characters is not matched.
 
 use super::bag::{self, Bag};
-use super::ratio::{Needle, WHOLE, common_inside, partial_ratio, shortest_window};
-use aho_corasick::AhoCorasick;
+use super::ratio::{Needle, common, partial_ratio, shortest_window};
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use hashbrown::HashMap;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// Characters of a text that are looked at.
@@ -25,11 +26,17 @@ pub(super) const TEXT_LONGEST: usize = 10_000;
 /// The shortest piece worth looking for; names that would need shorter ones are tried everywhere.
 const PIECE_SHORTEST: usize = 2;
 
+/// Bytes of pieces up to which their automaton is a table: several times faster to run, but it grows with the alphabet.
+const TABLE_LIMIT: usize = 32 * 1024;
+
 /// The compiled names.
 pub(super) struct Fuzzy {
     min: u8,
     shortest: usize,
+    /// By length.
     names: Vec<Name>,
+    /// Bag of `names[i]`; apart because nearly every question about a name ends there.
+    bags: Vec<Bag>,
     /// Names without useful pieces, tried in every window.
     everywhere: Vec<u32>,
     pieces: Vec<Pieces>,
@@ -38,11 +45,7 @@ pub(super) struct Fuzzy {
 struct Name {
     entity: u32,
     chars: Box<[char]>,
-    bag: Bag,
-    /// Characters to find in a window of the name's length, and in a shorter one.
-    inside: usize,
-    at_end: usize,
-    /// Prepared when first needed: most names never get past the bags.
+    /// Prepared when first needed: most names never get past their bag.
     needle: OnceLock<Needle>,
 }
 
@@ -58,56 +61,61 @@ struct Pieces {
 struct Use {
     name: u32,
     /// Where in the name it starts.
-    at: u16,
-    /// How far from its place it may be.
-    slack: u16,
+    at: u8,
+    /// Characters of the name, and how many of them a window of that length must share.
+    len: u8,
+    inside: u8,
 }
+
+/// The best ratios so far, in any order; a name may occur more than once.
+type Hits = Vec<(u32, i32)>;
 
 impl Fuzzy {
     /// Compiles names. `min`: least ratio in percent; `shortest`: characters that name and text must both have.
     pub(super) fn build(names: impl Iterator<Item = String>, min: u8, shortest: usize) -> Fuzzy {
-        let mut fuzzy = Fuzzy {
-            min,
-            shortest,
-            names: Vec::new(),
-            everywhere: Vec::new(),
-            pieces: Vec::new(),
-        };
-        let mut pieces: HashMap<String, Vec<Use>> = HashMap::new();
-        for (entity, name) in (0u32..).zip(names) {
-            let chars: Box<[char]> = name.chars().collect();
-            let len = chars.len();
-            if !(shortest.max(1)..=bag::LONGEST).contains(&len) || min > 100 {
+        let lengths = shortest.max(1)..=bag::LONGEST;
+        let mut names: Vec<Name> = (0u32..)
+            .zip(names)
+            .map(|(entity, name)| Name {
+                entity,
+                chars: name.chars().collect(),
+                needle: OnceLock::new(),
+            })
+            .filter(|name| lengths.contains(&name.chars.len()) && min <= 100)
+            .collect();
+        names.sort_by_key(|name| name.chars.len());
+        let bags = names.iter().map(|name| Bag::of(&name.chars)).collect();
+        let (mut everywhere, mut pieces) = (Vec::new(), HashMap::<String, Vec<Use>>::new());
+        for (index, name) in (0u32..).zip(&names) {
+            let len = name.chars.len();
+            let inside = common(2 * len, min);
+            let count = 2 * (len - inside) + 1;
+            if len / count < PIECE_SHORTEST {
+                everywhere.push(index);
                 continue;
             }
-            let index = u32::try_from(fuzzy.names.len()).unwrap_or(u32::MAX);
-            let inside = common_inside(len, min);
-            let slack = len - inside;
-            let count = 2 * slack + 1;
-            if len / count < PIECE_SHORTEST {
-                fuzzy.everywhere.push(index);
-            } else {
-                for i in 0..count {
-                    let (from, to) = (len * i / count, len * (i + 1) / count);
-                    let [at, slack] = [from, slack].map(|n| u16::try_from(n).unwrap_or(u16::MAX));
-                    pieces
-                        .entry(chars[from..to].iter().collect())
-                        .or_default()
-                        .push(Use { name: index, at, slack });
-                }
+            for i in 0..count {
+                let (from, to) = (len * i / count, len * (i + 1) / count);
+                let [at, len, inside] = [from, len, inside].map(|n| u8::try_from(n).unwrap_or(u8::MAX));
+                let piece = name.chars[from..to].iter().collect();
+                pieces.entry(piece).or_default().push(Use {
+                    name: index,
+                    at,
+                    len,
+                    inside,
+                });
             }
-            let at_end = shortest_window(len, min);
-            fuzzy.names.push(Name {
-                entity,
-                bag: Bag::of(&chars),
-                chars,
-                inside,
-                at_end,
-                needle: OnceLock::new(),
-            });
         }
         let mut pieces: Vec<(String, Vec<Use>)> = pieces.into_iter().collect();
         pieces.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let mut fuzzy = Fuzzy {
+            min,
+            shortest,
+            names,
+            bags,
+            everywhere,
+            pieces: Vec::new(),
+        };
         fuzzy.compile(&pieces);
         fuzzy
     }
@@ -117,7 +125,12 @@ impl Fuzzy {
         if pieces.is_empty() {
             return;
         }
-        match AhoCorasick::new(pieces.iter().map(|(piece, _)| piece.as_bytes())) {
+        let bytes: usize = pieces.iter().map(|(piece, _)| piece.len()).sum();
+        let kind = (bytes <= TABLE_LIMIT).then_some(AhoCorasickKind::DFA);
+        match AhoCorasick::builder()
+            .kind(kind)
+            .build(pieces.iter().map(|(piece, _)| piece.as_bytes()))
+        {
             Ok(search) => {
                 let mut starts = vec![0];
                 let mut uses = Vec::new();
@@ -141,16 +154,11 @@ impl Fuzzy {
         if text.chars.len() < self.shortest.max(1) {
             return Vec::new();
         }
-        let mut best: Vec<Option<i32>> = vec![None; self.names.len()];
-        for (name, best) in self.names.iter().zip(&mut best) {
-            *best = name.at_the_ends(&text, self.min);
-        }
-        let mut inside = |name: u32, first: usize, last: usize| {
-            let index = name as usize;
-            self.names[index].inside(&text, first, last, self.min, &mut best[index]);
-        };
+        let mut hits = Hits::new();
+        self.at_the_ends(&text, &mut hits);
         for name in &self.everywhere {
-            inside(*name, 0, usize::MAX);
+            let len = self.names[*name as usize].chars.len();
+            self.inside(&text, *name, common(2 * len, self.min), 0..text.chars.len(), &mut hits);
         }
         for pieces in &self.pieces {
             for hit in pieces.search.find_overlapping_iter(text.folded) {
@@ -158,54 +166,93 @@ impl Fuzzy {
                 let pattern = hit.pattern().as_usize();
                 let (from, to) = (pieces.starts[pattern] as usize, pieces.starts[pattern + 1] as usize);
                 for piece in &pieces.uses[from..to] {
+                    let slack = usize::from(piece.len - piece.inside);
                     // The window starts about `piece.at` before the hit.
-                    let Some(last) = (at + usize::from(piece.slack)).checked_sub(usize::from(piece.at)) else {
+                    let Some(last) = (at + slack).checked_sub(usize::from(piece.at)) else {
                         continue;
                     };
-                    inside(piece.name, last.saturating_sub(2 * usize::from(piece.slack)), last);
+                    let starts = last.saturating_sub(2 * slack)..last + 1;
+                    self.inside(&text, piece.name, usize::from(piece.inside), starts, &mut hits);
                 }
             }
         }
-        self.names
-            .iter()
-            .zip(best)
-            .filter_map(|(name, best)| Some((name.entity, best?)))
-            .collect()
+        for (name, _) in &mut hits {
+            *name = self.names[*name as usize].entity;
+        }
+        hits.sort_unstable_by_key(|(entity, ratio)| (*entity, std::cmp::Reverse(*ratio)));
+        hits.dedup_by_key(|(entity, _)| *entity);
+        hits
+    }
+
+    /// Tries the windows shorter than a name; where the text is no longer than the name, all windows.
+    fn at_the_ends(&self, text: &Text<'_>, hits: &mut Hits) {
+        let n = text.chars.len();
+        let whole = text.bag(0, n.min(bag::LONGEST));
+        let mut first = 0;
+        for group in self.names.chunk_by(|a, b| a.chars.len() == b.chars.len()) {
+            let len = group[0].chars.len();
+            let needed = shortest_window(len.min(n), self.min);
+            let ends = if n <= len {
+                whole
+            } else {
+                text.bag(0, len - 1).max(&text.bag(n - (len - 1), n))
+            };
+            for (index, bag) in (first..).zip(&self.bags[first..first + group.len()]) {
+                if bag.common(&ends) < needed {
+                    continue;
+                }
+                let name = &self.names[index];
+                let best = if n <= len {
+                    partial_ratio(&name.chars, &text.chars, self.min)
+                } else {
+                    let windows = (needed..len).flat_map(|window| [(0, window), (n - window, n)]);
+                    let possible = |(from, to): &(usize, usize)| {
+                        text.bag(*from, *to).common(bag) >= common(len + to - from, self.min)
+                    };
+                    let ratio = |(from, to)| name.needle().ratio(&text.chars[from..to], self.min);
+                    windows.filter(possible).filter_map(ratio).max()
+                };
+                hits.extend(best.map(|ratio| (u32::try_from(index).unwrap_or(u32::MAX), ratio)));
+            }
+            first += group.len();
+        }
+    }
+
+    /// Tries the windows of a name's length that start in `starts`; `needed`: characters they must share with it.
+    fn inside(&self, text: &Text<'_>, index: u32, needed: usize, starts: Range<usize>, hits: &mut Hits) {
+        let name = &self.names[index as usize];
+        let len = name.chars.len();
+        let bag = &self.bags[index as usize];
+        let Some(last) = text.chars.len().checked_sub(len) else {
+            return;
+        };
+        let starts = starts.start..starts.end.min(last + 1);
+        let reach = starts.end + len;
+        // All windows at once first: what their union lacks, each of them lacks.
+        if starts.is_empty()
+            || (reach - starts.start <= bag::LONGEST && text.bag(starts.start, reach - 1).common(bag) < needed)
+        {
+            return;
+        }
+        for start in starts {
+            let end = start + len;
+            if text.bag(start, end).common(bag) < needed {
+                continue;
+            }
+            let Some(ratio) = name.needle().ratio(&text.chars[start..end], self.min) else {
+                continue;
+            };
+            match hits.last_mut() {
+                Some((same, best)) if *same == index => *best = ratio.max(*best),
+                _ => hits.push((index, ratio)),
+            }
+        }
     }
 }
 
 impl Name {
     fn needle(&self) -> &Needle {
         self.needle.get_or_init(|| Needle::new(&self.chars))
-    }
-
-    /// The best ratio with windows shorter than the name; with a text no longer than the name, the whole answer.
-    fn at_the_ends(&self, text: &Text<'_>, min: u8) -> Option<i32> {
-        let (len, n) = (self.chars.len(), text.chars.len());
-        if n <= len {
-            let possible = text.bag(0, n).common(&self.bag) >= shortest_window(n, min);
-            return possible.then(|| partial_ratio(&self.chars, &text.chars, min)).flatten();
-        }
-        let possible = |from, to| text.bag(from, to).common(&self.bag) >= self.at_end;
-        let possible = possible(0, len - 1) || possible(n - (len - 1), n);
-        possible.then(|| self.needle().ends(&text.chars, min)).flatten()
-    }
-
-    /// Raises `best` to the best ratio with the windows of the name's length that start from `first` to `last`.
-    fn inside(&self, text: &Text<'_>, first: usize, last: usize, min: u8, best: &mut Option<i32>) {
-        let len = self.chars.len();
-        let Some(last) = text.chars.len().checked_sub(len).map(|greatest| last.min(greatest)) else {
-            return;
-        };
-        for start in first..=last {
-            if *best == Some(WHOLE) {
-                return;
-            }
-            let end = start + len;
-            if text.bag(start, end).common(&self.bag) >= self.inside {
-                *best = (*best).max(self.needle().ratio(&text.chars[start..end], min));
-            }
-        }
     }
 }
 
@@ -258,6 +305,7 @@ impl<'a> Text<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ratio::WHOLE;
     use super::*;
     use proptest::prelude::*;
 

@@ -47,14 +47,15 @@ fn ppm(part: usize, total: usize) -> Option<i32> {
     i32::try_from((part * 1_000_000 + total / 2).checked_div(total)?).ok()
 }
 
-/// Characters of a string of `len` that must occur, in order, in a window of the same length with a ratio of at least
-/// `min` percent: 2c / 2len ≥ min / 100.
-pub(super) fn common_inside(len: usize, min: u8) -> usize {
-    (len * usize::from(min)).div_ceil(100)
+/// Characters that two strings, together `total` long, must have in common, in order, for a ratio of at least `min`
+/// percent: 2c / total ≥ min / 100.
+pub(super) fn common(total: usize, min: u8) -> usize {
+    (total * usize::from(min)).div_ceil(200)
 }
 
-/// The same for the shorter windows at the ends, and also the length of the shortest such window: with c ≤ window,
-/// 2c / (len + window) ≥ min / 100 needs c ≥ len·min / (200 − min).
+/// The length of the shortest window that can have a ratio of at least `min` percent with a string of `len`, and the
+/// characters they must then have in common: with c ≤ window, 2c / (len + window) ≥ min / 100 needs
+/// c ≥ len·min / (200 − min).
 pub(super) fn shortest_window(len: usize, min: u8) -> usize {
     (len * usize::from(min)).div_ceil(200 - usize::from(min.min(100)))
 }

@@ -4,7 +4,7 @@ import type { Alert, AlertState, Evidence, WireRow } from './types';
 const RANK: Record<AlertState, number> = { firing: 0, resolved: 1, retracted: 1 };
 
 const CAUSES: Record<string, string> = {
-  data: 'new or edited posts',
+  data: 'new or changed data',
   votes: 'a revision of votes',
   deletion: 'a deletion',
   model: 'a new model',
@@ -79,7 +79,7 @@ export function readAlert(row: WireRow): Alert {
     state: state === 'resolved' || state === 'retracted' ? state : 'firing',
     cause: String(row.cause ?? 'data'),
     view: String(row.view ?? ''),
-    key: typeof key === 'object' && key !== null ? Object.fromEntries(Object.entries(key).map(([k, v]) => [k, String(v)])) : {},
+    key: typeof key === 'object' && key !== null ? Object.fromEntries(Object.entries(key).map(([k, v]) => [k, v === null ? '(none)' : String(v)])) : {},
     window_start: String(row.window_start ?? ''),
     window_end: String(row.window_end ?? ''),
     value: num(row.value),

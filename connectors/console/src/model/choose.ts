@@ -2,15 +2,7 @@ import type { ViewInfo } from './types';
 
 /** Kind of window: `tumble`, `hop`, `sliding`, … or `none`. */
 export function windowKind(view: ViewInfo): string {
-  return (view.window && Object.keys(view.window)[0]) || 'none';
-}
-
-/** Length of a window in milliseconds, or `null` if it has no fixed one. */
-export function windowSize(view: ViewInfo): number | null {
-  const spec = view.window?.[windowKind(view)];
-  if (typeof spec === 'number') return spec;
-  const size = spec && typeof spec === 'object' ? (spec as { size?: unknown }).size : null;
-  return typeof size === 'number' ? size : null;
+  return view.window?.kind ?? 'none';
 }
 
 /** Whether the page can draw this view. */

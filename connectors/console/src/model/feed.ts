@@ -1,4 +1,5 @@
 import { epoch } from './format';
+import { isRecord } from './frames';
 import type { Mention, Post, WireRow } from './types';
 
 /** What an update changed in a post somebody may be looking at. */
@@ -33,16 +34,24 @@ export class Feed {
   }
 
   /**
-   * Puts and removes; returns the number of new posts. An unknown post older than everything kept is a revision of one that
-   * was dropped, not a new post.
+   * Puts and removes; returns the number of new posts. An unknown post older than everything held comes back because others
+   * went, and is not new.
    */
   delta(rows: readonly WireRow[], gone: readonly WireRow[], tick: number, now: number): number {
-    const floor = this.posts.size < this.max ? -Infinity : Math.min(...[...this.posts.values()].map((p) => p.order));
+    const floor = Math.min(...[...this.posts.values()].map((p) => p.order));
     for (const row of gone) this.posts.delete(String(row.id));
     let fresh = 0;
-    for (const row of rows) if (this.put(row, tick, now) >= floor) fresh += 1;
+    for (const row of rows) {
+      const order = this.put(row, tick, now);
+      if (floor === Infinity || order >= floor) fresh += 1;
+    }
     this.trim();
     return fresh;
+  }
+
+  /** Posts held. */
+  get size(): number {
+    return this.posts.size;
   }
 
   /** Newest first. */
@@ -96,7 +105,7 @@ export function readPost(row: WireRow): Post {
     weight: num(row.weight) ?? 1,
     label: label === 'positive' || label === 'neutral' || label === 'negative' ? label : null,
     sentiment: num(row.sentiment),
-    emotion: str(row.emotion),
+    emotion: str(row.emotion) ?? (isRecord(row.score) ? str(row.score.emotion) : null),
     mentions: Array.isArray(row.mentions) ? row.mentions.filter(isMention) : [],
   };
 }

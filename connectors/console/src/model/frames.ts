@@ -1,4 +1,5 @@
-import type { Frame, WireRow } from './types';
+import { epoch } from './format';
+import type { Bounds, Frame, WireRow } from './types';
 
 /**
  * Reads one WebSocket message. Returns `null` for frame types this page does not know (a newer engine may send them) and
@@ -11,13 +12,13 @@ export function parseFrame(text: string): Frame | null {
     case 'snapshot':
       return { type: 'snapshot', view: str(raw, 'view'), at: num(raw, 'at'), rows: rows(raw.rows) };
     case 'delta':
-      return { type: 'delta', view: str(raw, 'view'), at: num(raw, 'at'), rows: rows(raw.rows), gone: rows(raw.gone) };
+      return { type: 'delta', view: str(raw, 'view'), at: num(raw, 'at'), rows: rows(raw.rows), gone: rows(raw.gone), bounds: bounds(raw) };
     case 'progress':
       return { type: 'progress', at: num(raw, 'at') };
     case 'resync':
       return { type: 'resync', view: str(raw, 'view') };
     case 'error':
-      return { type: 'error', code: String(raw.code ?? 'error'), message: String(raw.message ?? 'no message') };
+      return { type: 'error', code: String(raw.code ?? 'error'), message: String(raw.message ?? 'no message'), id: typeof raw.id === 'string' ? raw.id : null };
     default:
       return null;
   }
@@ -38,6 +39,11 @@ function num(raw: Record<string, unknown>, field: string): number {
   const v = raw[field];
   if (typeof v !== 'number') throw new Error(`frame "${String(raw.type)}" has no "${field}"`);
   return v;
+}
+
+function bounds(raw: Record<string, unknown>): Bounds | null {
+  const [start, end] = [epoch(raw.window_start), epoch(raw.window_end)];
+  return start === null || end === null ? null : { start, end };
 }
 
 function rows(v: unknown): WireRow[] {

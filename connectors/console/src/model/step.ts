@@ -1,4 +1,4 @@
-import { windowKind, windowSize } from './choose';
+import { windowKind } from './choose';
 import type { Span } from './range';
 import type { ViewInfo } from './types';
 
@@ -12,8 +12,8 @@ const NICE = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10_080].m
  * tumbling windows is exact for the weighted mean; windows that overlap or have no fixed size are never joined (`null`).
  */
 export function stepOf(view: ViewInfo, span: Span | null, everyWindow: boolean): number | null {
-  const size = windowKind(view) === 'tumble' ? windowSize(view) : null;
-  if (size === null || size <= 0 || span === null) return null;
+  const size = windowKind(view) === 'tumble' ? (view.window?.size ?? 0) : 0;
+  if (size <= 0 || span === null) return null;
   if (everyWindow) return size;
   const least = (span.to - span.from) / MOST_POINTS;
   if (least <= size) return size;

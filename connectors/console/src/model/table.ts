@@ -1,5 +1,5 @@
 import { epoch } from './format';
-import type { ViewInfo, WireRow } from './types';
+import type { Bounds, ViewInfo, WireRow } from './types';
 
 /** A view row, read once. A measure the view does not have is `null`. */
 export interface Row {
@@ -30,7 +30,10 @@ export interface Change {
 export class Table {
   readonly rows = new Map<string, Row>();
 
-  constructor(private readonly groupBy: readonly string[]) {}
+  constructor(
+    private readonly groupBy: readonly string[],
+    private readonly keyColumns: readonly string[],
+  ) {}
 
   /** Replaces everything. */
   snapshot(rows: readonly WireRow[]): void {
@@ -55,8 +58,13 @@ export class Table {
     return changes;
   }
 
+  /** Moves the window of all rows: a sliding view says once for all where it is. */
+  slide(bounds: Bounds): void {
+    for (const [key, row] of this.rows) this.rows.set(key, { ...row, ...bounds });
+  }
+
   private key(wire: WireRow): string {
-    return JSON.stringify([...this.groupBy.map((c) => text(wire[c])), epoch(wire.window_start) ?? 0]);
+    return JSON.stringify(this.keyColumns.map((c) => (c.startsWith('window_') ? epoch(wire[c]) : (wire[c] ?? null))));
   }
 
   private read(wire: WireRow): Row {
@@ -97,6 +105,7 @@ function number(v: unknown): number | null {
   return typeof v === 'number' && Number.isFinite(v) ? v : null;
 }
 
+/** A group without a value is shown as such. */
 function text(v: unknown): string {
-  return v === null || v === undefined ? '' : String(v);
+  return v === null || v === undefined ? '(none)' : String(v);
 }

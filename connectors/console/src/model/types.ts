@@ -1,11 +1,19 @@
 /** The shapes the engine sends, as docs and `/openapi.json` give them. */
 
+/** How a view cuts time: `tumble`, `hop` or `sliding`, with size and step in milliseconds. */
+export interface ViewWindow {
+  kind: string;
+  size: number;
+}
+
 /** A view as `/api/v1/views` describes it. */
 export interface ViewInfo {
   name: string;
   group_by: string[];
-  window: Record<string, unknown> | null;
+  window: ViewWindow | null;
   measures: string[];
+  /** Columns that identify a row. */
+  key: string[];
 }
 
 /** A view row on the wire: group columns, window bounds and measures side by side. */
@@ -67,10 +75,16 @@ export interface Alert {
   evidence: Evidence[];
 }
 
+/** Where the window of a sliding view is now, for all of its rows. */
+export interface Bounds {
+  start: number;
+  end: number;
+}
+
 /** A frame of the WebSocket. `at` is a tick: epoch milliseconds. */
 export type Frame =
   | { type: 'snapshot'; view: string; at: number; rows: WireRow[] }
-  | { type: 'delta'; view: string; at: number; rows: WireRow[]; gone: WireRow[] }
+  | { type: 'delta'; view: string; at: number; rows: WireRow[]; gone: WireRow[]; bounds: Bounds | null }
   | { type: 'progress'; at: number }
   | { type: 'resync'; view: string }
-  | { type: 'error'; code: string; message: string };
+  | { type: 'error'; code: string; message: string; id: string | null };

@@ -1,6 +1,8 @@
 import { isRecord } from '../model/frames';
 import { readPost } from '../model/feed';
+import { epoch } from '../model/format';
 import type { Post, ViewInfo } from '../model/types';
+import { readView } from '../model/views';
 
 /** A request that did not give what it should; the message says what and where. */
 export class ApiError extends Error {
@@ -26,12 +28,14 @@ export function socketAddress(): string {
 export async function fetchViews(): Promise<ViewInfo[]> {
   const { body } = await get('api/v1/views');
   if (!isRecord(body) || !Array.isArray(body.data)) throw new ApiError('/api/v1/views answered without "data"', null);
-  return body.data.filter(isRecord).map((v) => ({
-    name: String(v.name),
-    group_by: Array.isArray(v.group_by) ? v.group_by.map(String) : [],
-    window: isRecord(v.window) ? v.window : null,
-    measures: Array.isArray(v.measures) ? v.measures.map(String) : [],
-  }));
+  return body.data.filter(isRecord).map(readView);
+}
+
+/** Start of the newest window of a view; `null` if it has no rows. */
+export async function fetchNewestWindow(view: string): Promise<number | null> {
+  const { body } = await get(`api/v1/views/${encodeURIComponent(view)}?limit=1&order=desc`);
+  const row: unknown = isRecord(body) && Array.isArray(body.data) ? body.data[0] : null;
+  return isRecord(row) ? epoch(row.window_start) : null;
 }
 
 /** A post by id; `null` if it is gone. */
@@ -51,19 +55,9 @@ export async function fetchReady(): Promise<{ ready: boolean; why: string }> {
   return { ready: ok, why: isRecord(body) ? reason(body) : '' };
 }
 
-/** Texts in a health answer, whatever its nesting: `{"status":"unavailable","checks":{"scorer":"loading"}}`. */
+/** The reasons in a health answer: `{"status":"not_ready","reasons":["restoring the snapshot"]}`. */
 function reason(body: Record<string, unknown>): string {
-  const error = isRecord(body.error) ? body.error.message : undefined;
-  const direct = error ?? body.message ?? body.reason;
-  if (typeof direct === 'string') return direct;
-  return Object.entries(body)
-    .flatMap(([k, v]) => (isRecord(v) ? Object.entries(v).map(([k2, v2]) => `${k2}: ${plain(v2)}`) : [`${k}: ${plain(v)}`]))
-    .slice(0, 6)
-    .join(', ');
-}
-
-function plain(v: unknown): string {
-  return typeof v === 'string' ? v : JSON.stringify(v);
+  return Array.isArray(body.reasons) ? body.reasons.map(String).join('; ') : '';
 }
 
 async function get(path: string, anyStatus = false): Promise<{ ok: boolean; body: unknown }> {

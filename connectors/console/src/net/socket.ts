@@ -9,6 +9,12 @@ export type Link =
   | { state: 'reconnecting'; until: number; attempt: number }
   | { state: 'offline'; until: number | null; attempt: number };
 
+/** A feed to follow: a view, `_posts` or `_alerts`, and which of its rows. */
+export interface Subscription {
+  view: string;
+  filter: Record<string, string | number>;
+}
+
 /** What the socket needs from the world; tests bring their own. */
 export interface World {
   open(url: string): WebSocket;
@@ -40,7 +46,7 @@ export class Socket {
 
   constructor(
     private readonly url: string,
-    private views: readonly string[],
+    private wanted: readonly Subscription[],
     private readonly listener: Listener,
     private readonly world: World,
   ) {}
@@ -53,17 +59,18 @@ export class Socket {
     const ws = this.world.open(this.url);
     this.ws = ws;
     ws.onopen = () => {
-      for (const view of this.views) this.subscribe(view);
+      for (const subscription of this.wanted) this.subscribe(subscription);
       this.timer = this.world.after(2000, () => this.prove());
     };
     ws.onmessage = (e) => this.receive(String(e.data));
     ws.onclose = () => this.retryLater();
   }
 
-  /** Subscribes to other views: views that stay are resumed, new ones start with a snapshot. */
-  setViews(views: readonly string[]): void {
-    this.views = views;
-    this.seen = new Map([...this.seen].filter(([view]) => views.includes(view)));
+  /** Subscribes to something else: what stays is resumed, the rest starts with a snapshot. */
+  subscribeTo(wanted: readonly Subscription[]): void {
+    const stays = (view: string) => wanted.some((w) => w.view === view && this.wanted.some((o) => JSON.stringify(o) === JSON.stringify(w)));
+    this.seen = new Map([...this.seen].filter(([view]) => stays(view)));
+    this.wanted = wanted;
     this.attempt = 0;
     this.connect();
   }
@@ -88,17 +95,11 @@ export class Socket {
       return;
     }
     if (!frame) return;
-    if (frame.type === 'error') {
-      this.refused();
-    } else {
-      this.prove();
-    }
+    if (frame.type !== 'error') this.prove();
     if (frame.type === 'snapshot' || frame.type === 'delta') this.seen.set(frame.view, frame.at);
-    if (frame.type === 'progress') for (const view of this.seen.keys()) this.seen.set(view, frame.at);
-    if (frame.type === 'resync') {
-      this.seen.delete(frame.view);
-      this.subscribe(frame.view);
-    }
+    if (frame.type === 'progress') for (const [view, at] of this.seen) this.seen.set(view, Math.max(at, frame.at));
+    // A snapshot follows by itself.
+    if (frame.type === 'resync') this.seen.delete(frame.view);
     this.listener.frame(frame);
   }
 
@@ -109,15 +110,8 @@ export class Socket {
     this.listener.link({ state: 'live' });
   }
 
-  /** An error before anything else came may be about a tick to resume from that the server no longer has: start afresh. */
-  private refused(): void {
-    if (this.proven || this.seen.size === 0) return;
-    this.seen.clear();
-    for (const view of this.views) this.subscribe(view);
-  }
-
-  private subscribe(view: string): void {
-    this.ws?.send(JSON.stringify({ op: 'subscribe', view, filter: {}, from: this.seen.get(view) ?? null }));
+  private subscribe({ view, filter }: Subscription): void {
+    this.ws?.send(JSON.stringify({ op: 'subscribe', view, filter, from: this.seen.get(view) ?? null }));
   }
 
   private retryLater(): void {

@@ -12,7 +12,7 @@ export interface Problem {
 /** What may be wrong. */
 export interface Signs {
   host: string;
-  boot: { error: string; until: number } | null;
+  boot: { error: string; starting: boolean; until: number } | null;
   /** Names of the pipeline's views, once known. */
   views: readonly string[] | null;
   drawable: boolean;
@@ -25,6 +25,9 @@ export interface Signs {
 
 /** The most important problem, or `null`. */
 export function problemOf(s: Signs): Problem | null {
+  if (s.boot?.starting) {
+    return problem('warning', 'The engine is starting.', `Nothing has been served yet. ${retryWords(s.boot.until, s.now)}`);
+  }
   if (s.boot) {
     return {
       tone: 'error',
@@ -55,7 +58,7 @@ export function problemOf(s: Signs): Problem | null {
   if (s.notReady !== null) {
     return problem('warning', 'The engine is not ready yet.', s.notReady || 'See /health/ready for details.');
   }
-  if (s.refusal !== null) return problem('error', `The engine refused a subscription: ${s.refusal}.`, 'Choose another view or reload the page.');
+  if (s.refusal !== null) return problem('error', `The engine did not give what was asked for: ${s.refusal}.`, 'Choose another view or reload the page.');
   return null;
 }
 

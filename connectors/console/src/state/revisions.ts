@@ -1,3 +1,4 @@
+import { signed } from '../model/format';
 import { markers, touchKey, type ChartData, type Marker } from '../model/series';
 import { stepStart } from '../model/step';
 import type { Change, ChangeKind } from '../model/table';
@@ -37,7 +38,7 @@ export class Revisions {
     const timed = fresh.map((m) => ({ ...m, at: now }));
     const again = new Set(timed.map((m) => touchKey(m.name, m.x)));
     this.shown = [...this.shown.filter((m) => now - m.at < MARKED_MS && !again.has(touchKey(m.name, m.x))), ...timed].slice(-40);
-    this.last = timed.filter((m) => m.kind === 'votes').sort((a, b) => Math.abs(b.to - b.from) - Math.abs(a.to - a.from))[0] ?? this.last;
+    this.last = timed.filter((m) => m.kind === 'votes' && signed(m.from) !== signed(m.to)).sort((a, b) => Math.abs(b.to - b.from) - Math.abs(a.to - a.from))[0] ?? this.last;
     this.touched = new Map();
     this.prev = { context, data };
     this.votes = this.votes.filter((v) => now - v.at < MINUTE);

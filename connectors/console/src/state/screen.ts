@@ -1,5 +1,4 @@
 import { autoPick, windowKind } from '../model/choose';
-import type { Colours } from '../model/colours';
 import { spanOf, type Range, type Span } from '../model/range';
 import { chartData, select, totals, type ChartData, type SeriesTotal } from '../model/series';
 import { stepOf, stepStart } from '../model/step';
@@ -37,7 +36,6 @@ export function viewScreen(
   view: ViewInfo,
   rows: Iterable<Row>,
   chosen: { thread: string | null; range: Range; tick: number | null; picks: readonly string[] | null; auto: readonly string[]; everyWindow: boolean },
-  colours: Colours,
 ): ViewScreen {
   const all = [...rows];
   const column = seriesColumn(view);
@@ -51,7 +49,6 @@ export function viewScreen(
   const series = totals(visible, column, kind === 'hop' || kind === 'sliding');
   const known = new Set(series.map((s) => s.name));
   const picked = chosen.picks ? chosen.picks.filter((n) => known.has(n)).slice(0, MOST_LINES) : autoPick(chosen.auto, series, AUTO_LINES);
-  for (const name of picked) colours.of(name);
   return {
     column,
     span,

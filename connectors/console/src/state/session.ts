@@ -6,9 +6,9 @@ import { Feed } from '../model/feed';
 import { rangeOf, type RangeId } from '../model/range';
 import { Rate } from '../model/rate';
 import { Table } from '../model/table';
-import type { Alert, Frame, ViewInfo } from '../model/types';
-import { fetchReady, fetchViews, socketAddress } from '../net/api';
-import { BROWSER, Socket, type Link } from '../net/socket';
+import type { Alert, Frame, ViewInfo, WireRow } from '../model/types';
+import { ApiError, fetchNewestWindow, fetchReady, fetchViews, socketAddress } from '../net/api';
+import { BROWSER, Socket, type Link, type Subscription } from '../net/socket';
 import { recall, remember } from './prefs';
 import { problemOf, type Problem } from './problem';
 import { Revisions, type TimedMarker } from './revisions';
@@ -18,6 +18,8 @@ import { MOST_LINES, viewScreen, type ViewScreen } from './screen';
 const DRAW_MS = 350;
 /** After this long without a frame the page asks whether the engine is there at all. */
 const QUIET_MS = 20_000;
+/** How far back to ask when a view is too large as a whole. */
+const HISTORY_HOURS = [24, 6, 1];
 
 /** All that the page shows; a new object at each drawing. */
 export interface Snapshot {
@@ -33,6 +35,10 @@ export interface Snapshot {
   tick: number | null;
   quietMs: number;
   rate: number | null;
+  /** Posts came faster than the feed shows them: the rate is at least this. */
+  rateAtLeast: boolean;
+  /** Hours of history asked for, where the whole view is too large. */
+  history: number | null;
   feed: Feed;
   alerts: Alert[];
   alertsLoaded: boolean;
@@ -51,7 +57,7 @@ export class Session {
   private readonly alerts = new Alerts();
   private readonly rate = new Rate();
   private readonly revisions = new Revisions();
-  private table = new Table([]);
+  private table = new Table([], []);
   private socket: Socket | null = null;
 
   private views: ViewInfo[] | null = null;
@@ -67,15 +73,16 @@ export class Session {
   private lastFrame = Date.now();
   private lastAsked = 0;
   private screen: ViewScreen | null = null;
-  private boot: { error: string; until: number; timer: number } | null = null;
+  private boot: { error: string; starting: boolean; until: number; timer: number } | null = null;
   private bootAttempt = 0;
+  private history: number | null = null;
   private notReady: string | null = null;
   private refusal: string | null = null;
   private asking = false;
   private moved: Alert[] = [];
   private said = '';
   private timer: number | null = null;
-  private colourCount = 0;
+  private flooded = -Infinity;
 
   constructor(private readonly draw: (snapshot: Snapshot) => void) {}
 
@@ -152,10 +159,11 @@ export class Session {
       if (view) this.open(view);
       void this.askReady();
     } catch (e) {
-      const ms = Math.max(1000, pause(this.bootAttempt, Math.random()));
+      const starting = e instanceof ApiError && e.status === 503;
+      const ms = starting ? 1500 : Math.max(1000, pause(this.bootAttempt, Math.random()));
       this.bootAttempt += 1;
       const timer = window.setTimeout(() => this.retry(), ms);
-      this.boot = { error: e instanceof Error ? e.message : String(e), until: Date.now() + ms, timer };
+      this.boot = { error: e instanceof Error ? e.message : String(e), starting, until: Date.now() + ms, timer };
     }
     this.soon();
   }
@@ -163,18 +171,25 @@ export class Session {
   private open(view: ViewInfo): void {
     if (this.view) this.loaded.delete(this.view.name);
     this.view = view;
-    this.table = new Table(view.group_by);
+    this.table = new Table(view.group_by, view.key);
     this.revisions.clear();
     this.refusal = null;
+    this.history = null;
     this.picks = null;
     this.auto = [];
-    const names = [view.name, '_posts', '_alerts'];
+    this.follow(view, {});
+    this.soon();
+  }
+
+  /** Subscribes to the view, as far back as `filter` says, and to posts and alerts. */
+  private follow(view: ViewInfo, filter: Subscription['filter']): void {
+    const wanted = [{ view: view.name, filter }, { view: '_posts', filter: {} }, { view: '_alerts', filter: {} }];
     if (this.socket) {
-      this.socket.setViews(names);
+      this.socket.subscribeTo(wanted);
     } else {
       this.socket = new Socket(
         socketAddress(),
-        names,
+        wanted,
         {
           link: (link) => {
             this.link = link;
@@ -190,14 +205,13 @@ export class Session {
       );
       this.socket.connect();
     }
-    this.soon();
   }
 
   private fold(frame: Frame): void {
     const now = Date.now();
     this.lastFrame = now;
     this.notReady = null;
-    if (frame.type === 'error') this.refusal = `${frame.message} (${frame.code})`;
+    if (frame.type === 'error') this.refused(frame);
     if (frame.type === 'snapshot') {
       this.loaded.add(frame.view);
       if (frame.view === '_posts') this.feed.snapshot(frame.rows, frame.at);
@@ -209,15 +223,42 @@ export class Session {
       }
     }
     if (frame.type === 'delta') {
-      if (frame.view === '_posts') this.rate.add(this.feed.delta(frame.rows, frame.gone, frame.at, now), now);
+      if (frame.view === '_posts') this.takePosts(frame.rows, frame.gone, frame.at, now);
       else if (frame.view === '_alerts') this.moved.push(...this.alerts.delta(frame.rows, frame.gone));
       else if (frame.view === this.view?.name) {
         const changes = this.table.delta(frame.rows, frame.gone);
+        if (frame.bounds) this.table.slide(frame.bounds);
+        this.refusal = null;
         if (this.screen) this.revisions.note(changes, this.screen, frame.at, now);
       }
     }
-    if ('at' in frame) this.tick = Math.max(this.tick ?? 0, frame.at);
+    if ('at' in frame && frame.at > 0) this.tick = Math.max(this.tick ?? 0, frame.at);
     this.soon();
+  }
+
+  /** A delta that replaces the whole feed may stand for more posts than it holds. */
+  private takePosts(rows: readonly WireRow[], gone: readonly WireRow[], at: number, now: number): void {
+    const fresh = this.feed.delta(rows, gone, at, now);
+    this.rate.add(fresh, now);
+    if (fresh >= Math.max(50, this.feed.size)) this.flooded = now;
+  }
+
+  /** A view may be larger than the engine sends at once: then its newest part has to do. */
+  private refused(frame: Extract<Frame, { type: 'error' }>): void {
+    const { view } = this;
+    const hours = HISTORY_HOURS.find((h) => h < (this.history ?? Infinity));
+    if (frame.code !== 'SNAPSHOT_TOO_LARGE' || !view || frame.id !== view.name || hours === undefined) {
+      this.refusal = `${frame.message} (${frame.code})`;
+      return;
+    }
+    this.history = hours;
+    fetchNewestWindow(view.name).then(
+      (newest) => this.view === view && this.follow(view, { since: Math.min(newest ?? Date.now(), this.tick ?? Date.now()) - hours * 3_600_000 }),
+      (e: unknown) => {
+        this.refusal = e instanceof Error ? e.message : String(e);
+        this.soon();
+      },
+    );
   }
 
   private everySecond(): void {
@@ -254,13 +295,11 @@ export class Session {
   private publish(): void {
     const now = Date.now();
     const { view, tick, picks, auto, thread, range, everyWindow } = this;
-    this.screen = view && viewScreen(view, this.table.rows.values(), { thread, range, tick, picks, auto, everyWindow }, this.colours);
+    this.screen = view && viewScreen(view, this.table.rows.values(), { thread, range, tick, picks, auto, everyWindow });
     if (this.screen && !picks) this.auto = this.screen.picked;
     const context = JSON.stringify([view?.name, this.screen?.thread, range.id, this.screen?.step]);
     const revised = this.revisions.next(context, this.screen?.chart ?? { x: [], lines: [] }, now);
-    const saved = this.colours.saved();
-    if (saved.length !== this.colourCount) remember('colours', saved);
-    this.colourCount = saved.length;
+    if (this.screen && this.colours.show(this.screen.picked)) remember('colours', this.colours.saved());
     if (this.moved.length > 0) {
       this.said = announcement(this.moved);
       this.moved = [];
@@ -279,6 +318,8 @@ export class Session {
       tick,
       quietMs: now - this.lastFrame,
       rate: this.rate.at(now),
+      rateAtLeast: now - this.flooded < 10_000,
+      history: this.history,
       feed: this.feed,
       alerts: this.alerts.list(),
       alertsLoaded: this.loaded.has('_alerts'),

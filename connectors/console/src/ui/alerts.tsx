@@ -45,7 +45,7 @@ function AlertItem({ session, a, s }: { session: Session; a: Alert; s: Snapshot 
   return (
     <li class={`alert ${a.state}`}>
       <div class="alert-head">
-        <span class="state">
+        <span class={`state ${a.state}`}>
           <svg viewBox="0 0 16 16" aria-hidden="true">
             <path d={ICONS[a.state]} />
           </svg>
@@ -63,7 +63,7 @@ function AlertItem({ session, a, s }: { session: Session; a: Alert; s: Snapshot 
           </time>
         )}
       </div>
-      <p class="numbers">
+      <p class={`numbers ${a.state}`}>
         <b>{measure(a.value)}</b> against a threshold of {measure(a.threshold)} · {plural(a.posts, 'post')} · {clock(epoch(a.window_start), { today: s.now })}–
         {clock(epoch(a.window_end), { today: epoch(a.window_start) ?? s.now })}
       </p>

@@ -1,3 +1,4 @@
+import { useState } from 'preact/hooks';
 import type { Session, Snapshot } from '../state/session';
 import { AlertsPanel } from './alerts';
 import { Banner } from './banner';
@@ -6,7 +7,6 @@ import { EntitiesPanel } from './entities';
 import { FeedPanel } from './feed';
 import { Header } from './header';
 import { Toolbar } from './toolbar';
-import { useState } from 'preact/hooks';
 
 /** The page. */
 export function App({ session, s }: { session: Session; s: Snapshot }) {

@@ -67,6 +67,7 @@ function RevisionLine({ s }: { s: Snapshot }) {
         <span>When votes are revised, the line moves and the old value stays marked for a moment.</span>
       )}
       {s.votesPerMinute > 0 && <span class="muted">{plural(s.votesPerMinute, 'row')} revised by votes in the last minute</span>}
+      {s.history !== null && <span class="muted">the view is too large to send at once: only its newest {s.history} h are shown</span>}
       {skipped > 0 && <span class="muted">{count(skipped)} rows lie in the future (clock skew) and are not drawn</span>}
     </p>
   );

@@ -25,7 +25,7 @@ export function ChartView({ session, s, screen, focus }: { session: Session; s: 
   }, []);
   useEffect(() => {
     const { from, to } = screen.span ?? { from: 0, to: 0 };
-    const looks = screen.picked.map((name) => session.colours.of(name));
+    const looks = screen.picked.map((name) => session.colours.of(name) ?? { hue: 0, dash: [] });
     const flags = chartFlags(s.alerts, s.view?.name ?? '', screen);
     chart.current?.update({ data: screen.chart, looks, from, to, tick: s.tick, markers: s.markers, flags, now: s.now });
   }, [s]);

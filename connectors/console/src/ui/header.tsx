@@ -22,7 +22,7 @@ export function Header({ s }: { s: Snapshot }) {
         </div>
         <div>
           <dt>Posts/s</dt>
-          <dd title="New posts per second over the last ten seconds">{s.rate === null ? '–' : rate(s.rate)}</dd>
+          <dd title="New posts per second over the last ten seconds">{s.rate === null ? '–' : `${s.rateAtLeast ? '≥ ' : ''}${rate(s.rate)}`}</dd>
         </div>
         <div class="scored" title="Posts in the chosen range that the model has scored, counted once per entity they mention">
           <dt>Scored</dt>

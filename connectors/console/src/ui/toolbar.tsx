@@ -1,4 +1,4 @@
-import { drawable, windowKind, windowSize } from '../model/choose';
+import { drawable, windowKind } from '../model/choose';
 import { count, duration } from '../model/format';
 import { RANGES } from '../model/range';
 import type { Session, Snapshot } from '../state/session';
@@ -47,7 +47,7 @@ export function Toolbar({ session, s }: { session: Session; s: Snapshot }) {
           <span>Step</span>
           <select value={s.everyWindow ? 'window' : 'auto'} onChange={(e) => session.drawEveryWindow(e.currentTarget.value === 'window')}>
             <option value="auto">{`auto${s.screen?.step && !s.everyWindow ? ` (${duration(s.screen.step)})` : ''}`}</option>
-            <option value="window">{`every window (${duration(windowSize(s.view) ?? 0)})`}</option>
+            <option value="window">{`every window (${duration(s.view.window?.size ?? 0)})`}</option>
           </select>
         </label>
       )}

@@ -4,7 +4,7 @@ use super::client::{get, raw, request};
 use super::{Health, Running, ServeOptions, SocketLimits, Switch, serve};
 use crate::http::ServeError;
 use crate::hub::HubLimits;
-use crate::hub::testing::{ENTITIES, THREADS, VIEWS};
+use crate::hub::testing::{ENTITIES, THREADS};
 use crate::metrics::Metrics;
 use serde_json::Value;
 use std::sync::Arc;
@@ -167,6 +167,8 @@ fn limits_of_requests() {
     assert_eq!((body.status, body.code().as_str()), (413, "PAYLOAD_TOO_LARGE"));
     let heavy = "a".repeat(40_000);
     assert_eq!(get(addr, "/api/v1/views", &[("X-Heavy", &heavy)]).status, 431);
+    let heavier = "a".repeat(300_000);
+    assert_eq!(get(addr, "/api/v1/views", &[("X-Heavy", &heavier)]).status, 431);
     let many: String = (0..200).map(|i| format!("X-{i}: 1\r\n")).collect();
     assert_eq!(
         raw(

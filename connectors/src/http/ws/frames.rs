@@ -131,6 +131,11 @@ pub fn resync(id: Option<&str>, view: &str, from: Tick) -> Utf8Bytes {
     subscription_frame("resync", id, view, json!({ "from": from }))
 }
 
+/// A subscription continues after `from`: from now on `progress` speaks for it too.
+pub fn resumed(id: Option<&str>, view: &str, from: Tick) -> Utf8Bytes {
+    subscription_frame("resumed", id, view, json!({ "from": from }))
+}
+
 /// A subscription ended at the client's wish.
 pub fn unsubscribed(id: Option<&str>, view: &str) -> Utf8Bytes {
     subscription_frame("unsubscribed", id, view, json!({}))

@@ -96,6 +96,11 @@ impl Session {
             .unwrap_or_else(|| self.hub.tick().unwrap_or(0))
     }
 
+    /// Whether all feeds of the client are at one tick.
+    pub fn is_level(&self) -> bool {
+        self.subscriptions.windows(2).all(|pair| pair[0].at == pair[1].at)
+    }
+
     /// A text frame came.
     pub fn text(&mut self, text: &str) {
         match serde_json::from_str(text) {
@@ -168,11 +173,14 @@ impl Session {
                 let subscription = self.snapshot(subscription)?;
                 self.subscriptions.push(subscription);
             }
-            Some(from) => match self.hub.since(feed, from) {
-                Missed::Deltas { .. } => self.subscriptions.push(Subscription {
-                    at: from,
-                    ..subscription
-                }),
+            Some(from) => match self.hub.since(feed, from, Tick::MAX) {
+                Missed::Deltas { .. } => {
+                    self.out.push(frames::resumed(subscription.id.as_deref(), view, from));
+                    self.subscriptions.push(Subscription {
+                        at: from,
+                        ..subscription
+                    });
+                }
                 Missed::TooMuch => {
                     self.out.push(frames::resync(subscription.id.as_deref(), view, from));
                     let subscription = self.snapshot(subscription)?;
@@ -235,12 +243,16 @@ impl Session {
         Ok(subscription)
     }
 
-    /// Puts out what a subscription has missed.
-    pub fn pull(&mut self, index: usize) {
+    /// Puts out what a subscription has missed up to a tick. Bringing all of them to one tick before the next keeps what a
+    /// client has consistent across its feeds.
+    pub fn pull(&mut self, index: usize, upto: Tick) {
         let Some(subscription) = self.subscriptions.get_mut(index) else {
             return;
         };
-        match self.hub.since(subscription.feed, subscription.at) {
+        if subscription.at > 0 && subscription.at >= upto {
+            return;
+        }
+        match self.hub.since(subscription.feed, subscription.at, upto) {
             Missed::Deltas { deltas, at } if !too_many(&self.hub, subscription.feed, &deltas, &self.limits) => {
                 for delta in &deltas {
                     self.out.extend(encode(&self.hub, subscription, delta));
@@ -278,14 +290,12 @@ impl Session {
         }
     }
 
-    /// How far the client is, if that is worth saying.
-    pub fn progress(&mut self, worth: bool) -> Option<Utf8Bytes> {
-        let at = self
-            .subscriptions
-            .iter()
-            .map(|s| s.at)
-            .min()
-            .filter(|at| worth && *at > self.told)?;
+    /// How far the client is, if it was not told yet and all its feeds are there.
+    pub fn progress(&mut self) -> Option<Utf8Bytes> {
+        let at = self.resume_point();
+        if self.subscriptions.is_empty() || at <= self.told || !self.is_level() {
+            return None;
+        }
         self.told = at;
         Some(frames::progress(at))
     }

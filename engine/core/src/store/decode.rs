@@ -13,13 +13,24 @@ use arrow_array::types::{ArrowPrimitiveType, Int32Type, Int64Type, UInt8Type, UI
 use arrow_array::{Array, ArrayRef, BinaryArray, FixedSizeBinaryArray, PrimitiveArray, RecordBatch, StringArray};
 
 /// The columns [`competitors`] needs.
-pub(super) const COMPETING: [&str; 9] =
-    ["kind", "source", "offset", "order", "id", "votes", "observed_at", "text_key", "model_key"];
+pub(super) const COMPETING: [&str; 9] = [
+    "kind",
+    "source",
+    "offset",
+    "order",
+    "id",
+    "votes",
+    "observed_at",
+    "text_key",
+    "model_key",
+];
 
 type Column<T> = PrimitiveArray<T>;
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, String> {
-    batch.column_by_name(name).ok_or_else(|| format!("column \"{name}\" is missing"))
+    batch
+        .column_by_name(name)
+        .ok_or_else(|| format!("column \"{name}\" is missing"))
 }
 fn wrong(name: &str) -> String {
     format!("column \"{name}\" has another type")
@@ -34,14 +45,21 @@ fn binary<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a BinaryArray, Str
     column(batch, name)?.as_binary_opt::<i32>().ok_or_else(|| wrong(name))
 }
 fn fixed<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a FixedSizeBinaryArray, String> {
-    column(batch, name)?.as_fixed_size_binary_opt().filter(|c| c.value_length() == 16).ok_or_else(|| wrong(name))
+    column(batch, name)?
+        .as_fixed_size_binary_opt()
+        .filter(|c| c.value_length() == 16)
+        .ok_or_else(|| wrong(name))
 }
 
 fn missing(row: usize, what: &str) -> String {
     format!("row {row} has no \"{what}\"")
 }
 fn number<T: ArrowPrimitiveType>(column: &Column<T>, row: usize, what: &str) -> Result<T::Native, String> {
-    if column.is_null(row) { Err(missing(row, what)) } else { Ok(column.value(row)) }
+    if column.is_null(row) {
+        Err(missing(row, what))
+    } else {
+        Ok(column.value(row))
+    }
 }
 fn maybe<T: ArrowPrimitiveType>(column: &Column<T>, row: usize) -> Option<T::Native> {
     column.is_valid(row).then(|| column.value(row))
@@ -53,13 +71,19 @@ fn maybe_text(column: &StringArray, row: usize) -> Option<String> {
     column.is_valid(row).then(|| column.value(row).to_owned())
 }
 fn bytes<'a>(column: &'a BinaryArray, row: usize, what: &str) -> Result<&'a [u8], String> {
-    if column.is_null(row) { Err(missing(row, what)) } else { Ok(column.value(row)) }
+    if column.is_null(row) {
+        Err(missing(row, what))
+    } else {
+        Ok(column.value(row))
+    }
 }
 fn digest(column: &FixedSizeBinaryArray, row: usize, what: &str) -> Result<u128, String> {
     if column.is_null(row) {
         return Err(missing(row, what));
     }
-    <[u8; 16]>::try_from(column.value(row)).map(u128::from_be_bytes).map_err(|_| missing(row, what))
+    <[u8; 16]>::try_from(column.value(row))
+        .map(u128::from_be_bytes)
+        .map_err(|_| missing(row, what))
 }
 fn kind(column: &Column<UInt8Type>, row: usize) -> Result<Kind, String> {
     let code = number(column, row, "kind")?;
@@ -182,9 +206,16 @@ impl<'a> Rows<'a> {
             Kind::RuleDeleted => Record::RuleDeleted { id: id()? },
             Kind::Score => {
                 let score = self.score(row)?.ok_or_else(|| missing(row, "positive"))?;
-                Record::Score { text: text_key()?, model: model()?, score }
+                Record::Score {
+                    text: text_key()?,
+                    model: model()?,
+                    score,
+                }
             }
-            Kind::Unscorable => Record::Unscorable { text: text_key()?, model: model()? },
+            Kind::Unscorable => Record::Unscorable {
+                text: text_key()?,
+                model: model()?,
+            },
             Kind::LiveModel => Record::LiveModel { model: model()? },
             Kind::Dead => Record::Dead(DeadLetter {
                 stage: text(self.stage, row, "stage")?,
@@ -232,7 +263,9 @@ impl<'a> Rows<'a> {
 
     fn score(&self, row: usize) -> Result<Option<Score>, String> {
         let [positive, neutral, negative, toxic, sarcastic] = self.probabilities;
-        let Some(positive) = maybe(positive, row) else { return Ok(None) };
+        let Some(positive) = maybe(positive, row) else {
+            return Ok(None);
+        };
         let flags = number(self.flags, row, "flags")?;
         Ok(Some(Score {
             positive,
@@ -276,14 +309,19 @@ pub(super) fn competitors(batch: &RecordBatch) -> Result<Vec<(Identity, Rank)>, 
                 votes: maybe(votes, row),
                 observed_at: number(observed_at, row, "observed_at")?,
             }),
-            Kind::Thread | Kind::ThreadDeleted => Record::Thread(Thread { id: id()?, ..Thread::default() }),
+            Kind::Thread | Kind::ThreadDeleted => Record::Thread(Thread {
+                id: id()?,
+                ..Thread::default()
+            }),
             Kind::Entity | Kind::EntityDeleted => Record::EntityDeleted { id: id()? },
             Kind::Rule | Kind::RuleDeleted => Record::RuleDeleted { id: id()? },
             Kind::Score | Kind::Unscorable => Record::Unscorable {
                 text: TextKey(digest(text_key, row, "text_key")?),
                 model: ModelKey(digest(model_key, row, "model_key")?),
             },
-            Kind::LiveModel => Record::LiveModel { model: ModelKey(digest(model_key, row, "model_key")?) },
+            Kind::LiveModel => Record::LiveModel {
+                model: ModelKey(digest(model_key, row, "model_key")?),
+            },
             Kind::Dead => Record::Dead(DeadLetter::default()),
         };
         let envelope = Envelope {

@@ -43,7 +43,9 @@ pub enum StoreError {
         supported: u32,
     },
     /// An object is missing or does not hold what was written.
-    #[error("state object \"{object}\" is damaged: {problem}; run `groundswell state verify` and restore it from a backup")]
+    #[error(
+        "state object \"{object}\" is damaged: {problem}; run `groundswell state verify` and restore it from a backup"
+    )]
     Damaged {
         /// The object, with its folder.
         object: String,
@@ -62,7 +64,9 @@ pub enum StoreError {
         pid: String,
     },
     /// A newer process has taken over; nothing more may be written by this one.
-    #[error("state \"{place}\" was taken over by a newer process (epoch {by}, this one is {epoch}); this process must stop")]
+    #[error(
+        "state \"{place}\" was taken over by a newer process (epoch {by}, this one is {epoch}); this process must stop"
+    )]
     Fenced {
         /// The state's url.
         place: String,
@@ -97,7 +101,9 @@ pub enum StoreError {
         problem: String,
     },
     /// The background fold ended without an answer.
-    #[error("the background fold of state \"{place}\" failed: {problem}; the log is intact and the fold is tried again later")]
+    #[error(
+        "the background fold of state \"{place}\" failed: {problem}; the log is intact and the fold is tried again later"
+    )]
     FoldFailed {
         /// The state's url.
         place: String,
@@ -133,7 +139,10 @@ impl StoreError {
     }
 
     pub(super) fn damaged(object: impl Into<String>, problem: impl Into<String>) -> Self {
-        StoreError::Damaged { object: object.into(), problem: problem.into() }
+        StoreError::Damaged {
+            object: object.into(),
+            problem: problem.into(),
+        }
     }
 }
 
@@ -169,14 +178,23 @@ mod tests {
     use super::*;
 
     fn wrapped(kind: io::ErrorKind) -> object_store::Error {
-        let inner = object_store::Error::Generic { store: "test", source: Box::new(io::Error::from(kind)) };
-        object_store::Error::Generic { store: "test", source: Box::new(inner) }
+        let inner = object_store::Error::Generic {
+            store: "test",
+            source: Box::new(io::Error::from(kind)),
+        };
+        object_store::Error::Generic {
+            store: "test",
+            source: Box::new(inner),
+        }
     }
 
     #[test]
     fn the_cause_is_found_below_its_wrappers() {
         let full = StoreError::from_io("write", "log/1", wrapped(io::ErrorKind::StorageFull));
-        assert!(matches!(&full, StoreError::DiskFull { path, .. } if path == "log/1"), "{full:?}");
+        assert!(
+            matches!(&full, StoreError::DiskFull { path, .. } if path == "log/1"),
+            "{full:?}"
+        );
         let denied = StoreError::from_io("read", "log/1", wrapped(io::ErrorKind::PermissionDenied));
         assert!(matches!(denied, StoreError::Unreadable { .. }), "{denied:?}");
         let other = StoreError::from_io("read", "log/1", wrapped(io::ErrorKind::TimedOut));
@@ -185,9 +203,20 @@ mod tests {
 
     #[test]
     fn messages_name_the_thing_and_what_to_do() {
-        let newer = StoreError::Newer { place: "state".into(), format: 7, supported: 1 };
-        assert!(newer.to_string().contains("written by a newer version (format 7, this build reads up to 1)"));
-        let locked = StoreError::Locked { folder: "state".into(), pid: "12".into() };
+        let newer = StoreError::Newer {
+            place: "state".into(),
+            format: 7,
+            supported: 1,
+        };
+        assert!(
+            newer
+                .to_string()
+                .contains("written by a newer version (format 7, this build reads up to 1)")
+        );
+        let locked = StoreError::Locked {
+            folder: "state".into(),
+            pid: "12".into(),
+        };
         assert!(locked.to_string().contains("in use by process 12"));
     }
 }

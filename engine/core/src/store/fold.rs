@@ -11,7 +11,7 @@ use super::error::StoreError;
 use super::log::{self, Header, LogName};
 use super::objects::Objects;
 use super::snapshot::{Part, PartWriter, Snapshot, read_part};
-use crate::id::{Dim, DigestMap, ModelKey, PostKey, TextKey};
+use crate::id::{DigestMap, Dim, ModelKey, PostKey, TextKey};
 use crate::record::{Binding, Identity, Rank, SourceId};
 use crate::time::{EventTime, Tick};
 use arrow_array::builder::BooleanBufferBuilder;
@@ -39,11 +39,19 @@ pub(super) struct NetBindings(BTreeMap<(SourceId, u32), u64>);
 impl NetBindings {
     /// Applies the bindings of a later tick.
     pub fn apply(&mut self, bindings: &[Binding]) {
-        self.0.extend(bindings.iter().map(|b| ((b.source, b.partition), b.next)));
+        self.0
+            .extend(bindings.iter().map(|b| ((b.source, b.partition), b.next)));
     }
     /// All of them, by source and partition.
     pub fn to_vec(&self) -> Vec<Binding> {
-        self.0.iter().map(|(&(source, partition), &next)| Binding { source, partition, next }).collect()
+        self.0
+            .iter()
+            .map(|(&(source, partition), &next)| Binding {
+                source,
+                partition,
+                next,
+            })
+            .collect()
     }
 }
 
@@ -140,8 +148,15 @@ impl Winners {
                 bits
             })
             .collect();
-        let ranked = self.posts.into_values().chain(self.votes.into_values()).chain(self.dims.into_values());
-        let places = ranked.chain(self.scores.into_values()).map(|(_, place)| place).chain(self.live_model);
+        let ranked = self
+            .posts
+            .into_values()
+            .chain(self.votes.into_values())
+            .chain(self.dims.into_values());
+        let places = ranked
+            .chain(self.scores.into_values())
+            .map(|(_, place)| place)
+            .chain(self.live_model);
         for place in places {
             rows[place.object as usize].set_bit(place.row as usize, true);
         }
@@ -215,7 +230,13 @@ pub(super) fn fold(objects: &Objects, plan: &Plan, cancel: &AtomicBool) -> Resul
     }
     let parts = writer.finish()?;
     let rows = parts.iter().map(|p| p.rows).sum();
-    Ok(Some(Snapshot { tick, clock, bindings: bindings.to_vec(), rows, parts }))
+    Ok(Some(Snapshot {
+        tick,
+        clock,
+        bindings: bindings.to_vec(),
+        rows,
+        parts,
+    }))
 }
 
 #[cfg(test)]
@@ -230,7 +251,11 @@ mod tests {
     #[test]
     fn the_newest_binding_counts_even_if_it_goes_back() {
         let mut net = NetBindings::default();
-        let at = |partition, next| Binding { source: 1, partition, next };
+        let at = |partition, next| Binding {
+            source: 1,
+            partition,
+            next,
+        };
         net.apply(&[at(0, 10), at(1, 5)]);
         net.apply(&[at(0, 3)]);
         assert_eq!(net.to_vec(), [at(0, 3), at(1, 5)]);
@@ -248,6 +273,9 @@ mod tests {
         winners.offer(post, (0, 5, 0, 0), place(3));
         winners.offer(Identity::None, (0, 5, 0, 0), place(4));
         let bits = winners.rows(&[5]).remove(0).finish();
-        assert_eq!((0..5).map(|i| bits.value(i)).collect::<Vec<_>>(), [false, true, true, false, false]);
+        assert_eq!(
+            (0..5).map(|i| bits.value(i)).collect::<Vec<_>>(),
+            [false, true, true, false, false]
+        );
     }
 }

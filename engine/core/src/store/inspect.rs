@@ -129,9 +129,10 @@ pub fn verify(url: &str) -> Result<Verification, StoreError> {
 /// Runs `read` on the newest manifest, again if a newer one came while something was missing.
 fn settled<T>(objects: &Objects, read: impl Fn(&Manifest) -> Result<T, StoreError>) -> Result<T, StoreError> {
     let none = || match objects.folder() {
-        Some(folder) => {
-            StoreError::NotAStateFolder { folder: folder.to_owned(), problem: "it holds no manifest".into() }
-        }
+        Some(folder) => StoreError::NotAStateFolder {
+            folder: folder.to_owned(),
+            problem: "it holds no manifest".into(),
+        },
         None => StoreError::damaged(objects.full("manifest"), "it is missing"),
     };
     let mut manifest = Manifest::newest(objects)?.ok_or_else(none)?;
@@ -149,7 +150,10 @@ fn settled<T>(objects: &Objects, read: impl Fn(&Manifest) -> Result<T, StoreErro
 fn inspect_once(objects: &Objects, manifest: &Manifest) -> Result<Inspection, StoreError> {
     let (live, _) = split_log(objects, manifest)?;
     let mut net = NetBindings::default();
-    let mut log = LogSummary { objects: live.len(), ..LogSummary::default() };
+    let mut log = LogSummary {
+        objects: live.len(),
+        ..LogSummary::default()
+    };
     let (mut upper, mut clock) = (None, None);
     let mut sources = Vec::new();
     if let Some(snapshot) = &manifest.snapshot {
@@ -195,9 +199,15 @@ fn inspect_once(objects: &Objects, manifest: &Manifest) -> Result<Inspection, St
 }
 
 fn verify_once(objects: &Objects, manifest: &Manifest) -> Result<Verification, StoreError> {
-    let mut verification = Verification { state: objects.place().to_owned(), ..Verification::default() };
+    let mut verification = Verification {
+        state: objects.place().to_owned(),
+        ..Verification::default()
+    };
     let mut report = |object: &str, problem: String| {
-        verification.problems.push(Problem { object: objects.full(object), problem });
+        verification.problems.push(Problem {
+            object: objects.full(object),
+            problem,
+        });
     };
     let (mut read, mut rows, mut bytes) = (1, 0, 0);
     let mut clock = EventTime::MIN;
@@ -223,7 +233,10 @@ fn verify_once(objects: &Objects, manifest: &Manifest) -> Result<Verification, S
         }
         let listed = snapshot.parts.iter().map(|p| p.rows).sum::<u64>();
         if listed != snapshot.rows {
-            report(&Manifest::object(manifest.number), format!("its parts have {listed} records, not {}", snapshot.rows));
+            report(
+                &Manifest::object(manifest.number),
+                format!("its parts have {listed} records, not {}", snapshot.rows),
+            );
         }
         rows += total;
     }
@@ -241,7 +254,10 @@ fn verify_once(objects: &Objects, manifest: &Manifest) -> Result<Verification, S
                         report(&object.name, format!("it holds {counted} records, not {}", header.rows));
                     }
                     if header.clock < clock {
-                        report(&object.name, format!("its clock {} is before that of the tick before", header.clock));
+                        report(
+                            &object.name,
+                            format!("its clock {} is before that of the tick before", header.clock),
+                        );
                     }
                     clock = header.clock;
                 }
@@ -254,8 +270,17 @@ fn verify_once(objects: &Objects, manifest: &Manifest) -> Result<Verification, S
         last = Some(name.tick);
     }
 
-    let used: HashSet<_> = manifest.snapshot.iter().flat_map(|s| &s.parts).map(|p| p.object.as_str()).collect();
-    let unused = objects.list("snapshot")?.iter().filter(|o| !used.contains(o.name.as_str())).count();
+    let used: HashSet<_> = manifest
+        .snapshot
+        .iter()
+        .flat_map(|s| &s.parts)
+        .map(|p| p.object.as_str())
+        .collect();
+    let unused = objects
+        .list("snapshot")?
+        .iter()
+        .filter(|o| !used.contains(o.name.as_str()))
+        .count();
     let leftovers = (void.len() + unused) as u64;
     (verification.objects, verification.rows, verification.bytes) = (read, rows, bytes);
     verification.leftovers = leftovers;
@@ -283,16 +308,19 @@ fn check(
     for batch in batches {
         let batch = batch?;
         records.clear();
-        Rows::of(&batch).and_then(|r| r.append_to(&mut records)).map_err(damaged)?;
+        Rows::of(&batch)
+            .and_then(|r| r.append_to(&mut records))
+            .map_err(damaged)?;
         let competing = competitors(&batch).map_err(damaged)?;
         for (record, (identity, rank)) in records.iter().zip(competing) {
             if (record.record.identity(), record.rank()) != (identity, rank) {
                 return Err(damaged(format!("record {rows} competes as another one")));
             }
-            if let Some(seen) = identities.as_deref_mut() {
-                if identity == Identity::None || !seen.insert(identity) {
-                    return Err(damaged(format!("record {rows} should have been folded away: {identity:?}")));
-                }
+            let folded_away = |seen: &mut HashSet<Identity>| identity == Identity::None || !seen.insert(identity);
+            if identities.as_deref_mut().is_some_and(folded_away) {
+                return Err(damaged(format!(
+                    "record {rows} should have been folded away: {identity:?}"
+                )));
             }
             rows += 1;
         }

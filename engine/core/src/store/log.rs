@@ -46,7 +46,10 @@ impl LogName {
     /// Reads a name; `None` if it is not a log object's.
     pub fn parse(object: &str) -> Option<Self> {
         let (epoch, tick) = object.strip_prefix("log/")?.strip_suffix(".arrow")?.split_once('-')?;
-        let name = LogName { epoch: epoch.parse().ok()?, tick: tick.parse().ok()? };
+        let name = LogName {
+            epoch: epoch.parse().ok()?,
+            tick: tick.parse().ok()?,
+        };
         (name.object() == object).then_some(name)
     }
 }
@@ -81,8 +84,7 @@ pub(super) fn encode(batch: &TickBatch, epoch: u64, previous: Option<Tick>) -> R
         .and_then(|o| o.try_with_compression(compression))
         .map_err(|e| failed(e.to_string()))?;
     let buffer = Vec::with_capacity(16 * 1024 + texts + batch.records.len() * 64);
-    let mut writer =
-        FileWriter::try_new_with_options(buffer, &schema, options).map_err(|e| failed(e.to_string()))?;
+    let mut writer = FileWriter::try_new_with_options(buffer, &schema, options).map_err(|e| failed(e.to_string()))?;
     let mut records = batch.records.as_slice();
     for (rows, texts) in chunks {
         let (chunk, rest) = records.split_at(rows);
@@ -105,7 +107,10 @@ fn metadata(batch: &TickBatch, epoch: u64, previous: Option<Tick>) -> serde_json
         ("groundswell.tick".to_owned(), batch.tick.to_string()),
         ("groundswell.clock".to_owned(), batch.clock.to_string()),
         ("groundswell.rows".to_owned(), batch.records.len().to_string()),
-        ("groundswell.bindings".to_owned(), serde_json::to_string(&batch.bindings)?),
+        (
+            "groundswell.bindings".to_owned(),
+            serde_json::to_string(&batch.bindings)?,
+        ),
     ]);
     if let Some(previous) = previous {
         metadata.insert("groundswell.previous".to_owned(), previous.to_string());
@@ -119,7 +124,8 @@ fn digest_place(bytes: &[u8]) -> Result<Range<usize>, String> {
     let length = read_footer_length(tail).map_err(|e| e.to_string())?;
     let end = bytes.len() - tail.len();
     let start = end.checked_sub(length).ok_or("its footer is longer than the file")?;
-    let footer = arrow_ipc::root_as_footer(&bytes[start..end]).map_err(|e| format!("its footer does not parse: {e}"))?;
+    let footer =
+        arrow_ipc::root_as_footer(&bytes[start..end]).map_err(|e| format!("its footer does not parse: {e}"))?;
     let digest = footer
         .custom_metadata()
         .and_then(|all| all.iter().find(|kv| kv.key() == Some(DIGEST)))
@@ -134,7 +140,10 @@ fn digest_place(bytes: &[u8]) -> Result<Range<usize>, String> {
 fn check_digest(bytes: &[u8]) -> Result<(), String> {
     let place = digest_place(bytes)?;
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&bytes[..place.start]).update(&BLANK).update(&bytes[place.end..]);
+    hasher
+        .update(&bytes[..place.start])
+        .update(&BLANK)
+        .update(&bytes[place.end..]);
     if hasher.finalize().to_hex().as_bytes() == &bytes[place] {
         Ok(())
     } else {
@@ -147,13 +156,24 @@ fn check_digest(bytes: &[u8]) -> Result<(), String> {
 /// # Errors
 /// A description, if this is no log object.
 pub(super) fn header(front: &[u8], whole: bool) -> Result<Option<Header>, String> {
-    let stream = front.strip_prefix(MAGIC).ok_or("it does not begin like an Arrow file")?;
+    let stream = front
+        .strip_prefix(MAGIC)
+        .ok_or("it does not begin like an Arrow file")?;
     let needed = schema_message_length(stream);
     if needed.is_none_or(|n| n > stream.len()) {
-        return if whole { Err("its schema is cut off".into()) } else { Ok(None) };
+        return if whole {
+            Err("its schema is cut off".into())
+        } else {
+            Ok(None)
+        };
     }
     let reader = StreamReader::try_new(Cursor::new(stream), None).map_err(|e| e.to_string())?;
-    let metadata = reader.schema().metadata().iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    let metadata = reader
+        .schema()
+        .metadata()
+        .iter()
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
     header_of(&metadata).map(Some)
 }
 
@@ -165,17 +185,25 @@ fn schema_message_length(stream: &[u8]) -> Option<usize> {
 
 fn header_of(metadata: &HashMap<String, String>) -> Result<Header, String> {
     fn field<'a>(metadata: &'a HashMap<String, String>, name: &str) -> Result<&'a str, String> {
-        metadata.get(name).map(String::as_str).ok_or_else(|| format!("\"{name}\" is missing"))
+        metadata
+            .get(name)
+            .map(String::as_str)
+            .ok_or_else(|| format!("\"{name}\" is missing"))
     }
     fn number<T: std::str::FromStr>(metadata: &HashMap<String, String>, name: &str) -> Result<T, String> {
-        field(metadata, name)?.parse().map_err(|_| format!("\"{name}\" is not a number"))
+        field(metadata, name)?
+            .parse()
+            .map_err(|_| format!("\"{name}\" is not a number"))
     }
     let previous = match metadata.contains_key("groundswell.previous") {
         true => Some(number(metadata, "groundswell.previous")?),
         false => None,
     };
     Ok(Header {
-        name: LogName { epoch: number(metadata, "groundswell.epoch")?, tick: number(metadata, "groundswell.tick")? },
+        name: LogName {
+            epoch: number(metadata, "groundswell.epoch")?,
+            tick: number(metadata, "groundswell.tick")?,
+        },
         previous,
         clock: number(metadata, "groundswell.clock")?,
         bindings: serde_json::from_str(field(metadata, "groundswell.bindings")?).map_err(|e| e.to_string())?,
@@ -216,7 +244,12 @@ pub(super) fn decode(name: LogName, bytes: Bytes) -> Result<TickBatch, String> {
     if records.len() as u64 != header.rows {
         return Err(format!("it holds {} records, not {}", records.len(), header.rows));
     }
-    Ok(TickBatch { tick: name.tick, clock: header.clock, bindings: header.bindings, records })
+    Ok(TickBatch {
+        tick: name.tick,
+        clock: header.clock,
+        bindings: header.bindings,
+        records,
+    })
 }
 
 #[cfg(test)]
@@ -226,10 +259,18 @@ mod tests {
     use proptest::prelude::*;
 
     fn round_trip(batch: &TickBatch) -> TickBatch {
-        let name = LogName { epoch: 3, tick: batch.tick };
+        let name = LogName {
+            epoch: 3,
+            tick: batch.tick,
+        };
         let bytes = encode(batch, name.epoch, Some(5)).expect("encoded");
-        let front = header(&bytes[..bytes.len().min(16 << 10)], false).expect("a header").expect("all of it");
-        assert_eq!((front.name, front.previous, front.rows), (name, Some(5), batch.records.len() as u64));
+        let front = header(&bytes[..bytes.len().min(16 << 10)], false)
+            .expect("a header")
+            .expect("all of it");
+        assert_eq!(
+            (front.name, front.previous, front.rows),
+            (name, Some(5), batch.records.len() as u64)
+        );
         decode(name, bytes).expect("decoded")
     }
 
@@ -243,15 +284,27 @@ mod tests {
 
     #[test]
     fn several_record_batches_make_one_tick() {
-        let records = (0..70_000).map(|i| testing::votes(i, &format!("p{i}"), Some(1), 1)).collect();
-        let batch = TickBatch { tick: 9, clock: 8, bindings: vec![], records };
+        let records = (0..70_000)
+            .map(|i| testing::votes(i, &format!("p{i}"), Some(1), 1))
+            .collect();
+        let batch = TickBatch {
+            tick: 9,
+            clock: 8,
+            bindings: vec![],
+            records,
+        };
         assert_eq!(round_trip(&batch), batch);
     }
 
     #[test]
     fn any_flipped_byte_is_noticed() {
         let records = vec![testing::post(1, "a", "some text"), testing::votes(2, "a", None, 7)];
-        let batch = TickBatch { tick: 9, clock: 8, bindings: vec![], records };
+        let batch = TickBatch {
+            tick: 9,
+            clock: 8,
+            bindings: vec![],
+            records,
+        };
         let name = LogName { epoch: 1, tick: 9 };
         let good = encode(&batch, 1, None).expect("encoded");
         for at in 0..good.len() {
@@ -267,18 +320,40 @@ mod tests {
 
     #[test]
     fn a_long_header_asks_for_more() {
-        let bindings = (0..2_000).map(|p| Binding { source: 1, partition: p, next: u64::MAX }).collect();
-        let batch = TickBatch { tick: 9, clock: 8, bindings, records: vec![] };
+        let bindings = (0..2_000)
+            .map(|p| Binding {
+                source: 1,
+                partition: p,
+                next: u64::MAX,
+            })
+            .collect();
+        let batch = TickBatch {
+            tick: 9,
+            clock: 8,
+            bindings,
+            records: vec![],
+        };
         let bytes = encode(&batch, 1, None).expect("encoded");
         assert_eq!(header(&bytes[..1 << 14], false), Ok(None));
-        assert_eq!(header(&bytes, true).expect("valid").expect("whole").bindings, batch.bindings);
+        assert_eq!(
+            header(&bytes, true).expect("valid").expect("whole").bindings,
+            batch.bindings
+        );
     }
 
     #[test]
     fn names_round_trip_and_sort_by_tick() {
-        let name = LogName { epoch: 7, tick: Tick::MAX };
+        let name = LogName {
+            epoch: 7,
+            tick: Tick::MAX,
+        };
         assert_eq!(LogName::parse(&name.object()), Some(name));
-        for foreign in ["log/1-2.arrow", "log/x.arrow", "snapshot/0000000001-00000000000000000002.arrow", "log/a-b"] {
+        for foreign in [
+            "log/1-2.arrow",
+            "log/x.arrow",
+            "snapshot/0000000001-00000000000000000002.arrow",
+            "log/a-b",
+        ] {
             assert_eq!(LogName::parse(foreign), None, "{foreign}");
         }
     }

@@ -81,36 +81,59 @@ impl Manifest {
     pub fn is_live(&self, name: LogName) -> bool {
         self.log_after < Some(name.tick)
             && name.epoch <= self.epoch
-            && self.epochs.iter().all(|later| later.epoch <= name.epoch || later.after >= Some(name.tick))
+            && self
+                .epochs
+                .iter()
+                .all(|later| later.epoch <= name.epoch || later.after >= Some(name.tick))
     }
 
     /// The next manifest, with the epoch one higher and not begun: the fence.
     pub fn fenced(&self, writer: &str) -> Self {
-        Manifest { number: self.number + 1, epoch: self.epoch + 1, writer: writer.to_owned(), ..self.clone() }
+        Manifest {
+            number: self.number + 1,
+            epoch: self.epoch + 1,
+            writer: writer.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// The next manifest, in which the epoch begins after `last`.
     pub fn begun(&self, last: Option<Tick>) -> Self {
-        let mut next = Manifest { number: self.number + 1, ..self.clone() };
-        next.epochs.push(EpochStart { epoch: self.epoch, after: last });
+        let mut next = Manifest {
+            number: self.number + 1,
+            ..self.clone()
+        };
+        next.epochs.push(EpochStart {
+            epoch: self.epoch,
+            after: last,
+        });
         next.forget_old_epochs();
         next
     }
 
     /// The next manifest, in which the snapshot replaces the log up to its tick.
     pub fn folded(&self, snapshot: Snapshot) -> Self {
-        let mut next = Manifest { number: self.number + 1, ..self.clone() };
+        let mut next = Manifest {
+            number: self.number + 1,
+            ..self.clone()
+        };
         next.log_after = Some(snapshot.tick);
         next.snapshot = Some(snapshot);
         next.forget_old_epochs();
         next
     }
 
-    /// Of the epochs that began within the snapshot only the newest still excludes anything.
+    /// Of epochs that began at the same place only the newest excludes anything, and the snapshot's end is one place.
     fn forget_old_epochs(&mut self) {
-        let log_after = self.log_after;
-        let newest = self.epochs.iter().filter(|e| e.after <= log_after).map(|e| e.epoch).max();
-        self.epochs.retain(|e| e.after > log_after || Some(e.epoch) == newest);
+        let all = std::mem::take(&mut self.epochs);
+        let bound = |e: &EpochStart| e.after.max(self.log_after);
+        let counts = |i: usize, e: &EpochStart| all.get(i + 1).is_none_or(|later| bound(later) > bound(e));
+        self.epochs = all
+            .iter()
+            .enumerate()
+            .filter(|(i, e)| counts(*i, e))
+            .map(|(_, e)| *e)
+            .collect();
     }
 
     fn encode(&self) -> Result<Bytes, serde_json::Error> {
@@ -130,7 +153,11 @@ impl Manifest {
         let version: Version = serde_json::from_slice(bytes).map_err(|e| damaged(e.to_string()))?;
         if version.format > u64::from(FORMAT) {
             let place = objects.place().to_owned();
-            return Err(StoreError::Newer { place, format: version.format, supported: FORMAT });
+            return Err(StoreError::Newer {
+                place,
+                format: version.format,
+                supported: FORMAT,
+            });
         }
         let mut manifest: Manifest = serde_json::from_slice(bytes).map_err(|e| damaged(e.to_string()))?;
         if manifest.number != number {
@@ -146,7 +173,11 @@ impl Manifest {
 
     /// The newest manifest's number, if there is one.
     pub fn newest_number(objects: &Objects) -> Result<Option<u64>, StoreError> {
-        Ok(objects.list("manifest")?.iter().filter_map(|o| Self::number_of(&o.name)).max())
+        Ok(objects
+            .list("manifest")?
+            .iter()
+            .filter_map(|o| Self::number_of(&o.name))
+            .max())
     }
 
     /// The newest manifest, if there is one.
@@ -156,12 +187,17 @@ impl Manifest {
     pub fn newest(objects: &Objects) -> Result<Option<Self>, StoreError> {
         // A manifest is removed only once there is a newer one, so a list that went stale is worth another look.
         for _ in 0..8 {
-            let Some(number) = Self::newest_number(objects)? else { return Ok(None) };
+            let Some(number) = Self::newest_number(objects)? else {
+                return Ok(None);
+            };
             if let Some(bytes) = objects.try_get(&Self::object(number))? {
                 return Self::decode(number, &bytes, objects).map(Some);
             }
         }
-        Err(StoreError::damaged(objects.full("manifest"), "its objects vanish while they are read"))
+        Err(StoreError::damaged(
+            objects.full("manifest"),
+            "its objects vanish while they are read",
+        ))
     }
 
     /// Makes this the newest manifest. `false` if somebody else has written this number or a later one.
@@ -170,7 +206,9 @@ impl Manifest {
     /// If it cannot be written.
     pub fn install(&self, objects: &Objects) -> Result<bool, StoreError> {
         let object = Self::object(self.number);
-        let bytes = self.encode().map_err(|e| StoreError::from_io("write", objects.full(&object), e))?;
+        let bytes = self
+            .encode()
+            .map_err(|e| StoreError::from_io("write", objects.full(&object), e))?;
         if objects.create(&object, bytes.clone())? == Created::Exists {
             // An earlier attempt of ours may have been reported as failed after it had landed.
             if objects.try_get(&object)?.as_ref() != Some(&bytes) {
@@ -187,7 +225,13 @@ mod tests {
     use super::*;
 
     fn snapshot(tick: Tick) -> Snapshot {
-        Snapshot { tick, clock: 0, bindings: vec![], rows: 0, parts: vec![] }
+        Snapshot {
+            tick,
+            clock: 0,
+            bindings: vec![],
+            rows: 0,
+            parts: vec![],
+        }
     }
 
     fn live(manifest: &Manifest, epoch: u64, tick: Tick) -> bool {
@@ -201,7 +245,10 @@ mod tests {
         let second = first.fenced("w").begun(Some(50));
         assert!(live(&second, 1, 50) && !live(&second, 1, 51) && live(&second, 2, 51));
         let third = second.fenced("w").begun(Some(60));
-        assert!(!live(&third, 1, 55), "written by epoch 1 after it was fenced: no later epoch brings it back");
+        assert!(
+            !live(&third, 1, 55),
+            "written by epoch 1 after it was fenced: no later epoch brings it back"
+        );
         assert!(live(&third, 2, 60) && !live(&third, 2, 61) && live(&third, 3, 61));
     }
 
@@ -212,13 +259,56 @@ mod tests {
     }
 
     #[test]
+    fn many_restarts_without_progress_leave_one_entry() {
+        let mut manifest = Manifest::blank().fenced("w").begun(None).fenced("w").begun(Some(7));
+        for _ in 0..100 {
+            manifest = manifest.fenced("w").begun(Some(7));
+        }
+        assert_eq!(
+            manifest.epochs,
+            [
+                EpochStart { epoch: 1, after: None },
+                EpochStart {
+                    epoch: 102,
+                    after: Some(7)
+                }
+            ]
+        );
+        assert!(live(&manifest, 1, 7) && live(&manifest, 50, 7) && !live(&manifest, 50, 8) && live(&manifest, 102, 8));
+    }
+
+    #[test]
     fn a_fold_ends_the_log_up_to_its_tick_and_forgets_what_no_longer_matters() {
-        let third = Manifest::blank().fenced("w").begun(None).fenced("w").begun(Some(50)).fenced("w").begun(Some(60));
+        let third = Manifest::blank()
+            .fenced("w")
+            .begun(None)
+            .fenced("w")
+            .begun(Some(50))
+            .fenced("w")
+            .begun(Some(60));
         let folded = third.folded(snapshot(55));
-        assert_eq!(folded.epochs, [EpochStart { epoch: 2, after: Some(50) }, EpochStart { epoch: 3, after: Some(60) }]);
+        assert_eq!(
+            folded.epochs,
+            [
+                EpochStart {
+                    epoch: 2,
+                    after: Some(50)
+                },
+                EpochStart {
+                    epoch: 3,
+                    after: Some(60)
+                }
+            ]
+        );
         assert!(!live(&folded, 2, 55) && live(&folded, 2, 60) && !live(&folded, 1, 56) && live(&folded, 3, 61));
         let folded = folded.folded(snapshot(70));
-        assert_eq!(folded.epochs, [EpochStart { epoch: 3, after: Some(60) }]);
+        assert_eq!(
+            folded.epochs,
+            [EpochStart {
+                epoch: 3,
+                after: Some(60)
+            }]
+        );
         assert!(!live(&folded, 2, 71) && live(&folded, 3, 71));
     }
 
@@ -232,18 +322,36 @@ mod tests {
         let rival = Manifest::blank().fenced("another");
         assert!(!rival.install(&objects).expect("taken"));
         assert_eq!(Manifest::newest(&objects).expect("read"), Some(manifest.clone()));
-        let later = Manifest { number: 5, ..manifest.clone() };
+        let later = Manifest {
+            number: 5,
+            ..manifest.clone()
+        };
         assert!(later.install(&objects).expect("written"));
-        assert!(!Manifest { number: 4, ..manifest }.install(&objects).expect("free, but not the newest"));
+        assert!(
+            !Manifest { number: 4, ..manifest }
+                .install(&objects)
+                .expect("free, but not the newest")
+        );
     }
 
     #[test]
     fn newer_formats_and_damage_have_names() {
         let folder = tempfile::tempdir().expect("folder");
         let (objects, _lock) = Objects::locked(&folder.path().display().to_string()).expect("open");
-        let put = |text: &str| objects.put(&Manifest::object(1), Bytes::from(text.to_owned())).expect("put");
+        let put = |text: &str| {
+            objects
+                .put(&Manifest::object(1), Bytes::from(text.to_owned()))
+                .expect("put")
+        };
         put("{\"format\": 7, \"whatever\": []}");
-        assert!(matches!(Manifest::newest(&objects), Err(StoreError::Newer { format: 7, supported: 1, .. })));
+        assert!(matches!(
+            Manifest::newest(&objects),
+            Err(StoreError::Newer {
+                format: 7,
+                supported: 1,
+                ..
+            })
+        ));
         put("{\"form");
         assert!(matches!(Manifest::newest(&objects), Err(StoreError::Damaged { .. })));
         let good = Manifest::blank().fenced("w").encode().expect("encoded");

@@ -66,13 +66,18 @@ pub(super) fn folder_of(url: &str) -> Result<PathBuf, StoreError> {
         Some((scheme, _)) if is_scheme(scheme) => return Err(unsupported()),
         _ => url,
     };
-    if path.is_empty() { Err(unsupported()) } else { Ok(PathBuf::from(path)) }
+    if path.is_empty() {
+        Err(unsupported())
+    } else {
+        Ok(PathBuf::from(path))
+    }
 }
 
 fn is_scheme(s: &str) -> bool {
     s.len() > 1
         && s.starts_with(|c: char| c.is_ascii_alphabetic())
-        && s.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+        && s.chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
 }
 
 impl Objects {
@@ -81,10 +86,14 @@ impl Objects {
         let folder = folder_of(url)?;
         match std::fs::metadata(&folder) {
             Ok(meta) if meta.is_dir() => Self::over_folder(&folder),
-            Ok(_) => Err(StoreError::NotAStateFolder { folder, problem: "it is not a folder".into() }),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                Err(StoreError::NotAStateFolder { folder, problem: "it does not exist".into() })
-            }
+            Ok(_) => Err(StoreError::NotAStateFolder {
+                folder,
+                problem: "it is not a folder".into(),
+            }),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(StoreError::NotAStateFolder {
+                folder,
+                problem: "it does not exist".into(),
+            }),
             Err(e) => Err(StoreError::from_io("open", folder.display().to_string(), e)),
         }
     }
@@ -94,7 +103,10 @@ impl Objects {
         let folder = folder_of(url)?;
         let failed = |e| StoreError::from_io("open", folder.display().to_string(), e);
         if folder.exists() && !folder.is_dir() {
-            return Err(StoreError::NotAStateFolder { folder, problem: "it is not a folder".into() });
+            return Err(StoreError::NotAStateFolder {
+                folder,
+                problem: "it is not a folder".into(),
+            });
         }
         std::fs::create_dir_all(&folder).map_err(failed)?;
         refuse_foreign(&folder)?;
@@ -102,7 +114,13 @@ impl Objects {
         for name in FOLDERS {
             std::fs::create_dir_all(folder.join(name)).map_err(failed)?;
         }
-        for durable in [Some(folder.as_path()), folder.parent().filter(|p| !p.as_os_str().is_empty())].into_iter().flatten() {
+        for durable in [
+            Some(folder.as_path()),
+            folder.parent().filter(|p| !p.as_os_str().is_empty()),
+        ]
+        .into_iter()
+        .flatten()
+        {
             File::open(durable).and_then(|f| f.sync_all()).map_err(failed)?;
         }
         remove_leftovers(&folder)?;
@@ -144,7 +162,8 @@ impl Objects {
 
     /// The object's bytes; a missing one is damage, since only objects known to exist are asked for.
     pub fn get(&self, name: &str) -> Result<Bytes, StoreError> {
-        self.try_get(name)?.ok_or_else(|| StoreError::damaged(self.full(name), "it is missing"))
+        self.try_get(name)?
+            .ok_or_else(|| StoreError::damaged(self.full(name), "it is missing"))
     }
 
     /// The object's bytes, or `None` if there is none.
@@ -180,7 +199,10 @@ impl Objects {
     /// Writes an object unless there is one of that name. Durable when it returns.
     pub fn create(&self, name: &str, bytes: Bytes) -> Result<Created, StoreError> {
         let options = PutOptions::from(PutMode::Create);
-        match self.runtime.block_on(self.store.put_opts(&Name::from(name), bytes.into(), options)) {
+        match self
+            .runtime
+            .block_on(self.store.put_opts(&Name::from(name), bytes.into(), options))
+        {
             Ok(_) => Ok(Created::New),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
                 Ok(Created::Exists)
@@ -195,10 +217,15 @@ impl Objects {
         let list = self
             .store
             .list(Some(&prefix))
-            .map_ok(|meta| Listed { name: meta.location.to_string(), bytes: meta.size })
+            .map_ok(|meta| Listed {
+                name: meta.location.to_string(),
+                bytes: meta.size,
+            })
             .try_collect::<Vec<_>>();
-        let mut objects =
-            self.runtime.block_on(list).map_err(|e| StoreError::from_io("list", self.full(folder), e))?;
+        let mut objects = self
+            .runtime
+            .block_on(list)
+            .map_err(|e| StoreError::from_io("list", self.full(folder), e))?;
         objects.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(objects)
     }
@@ -223,7 +250,10 @@ fn refuse_foreign(folder: &Path) -> Result<(), StoreError> {
         let name = name.to_string_lossy();
         if name != LOCK && name != "lost+found" && !name.starts_with('.') {
             let problem = format!("it holds \"{name}\" and no manifest");
-            return Err(StoreError::NotAStateFolder { folder: folder.to_owned(), problem });
+            return Err(StoreError::NotAStateFolder {
+                folder: folder.to_owned(),
+                problem,
+            });
         }
     }
     Ok(())
@@ -232,19 +262,34 @@ fn refuse_foreign(folder: &Path) -> Result<(), StoreError> {
 fn lock(folder: &Path) -> Result<Lock, StoreError> {
     let path = folder.join(LOCK);
     let failed = |e| StoreError::from_io("open", path.display().to_string(), e);
-    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
             // Best effort: the holder may be just about to write its pid, and the lock is what counts.
             let _ = file.read_to_string(&mut pid);
-            let pid = if pid.trim().is_empty() { "(unknown)".into() } else { pid.trim().to_owned() };
-            return Err(StoreError::Locked { folder: folder.to_owned(), pid });
+            let pid = if pid.trim().is_empty() {
+                "(unknown)".into()
+            } else {
+                pid.trim().to_owned()
+            };
+            return Err(StoreError::Locked {
+                folder: folder.to_owned(),
+                pid,
+            });
         }
         Err(TryLockError::Error(e)) => return Err(failed(e)),
     }
-    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
+    file.set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(failed)?;
     Ok(Lock { _file: file })
 }
 
@@ -295,8 +340,14 @@ mod tests {
     fn a_create_never_replaces() {
         let folder = tempfile::tempdir().expect("folder");
         let (objects, _lock) = Objects::locked(&folder.path().display().to_string()).expect("open");
-        assert_eq!(objects.create("manifest/1", Bytes::from_static(b"a")).expect("new"), Created::New);
-        assert_eq!(objects.create("manifest/1", Bytes::from_static(b"b")).expect("old"), Created::Exists);
+        assert_eq!(
+            objects.create("manifest/1", Bytes::from_static(b"a")).expect("new"),
+            Created::New
+        );
+        assert_eq!(
+            objects.create("manifest/1", Bytes::from_static(b"b")).expect("old"),
+            Created::Exists
+        );
         assert_eq!(&objects.get("manifest/1").expect("read")[..], b"a");
         objects.delete("manifest/1").expect("deleted");
         objects.delete("manifest/1").expect("deleting nothing is fine");

@@ -57,7 +57,10 @@ pub(super) fn fence(objects: &Objects) -> Result<Manifest, StoreError> {
             return Ok(fenced);
         }
     }
-    Err(StoreError::damaged(objects.full("manifest"), "too many processes are taking it over at the same time"))
+    Err(StoreError::damaged(
+        objects.full("manifest"),
+        "too many processes are taking it over at the same time",
+    ))
 }
 
 /// Data without a manifest is not a new state: starting over would throw it away.
@@ -78,14 +81,21 @@ fn refuse_orphans(objects: &Objects) -> Result<(), StoreError> {
 pub(super) fn scan(objects: &Objects, manifest: &Manifest) -> Result<Found, StoreError> {
     let mut garbage = dead(objects, manifest)?;
     let (live, void) = split_log(objects, manifest)?;
-    garbage.extend(void.into_iter().filter(|(name, _)| name.epoch <= manifest.epoch).map(|(_, o)| o.name));
+    garbage.extend(
+        void.into_iter()
+            .filter(|(name, _)| name.epoch <= manifest.epoch)
+            .map(|(_, o)| o.name),
+    );
     let mut log = Vec::with_capacity(live.len());
     let mut last = manifest.log_after;
     for (name, object) in live {
         let header = read_header(objects, name, &object)?;
         follows(&header, last).map_err(|problem| StoreError::damaged(objects.full(&object.name), problem))?;
         last = Some(name.tick);
-        log.push(Live { header, bytes: object.bytes });
+        log.push(Live {
+            header,
+            bytes: object.bytes,
+        });
     }
     Ok(Found { log, garbage })
 }
@@ -96,13 +106,21 @@ pub(super) fn scan(objects: &Objects, manifest: &Manifest) -> Result<Found, Stor
 /// [`StoreError::Fenced`] if somebody took over in between.
 pub(super) fn begin(objects: &Objects, fenced: &Manifest, last: Option<Tick>) -> Result<Manifest, StoreError> {
     let begun = fenced.begun(last);
-    if begun.install(objects)? { Ok(begun) } else { Err(fenced_by_another(objects, fenced.epoch)?) }
+    if begun.install(objects)? {
+        Ok(begun)
+    } else {
+        Err(fenced_by_another(objects, fenced.epoch)?)
+    }
 }
 
 /// The error for having been fenced, naming the epoch that did it.
 pub(super) fn fenced_by_another(objects: &Objects, epoch: u64) -> Result<StoreError, StoreError> {
     let by = Manifest::newest(objects)?.map_or(epoch, |m| m.epoch);
-    Ok(StoreError::Fenced { place: objects.place().to_owned(), epoch, by })
+    Ok(StoreError::Fenced {
+        place: objects.place().to_owned(),
+        epoch,
+        by,
+    })
 }
 
 /// Log objects with their names.
@@ -110,7 +128,10 @@ type Named = Vec<(LogName, Listed)>;
 
 /// The live log, ascending by tick, and the log objects that are not live.
 pub(super) fn split_log(objects: &Objects, manifest: &Manifest) -> Result<(Named, Named), StoreError> {
-    let named = objects.list("log")?.into_iter().filter_map(|o| LogName::parse(&o.name).map(|name| (name, o)));
+    let named = objects
+        .list("log")?
+        .into_iter()
+        .filter_map(|o| LogName::parse(&o.name).map(|name| (name, o)));
     let (mut live, void): (Named, Named) = named.partition(|(name, _)| manifest.is_live(*name));
     live.sort_by_key(|(name, _)| (name.tick, name.epoch));
     Ok((live, void))
@@ -122,7 +143,11 @@ pub(super) fn follows(header: &Header, last: Option<Tick>) -> Result<(), String>
     if header.previous == last {
         Ok(())
     } else {
-        Err(format!("it follows {}, but here it comes after {}: a tick is missing", show(header.previous), show(last)))
+        Err(format!(
+            "it follows {}, but here it comes after {}: a tick is missing",
+            show(header.previous),
+            show(last)
+        ))
     }
 }
 
@@ -137,7 +162,11 @@ pub(super) fn read_header(objects: &Objects, name: LogName, object: &Listed) -> 
             .map_err(damaged)?
             .ok_or_else(|| damaged("it has no header".into()))?,
     };
-    if header.name == name { Ok(header) } else { Err(damaged(format!("it says that it is {}", header.name.object()))) }
+    if header.name == name {
+        Ok(header)
+    } else {
+        Err(damaged(format!("it says that it is {}", header.name.object())))
+    }
 }
 
 /// Manifests before this one, and parts that no manifest will ever name. Those of a later epoch are not ours to judge.
@@ -148,7 +177,13 @@ fn dead(objects: &Objects, manifest: &Manifest) -> Result<Vec<String>, StoreErro
         .map(|o| o.name)
         .filter(|name| Manifest::number_of(name).is_some_and(|n| n < manifest.number))
         .collect();
-    let referenced = |name: &str| manifest.snapshot.iter().flat_map(|s| &s.parts).any(|p| p.object == name);
+    let referenced = |name: &str| {
+        manifest
+            .snapshot
+            .iter()
+            .flat_map(|s| &s.parts)
+            .any(|p| p.object == name)
+    };
     let parts = objects.list("snapshot")?.into_iter().map(|o| o.name);
     dead.extend(parts.filter(|name| part_epoch(name).is_some_and(|e| e <= manifest.epoch) && !referenced(name)));
     Ok(dead)

@@ -46,13 +46,19 @@ impl Restore {
         }
         let last = log.last().map(|l| (l.header.name.tick, l.header.clock));
         let last = last.or(manifest.snapshot.as_ref().map(|s| (s.tick, s.clock)));
-        let parts = manifest.snapshot.iter().flat_map(|s| s.parts.iter().cloned().map(Source::Part));
+        let parts = manifest
+            .snapshot
+            .iter()
+            .flat_map(|s| s.parts.iter().cloned().map(Source::Part));
         Restore {
             upper: last.map(|(tick, _)| tick),
             clock: last.map(|(_, clock)| clock),
             bindings: net.to_vec(),
             todo: parts.chain(log.iter().map(|l| Source::Log(l.header.name))).collect(),
-            snapshot: manifest.snapshot.as_ref().map(|s| (s.tick, s.clock, Some(s.bindings.clone()))),
+            snapshot: manifest
+                .snapshot
+                .as_ref()
+                .map(|s| (s.tick, s.clock, Some(s.bindings.clone()))),
             open: None,
             objects,
             _pin: pin,
@@ -85,7 +91,11 @@ impl Restore {
                     self.open = Some((part.object, pieces));
                 }
                 // A snapshot without rows still has bindings and a clock.
-                next if self.snapshot.as_ref().is_some_and(|(_, _, bindings)| bindings.is_some()) => {
+                next if self
+                    .snapshot
+                    .as_ref()
+                    .is_some_and(|(_, _, bindings)| bindings.is_some()) =>
+                {
                     next.into_iter().for_each(|source| self.todo.push_front(source));
                     return Ok(self.snapshot_batch(Vec::new()));
                 }
@@ -102,7 +112,12 @@ impl Restore {
 
     fn snapshot_batch(&mut self, records: Vec<Envelope>) -> Option<TickBatch> {
         let (tick, clock, bindings) = self.snapshot.as_mut()?;
-        Some(TickBatch { tick: *tick, clock: *clock, bindings: bindings.take().unwrap_or_default(), records })
+        Some(TickBatch {
+            tick: *tick,
+            clock: *clock,
+            bindings: bindings.take().unwrap_or_default(),
+            records,
+        })
     }
 }
 

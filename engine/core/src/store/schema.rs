@@ -92,7 +92,14 @@ macro_rules! nulls {
         fn nulls(&mut self, n: usize) { self.append_nulls(n); }
     })* };
 }
-nulls!(BinaryBuilder, FixedSizeBinaryBuilder, Int32Builder, Int64Builder, StringBuilder, UInt8Builder);
+nulls!(
+    BinaryBuilder,
+    FixedSizeBinaryBuilder,
+    Int32Builder,
+    Int64Builder,
+    StringBuilder,
+    UInt8Builder
+);
 nulls!(UInt16Builder, UInt32Builder, UInt64Builder);
 
 impl<B: Nulls> Column<B> {
@@ -181,7 +188,12 @@ pub(super) fn schema(metadata: HashMap<String, String>) -> SchemaRef {
 
 /// Positions of the named columns, for reading only these.
 pub(super) fn positions(names: &[&str]) -> Vec<usize> {
-    fields().iter().enumerate().filter(|(_, f)| names.contains(&f.name().as_str())).map(|(i, _)| i).collect()
+    fields()
+        .iter()
+        .enumerate()
+        .filter(|(_, f)| names.contains(&f.name().as_str()))
+        .map(|(i, _)| i)
+        .collect()
 }
 
 /// Splits records into runs that fit one record batch each: `(length, text bytes)`.
@@ -227,9 +239,10 @@ fn payload_bytes(record: &Record) -> (usize, usize) {
         }
         Record::Rule(r) => (0, 2 * r.id.len() + r.view.len() + r.when.text().len()),
         Record::Score { .. } | Record::Unscorable { .. } | Record::LiveModel { .. } => (0, 32),
-        Record::Dead(d) => {
-            (d.message.len(), d.payload.len() + d.key.len() + len(&d.id) + d.stage.len() + d.code.len())
-        }
+        Record::Dead(d) => (
+            d.message.len(),
+            d.payload.len() + d.key.len() + len(&d.id) + d.stage.len() + d.code.len(),
+        ),
     }
 }
 
@@ -329,7 +342,11 @@ impl Columns {
         if let Some(at) = thread.ends_at {
             self.ends_at.at(row).append_value(at);
         }
-        if thread.deleted { Kind::ThreadDeleted } else { Kind::Thread }
+        if thread.deleted {
+            Kind::ThreadDeleted
+        } else {
+            Kind::Thread
+        }
     }
 
     fn dead(&mut self, row: usize, dead: &DeadLetter) -> Kind {
@@ -357,9 +374,15 @@ impl Columns {
 
     fn keys(&mut self, row: usize, text: Option<u128>, model: u128) -> Result<(), String> {
         if let Some(text) = text {
-            self.text_key.at(row).append_value(text.to_be_bytes()).map_err(|e| e.to_string())?;
+            self.text_key
+                .at(row)
+                .append_value(text.to_be_bytes())
+                .map_err(|e| e.to_string())?;
         }
-        self.model_key.at(row).append_value(model.to_be_bytes()).map_err(|e| e.to_string())
+        self.model_key
+            .at(row)
+            .append_value(model.to_be_bytes())
+            .map_err(|e| e.to_string())
     }
 
     fn score(&mut self, row: usize, score: &Score) {
@@ -384,8 +407,17 @@ mod tests {
     use super::*;
 
     fn post(text: usize) -> Envelope {
-        let record = Record::Post(Post { text: "x".repeat(text), ..Post::default() });
-        Envelope { source: 0, partition: 0, offset: 0, order: 0, record }
+        let record = Record::Post(Post {
+            text: "x".repeat(text),
+            ..Post::default()
+        });
+        Envelope {
+            source: 0,
+            partition: 0,
+            offset: 0,
+            order: 0,
+            record,
+        }
     }
 
     #[test]
@@ -393,7 +425,10 @@ mod tests {
         assert_eq!(chunks(1, &[]).expect("nothing"), []);
         assert_eq!(chunks(1, &[post(3), post(4)]).expect("small"), [(2, 7)]);
         let big = CHUNK_BYTES - 10;
-        assert_eq!(chunks(1, &[post(big), post(20), post(20)]).expect("split"), [(1, big), (2, 40)]);
+        assert_eq!(
+            chunks(1, &[post(big), post(20), post(20)]).expect("split"),
+            [(1, big), (2, 40)]
+        );
         let many = vec![post(0); CHUNK_ROWS + 1];
         assert_eq!(chunks(1, &many).expect("split"), [(CHUNK_ROWS, 0), (1, 0)]);
     }

@@ -11,16 +11,33 @@ use proptest::prelude::*;
 use proptest::{collection, option};
 
 pub(super) fn envelope(order: u64, record: Record) -> Envelope {
-    Envelope { source: 1, partition: 0, offset: order, order, record }
+    Envelope {
+        source: 1,
+        partition: 0,
+        offset: order,
+        order,
+        record,
+    }
 }
 
 pub(super) fn post(order: u64, id: &str, text: &str) -> Envelope {
-    let post = Post { id: id.into(), text: text.into(), ..Post::default() };
+    let post = Post {
+        id: id.into(),
+        text: text.into(),
+        ..Post::default()
+    };
     envelope(order, Record::Post(post))
 }
 
 pub(super) fn votes(order: u64, id: &str, votes: Option<i64>, observed_at: EventTime) -> Envelope {
-    envelope(order, Record::Votes(Votes { id: id.into(), votes, observed_at }))
+    envelope(
+        order,
+        Record::Votes(Votes {
+            id: id.into(),
+            votes,
+            observed_at,
+        }),
+    )
 }
 
 fn strings() -> impl Strategy<Value = String> {
@@ -41,40 +58,70 @@ fn scores() -> impl Strategy<Value = Score> {
     (any::<[i32; 5]>(), any::<u8>(), any::<[bool; 3]>()).prop_map(|(p, emotion, [is_toxic, is_sarcastic, given])| {
         let [positive, neutral, negative, toxic, sarcastic] = p;
         let rung = if given { Rung::Given } else { Rung::Local };
-        Score { positive, neutral, negative, toxic, sarcastic, emotion, is_toxic, is_sarcastic, rung }
+        Score {
+            positive,
+            neutral,
+            negative,
+            toxic,
+            sarcastic,
+            emotion,
+            is_toxic,
+            is_sarcastic,
+            rung,
+        }
     })
 }
 
 fn posts() -> impl Strategy<Value = Record> {
     let names = (strings(), strings(), strings(), strings());
     let options = (option::of(strings()), option::of(strings()), option::of(strings()));
-    (names, options, option::of(numbers()), numbers(), numbers(), option::of(scores())).prop_map(
-        |((id, source, thread, text), (parent, author, extra), votes, observed_at, created_at, score)| {
-            Record::Post(Post {
-                id,
-                source,
-                thread,
-                parent,
-                author,
-                text,
-                votes,
-                observed_at,
-                created_at,
-                score,
-                extra,
-            })
-        },
+    (
+        names,
+        options,
+        option::of(numbers()),
+        numbers(),
+        numbers(),
+        option::of(scores()),
     )
+        .prop_map(
+            |((id, source, thread, text), (parent, author, extra), votes, observed_at, created_at, score)| {
+                Record::Post(Post {
+                    id,
+                    source,
+                    thread,
+                    parent,
+                    author,
+                    text,
+                    votes,
+                    observed_at,
+                    created_at,
+                    score,
+                    extra,
+                })
+            },
+        )
 }
 
 fn rules() -> impl Strategy<Value = Record> {
-    let conditions = prop::sample::select(vec!["sentiment < -0.3 and posts >= 20", "posts > 1", "toxic/posts > 0.25"]);
+    let conditions = prop::sample::select(vec![
+        "sentiment < -0.3 and posts >= 20",
+        "posts > 1",
+        "toxic/posts > 0.25",
+    ]);
     let when = (conditions.clone(), option::of(conditions));
     (strings(), strings(), when, any::<i32>(), numbers(), numbers()).prop_map(
         |(id, view, (when, clear), min_posts, for_ms, cooldown_ms)| {
             let when = Expr::parse(when).unwrap();
             let clear = clear.map(|c| Expr::parse(c).unwrap());
-            Record::Rule(RuleSpec { id, view, when, clear, min_posts, for_ms, cooldown_ms })
+            Record::Rule(RuleSpec {
+                id,
+                view,
+                when,
+                clear,
+                min_posts,
+                for_ms,
+                cooldown_ms,
+            })
         },
     )
 }
@@ -83,7 +130,14 @@ fn dead_letters() -> impl Strategy<Value = Record> {
     let bytes = || collection::vec(any::<u8>(), 0..20);
     (strings(), strings(), strings(), bytes(), bytes(), option::of(strings())).prop_map(
         |(stage, code, message, payload, key, id)| {
-            Record::Dead(DeadLetter { stage, code, message, payload, key, id })
+            Record::Dead(DeadLetter {
+                stage,
+                code,
+                message,
+                payload,
+                key,
+                id,
+            })
         },
     )
 }
@@ -115,19 +169,34 @@ pub(super) fn records() -> impl Strategy<Value = Record> {
 pub(super) fn envelopes() -> impl Strategy<Value = Envelope> {
     let order = prop_oneof![0..5_u64, Just(u64::MAX), any::<u64>()];
     (any::<u16>(), any::<u32>(), any::<u64>(), order, records()).prop_map(
-        |(source, partition, offset, order, record)| Envelope { source, partition, offset, order, record },
+        |(source, partition, offset, order, record)| Envelope {
+            source,
+            partition,
+            offset,
+            order,
+            record,
+        },
     )
 }
 
 fn bindings() -> impl Strategy<Value = Vec<Binding>> {
-    let binding = (0..3_u16, 0..2_u32, any::<u64>())
-        .prop_map(|(source, partition, next)| Binding { source, partition, next });
+    let binding = (0..3_u16, 0..2_u32, any::<u64>()).prop_map(|(source, partition, next)| Binding {
+        source,
+        partition,
+        next,
+    });
     collection::vec(binding, 0..4)
 }
 
 pub(super) fn batches() -> impl Strategy<Value = TickBatch> {
-    (any::<u64>(), numbers(), bindings(), collection::vec(envelopes(), 0..30))
-        .prop_map(|(tick, clock, bindings, records)| TickBatch { tick, clock, bindings, records })
+    (any::<u64>(), numbers(), bindings(), collection::vec(envelopes(), 0..30)).prop_map(
+        |(tick, clock, bindings, records)| TickBatch {
+            tick,
+            clock,
+            bindings,
+            records,
+        },
+    )
 }
 
 /// A history: ticks ascend, the clock never goes back.

@@ -22,14 +22,36 @@ fn open(folder: &TempDir) -> (Store, Restore) {
 }
 
 fn batch(tick: Tick, records: Vec<Envelope>) -> TickBatch {
-    let bindings = vec![Binding { source: 1, partition: 0, next: tick * 10 }];
-    TickBatch { tick, clock: tick.cast_signed() * 1_000, bindings, records }
+    let bindings = vec![Binding {
+        source: 1,
+        partition: 0,
+        next: tick * 10,
+    }];
+    TickBatch {
+        tick,
+        clock: tick.cast_signed() * 1_000,
+        bindings,
+        records,
+    }
 }
 
 fn history() -> Vec<TickBatch> {
     vec![
-        batch(5, vec![post(1, "a", "first"), votes(2, "a", Some(3), 10), post(3, "b", "gone soon")]),
-        batch(6, vec![post(4, "a", "edited"), envelope(5, Record::PostDeleted { id: "b".into() })]),
+        batch(
+            5,
+            vec![
+                post(1, "a", "first"),
+                votes(2, "a", Some(3), 10),
+                post(3, "b", "gone soon"),
+            ],
+        ),
+        batch(
+            6,
+            vec![
+                post(4, "a", "edited"),
+                envelope(5, Record::PostDeleted { id: "b".into() }),
+            ],
+        ),
         batch(9, vec![votes(6, "a", Some(1), 9), post(0, "b", "stale redelivery")]),
     ]
 }
@@ -115,6 +137,14 @@ proptest! {
 }
 
 #[test]
+fn the_parts_may_move_between_threads() {
+    fn is_send<T: Send>() {}
+    is_send::<Store>();
+    is_send::<Restore>();
+    is_send::<StoreError>();
+}
+
+#[test]
 fn an_unfolded_log_comes_back_batch_by_batch() {
     let folder = folder();
     let (mut store, _) = open(&folder);
@@ -134,12 +164,22 @@ fn ticks_must_increase_also_across_folds_and_restarts() {
     let (mut store, _) = open(&folder);
     store.append(&batch(7, vec![])).expect("appended");
     store.fold_now().expect("folded");
-    assert!(matches!(store.append(&batch(7, vec![])), Err(StoreError::NonMonotone { tick: 7, last: 7 })));
+    assert!(matches!(
+        store.append(&batch(7, vec![])),
+        Err(StoreError::NonMonotone { tick: 7, last: 7 })
+    ));
     drop(store);
     let (mut store, restore) = open(&folder);
-    assert!(matches!(store.append(&batch(6, vec![])), Err(StoreError::NonMonotone { tick: 6, last: 7 })));
+    assert!(matches!(
+        store.append(&batch(6, vec![])),
+        Err(StoreError::NonMonotone { tick: 6, last: 7 })
+    ));
     let empty = restore.map(|b| b.expect("readable")).collect::<Vec<_>>();
-    assert_eq!(empty, [batch(7, vec![])], "a snapshot without rows still has its tick, clock and bindings");
+    assert_eq!(
+        empty,
+        [batch(7, vec![])],
+        "a snapshot without rows still has its tick, clock and bindings"
+    );
 }
 
 /// Every step of a fold, done by hand; the state is opened again after each as a crash would have it.
@@ -161,7 +201,9 @@ fn a_crash_at_any_step_of_a_fold_leaves_the_same_contents() {
         }
         if crash_after >= 1 {
             let plan = store.plan();
-            let snapshot = fold::fold(&store.objects, &plan, &AtomicBool::new(false)).expect("folded").expect("whole");
+            let snapshot = fold::fold(&store.objects, &plan, &AtomicBool::new(false))
+                .expect("folded")
+                .expect("whole");
             assert!(snapshot.parts.len() > 1, "{snapshot:?}");
             if crash_after >= 2 {
                 store.install(snapshot).expect("installed");
@@ -175,9 +217,20 @@ fn a_crash_at_any_step_of_a_fold_leaves_the_same_contents() {
         }
         drop(store);
         assert_eq!(Contents::at(&folder), expected, "after step {crash_after}");
-        let names = Objects::existing(&options(&folder).url).expect("open").list("snapshot").expect("listed");
-        assert_eq!(names.is_empty(), crash_after < 2, "what no manifest names is removed: {names:?}");
-        assert_eq!(Contents::at(&folder), expected, "and once more after step {crash_after}");
+        let names = Objects::existing(&options(&folder).url)
+            .expect("open")
+            .list("snapshot")
+            .expect("listed");
+        assert_eq!(
+            names.is_empty(),
+            crash_after < 2,
+            "what no manifest names is removed: {names:?}"
+        );
+        assert_eq!(
+            Contents::at(&folder),
+            expected,
+            "and once more after step {crash_after}"
+        );
     }
 }
 
@@ -195,7 +248,11 @@ fn a_crash_while_opening_leaves_the_same_contents() {
         recover::scan(&objects, &fenced).expect("scanned");
     }
     assert_eq!(Contents::at(&folder), Contents::of(history()));
-    std::fs::write(folder.path().join("log/0000000001-00000000000000000010.arrow#3"), b"half").expect("written");
+    std::fs::write(
+        folder.path().join("log/0000000001-00000000000000000010.arrow#3"),
+        b"half",
+    )
+    .expect("written");
     assert_eq!(Contents::at(&folder), Contents::of(history()));
     assert_eq!(std::fs::read_dir(folder.path().join("log")).expect("listed").count(), 3);
 }
@@ -205,7 +262,10 @@ fn a_folder_is_open_once() {
     let folder = folder();
     let (store, _) = open(&folder);
     let error = Store::open(options(&folder)).expect_err("locked");
-    assert!(matches!(&error, StoreError::Locked { pid, .. } if *pid == std::process::id().to_string()), "{error}");
+    assert!(
+        matches!(&error, StoreError::Locked { pid, .. } if *pid == std::process::id().to_string()),
+        "{error}"
+    );
     assert_eq!(store.folder(), Some(folder.path()));
     drop(store);
     open(&folder);
@@ -226,7 +286,10 @@ fn a_process_that_was_taken_over_is_fenced_and_its_late_writes_are_void() {
 
     let error = old.append(&batch(6, vec![post(2, "a", "late")])).expect_err("fenced");
     assert!(matches!(error, StoreError::Fenced { epoch: 1, by: 2, .. }), "{error}");
-    assert!(matches!(old.append(&batch(7, vec![])), Err(StoreError::Fenced { .. })), "and stays so");
+    assert!(
+        matches!(old.append(&batch(7, vec![])), Err(StoreError::Fenced { .. })),
+        "and stays so"
+    );
     assert!(matches!(old.fold_if_due(), Err(StoreError::Fenced { .. })));
     drop(old);
     assert_eq!(Contents::at(&folder), expected);
@@ -245,7 +308,10 @@ fn a_fold_of_a_process_that_was_taken_over_does_not_count() {
     // The number the old process will reach for is free again: the newest manifest must win all the same.
     objects.delete(&Manifest::object(fenced.number)).expect("collected");
     assert!(matches!(old.fold_now(), Err(StoreError::Fenced { by: 2, .. })));
-    assert_eq!(Manifest::newest(&objects).expect("read").map(|m| m.number), Some(begun.number));
+    assert_eq!(
+        Manifest::newest(&objects).expect("read").map(|m| m.number),
+        Some(begun.number)
+    );
     drop(old);
     assert_eq!(Contents::at(&folder), Contents::of(history()));
 }
@@ -253,12 +319,21 @@ fn a_fold_of_a_process_that_was_taken_over_does_not_count() {
 #[test]
 fn a_fold_in_the_background_leaves_room_for_appends() {
     let folder = folder();
-    let options = StoreOptions { fold_after_bytes: 1, ..options(&folder) };
+    let options = StoreOptions {
+        fold_after_bytes: 1,
+        ..options(&folder)
+    };
     let (mut store, restore) = Store::open(options).expect("opened");
     let mut all = Vec::new();
     let mut finished = 0;
     for tick in 1..200 {
-        let batch = batch(tick, vec![post(tick, &format!("p{}", tick % 7), "text"), votes(tick, "x", Some(1), 1)]);
+        let batch = batch(
+            tick,
+            vec![
+                post(tick, &format!("p{}", tick % 7), "text"),
+                votes(tick, "x", Some(1), 1),
+            ],
+        );
         store.append(&batch).expect("appended");
         all.push(batch);
         if matches!(store.fold_if_due().expect("folding"), FoldStatus::Finished { .. }) {
@@ -266,7 +341,10 @@ fn a_fold_in_the_background_leaves_room_for_appends() {
         }
     }
     assert!(finished > 1, "{finished}");
-    assert!(!store.garbage.is_empty(), "a restore is still there, so nothing was removed");
+    assert!(
+        !store.garbage.is_empty(),
+        "a restore is still there, so nothing was removed"
+    );
     drop(restore);
     store.fold_if_due().expect("folding");
     drop(store);
@@ -301,7 +379,10 @@ fn a_failed_append_may_have_landed_and_is_taken_back() {
     store.doubtful = Some(lost);
     store.append(&batch(8, vec![])).expect("appended");
     drop(store);
-    assert_eq!(Contents::at(&folder), Contents::of([batch(5, vec![]), batch(8, vec![])]));
+    assert_eq!(
+        Contents::at(&folder),
+        Contents::of([batch(5, vec![]), batch(8, vec![])])
+    );
 }
 
 #[test]
@@ -311,14 +392,27 @@ fn a_fold_that_was_reported_as_failed_may_have_landed() {
     for batch in history() {
         store.append(&batch).expect("appended");
     }
-    let snapshot = fold::fold(&store.objects, &store.plan(), &AtomicBool::new(false)).expect("folded").expect("whole");
-    assert!(store.manifest.folded(snapshot).install(&store.objects).expect("landed unnoticed"));
-    store.append(&batch(10, vec![post(7, "c", "more")])).expect("appending goes on");
+    let snapshot = fold::fold(&store.objects, &store.plan(), &AtomicBool::new(false))
+        .expect("folded")
+        .expect("whole");
+    assert!(
+        store
+            .manifest
+            .folded(snapshot)
+            .install(&store.objects)
+            .expect("landed unnoticed")
+    );
+    store
+        .append(&batch(10, vec![post(7, "c", "more")]))
+        .expect("appending goes on");
     store.fold_now().expect("the earlier fold is adopted");
     assert_eq!(store.manifest.log_after, Some(9));
     store.fold_now().expect("folded");
     drop(store);
-    assert_eq!(Contents::at(&folder), Contents::of(history().into_iter().chain([batch(10, vec![post(7, "c", "more")])])));
+    assert_eq!(
+        Contents::at(&folder),
+        Contents::of(history().into_iter().chain([batch(10, vec![post(7, "c", "more")])]))
+    );
 }
 
 #[test]
@@ -347,11 +441,23 @@ fn what_is_not_a_state_has_a_name() {
     assert_eq!(not_a_state(Store::open(at("file"))), "it is not a folder");
     std::fs::create_dir(folder.path().join("photos")).expect("created");
     std::fs::write(folder.path().join("photos/cat.png"), b"").expect("written");
-    assert_eq!(not_a_state(Store::open(at("photos"))), "it holds \"cat.png\" and no manifest");
+    assert_eq!(
+        not_a_state(Store::open(at("photos"))),
+        "it holds \"cat.png\" and no manifest"
+    );
     assert!(!folder.path().join("photos/LOCK").exists());
-    assert!(matches!(inspect(&at("nowhere").url), Err(StoreError::NotAStateFolder { .. })));
-    assert!(matches!(verify(&at("photos").url), Err(StoreError::NotAStateFolder { .. })));
-    assert!(matches!(Store::open(StoreOptions::new("s3://bucket/state")), Err(StoreError::UnsupportedUrl { .. })));
+    assert!(matches!(
+        inspect(&at("nowhere").url),
+        Err(StoreError::NotAStateFolder { .. })
+    ));
+    assert!(matches!(
+        verify(&at("photos").url),
+        Err(StoreError::NotAStateFolder { .. })
+    ));
+    assert!(matches!(
+        Store::open(StoreOptions::new("s3://bucket/state")),
+        Err(StoreError::UnsupportedUrl { .. })
+    ));
     Store::open(at("new/and/deep")).expect("created");
 }
 
@@ -385,7 +491,9 @@ fn damage_is_named_by_opening_restoring_and_verifying() {
     store.fold_now().expect("folded");
     store.append(&history()[2]).expect("appended");
     store.append(&batch(12, vec![])).expect("appended");
-    let part = store.manifest.snapshot.as_ref().expect("a snapshot").parts[0].object.clone();
+    let part = store.manifest.snapshot.as_ref().expect("a snapshot").parts[0]
+        .object
+        .clone();
     drop(store);
     let url = options(&folder).url;
     let problems = || verify(&url).expect("verifiable").problems;
@@ -414,7 +522,10 @@ fn damage_is_named_by_opening_restoring_and_verifying() {
     std::fs::remove_file(folder.path().join(missing)).expect("removed");
     assert!(problems()[0].problem.contains("a tick is missing"), "{:?}", problems());
     let error = Store::open(options(&folder)).expect_err("a gap").to_string();
-    assert!(error.contains("it follows tick 9, but here it comes after tick 6"), "{error}");
+    assert!(
+        error.contains("it follows tick 9, but here it comes after tick 6"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -426,11 +537,27 @@ fn an_inspection_counts_what_is_there() {
     store.fold_now().expect("folded");
     store.append(&history()[2]).expect("appended");
     let found = inspect(&options(&folder).url).expect("beside the running engine");
-    assert_eq!((found.format, found.epoch, found.upper, found.clock), (1, 1, Some(9), Some(9_000)));
-    assert_eq!(found.bindings, [Binding { source: 1, partition: 0, next: 90 }]);
+    assert_eq!(
+        (found.format, found.epoch, found.upper, found.clock),
+        (1, 1, Some(9), Some(9_000))
+    );
+    assert_eq!(
+        found.bindings,
+        [Binding {
+            source: 1,
+            partition: 0,
+            next: 90
+        }]
+    );
     let snapshot = found.snapshot.expect("a snapshot");
-    assert_eq!((snapshot.tick, snapshot.rows, snapshot.bytes), (6, 3, store.bytes().snapshot));
-    assert_eq!((found.log.objects, found.log.rows, found.log.bytes), (1, 2, store.bytes().log));
+    assert_eq!(
+        (snapshot.tick, snapshot.rows, snapshot.bytes),
+        (6, 3, store.bytes().snapshot)
+    );
+    assert_eq!(
+        (found.log.objects, found.log.rows, found.log.bytes),
+        (1, 2, store.bytes().log)
+    );
     let kinds: Vec<_> = found.rows_by_kind.into_iter().collect();
     assert_eq!(kinds, [("post", 2), ("post_deleted", 1), ("votes", 2)]);
 }

@@ -187,7 +187,8 @@ pub(super) static KEYS: &[Key] = &[
     key(
         "sources.*.format",
         Choice(&["auto", "jsonl", "json", "yaml"]),
-        "One JSON object a line, one JSON document or one YAML document (a list of records); `auto` goes by the name.",
+        "One JSON object a line, one JSON document or one YAML document (a list of records, or a map of id to record); \
+         `auto` goes by the name.",
     )
     .default("auto")
     .only("type", "file")
@@ -220,11 +221,11 @@ pub(super) static KEYS: &[Key] = &[
         .default("600")
         .only("type", "generator")
         .example("6000"),
-    key("sources.*.garbage", Number(0.0, 1.0), "Share of records that are malformed on purpose.")
+    key("sources.*.garbage", Number(0.0, 1.0), "Malformed records made on purpose, as a share of the posts.")
         .default("0")
         .only("type", "generator")
         .example("0.01"),
-    key("sources.*.limit", Integer(1, i64::MAX), "Ends after this many posts.")
+    key("sources.*.limit", Integer(1, i64::MAX), "Ends after this many events.")
         .or(&["none"])
         .default("none")
         .only("type", "generator")
@@ -275,7 +276,7 @@ pub(super) static KEYS: &[Key] = &[
     key(
         "weight.kind",
         Choice(&["log1p", "linear_clamped", "uniform", "table"]),
-        "`log1p`: 1 + ln(1 + votes); `linear_clamped`: the votes, between 1 and `max`; `uniform`: 1; `table`: by steps. \
+        "`log1p`: 1 + ln(1 + votes), votes below 0 count as 0; `linear_clamped`: the votes, between 1 and `max`; `uniform`: 1; `table`: by steps. \
          Hidden votes weigh 1.",
     )
     .default("log1p")
@@ -387,7 +388,11 @@ mod tests {
         for (i, k) in KEYS.iter().enumerate() {
             assert!(KEYS[..i].iter().all(|o| o.path != k.path), "{} twice", k.path);
             if let Some((parent, _)) = k.path.trim_end_matches(".*").rsplit_once('.') {
-                assert!(parent.ends_with('*') || find(parent).is_some(), "{} has no parent", k.path);
+                assert!(
+                    parent.ends_with('*') || find(parent).is_some(),
+                    "{} has no parent",
+                    k.path
+                );
             }
             assert!(k.later.is_some() || !k.about.is_empty(), "{} says nothing", k.path);
         }

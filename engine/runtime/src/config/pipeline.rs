@@ -1,5 +1,6 @@
 //! A pipeline file after validation: the only form in which configuration reaches other code.
 
+use groundswell_connectors::decode;
 use groundswell_core::spec::{GraphSpec, RuleSpec};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -90,9 +91,9 @@ pub enum SourceKind {
         seed: u64,
         /// New posts a minute.
         posts_per_minute: u64,
-        /// Share of malformed records, 0 to 1.
+        /// Malformed records as a share of the posts, 0 to 1.
         garbage: f64,
-        /// Ends after this many posts.
+        /// Ends after this many events.
         limit: Option<u64>,
     },
 }
@@ -260,18 +261,70 @@ words!(TimeUnit { Seconds = "s", Millis = "ms", Micros = "us" });
 words!(Device { Auto = "auto", Cpu = "cpu" });
 
 impl Collection {
+    /// The decoder's name for it.
+    pub(super) fn decoded(self) -> decode::Collection {
+        match self {
+            Collection::Posts => decode::Collection::Posts,
+            Collection::Votes => decode::Collection::Votes,
+            Collection::Threads => decode::Collection::Threads,
+            Collection::Entities => decode::Collection::Entities,
+            Collection::Rules => decode::Collection::Rules,
+        }
+    }
+
     /// The fields its records have, as the names `map` may use.
     pub fn fields(self) -> &'static [&'static str] {
         match self {
             Collection::Posts => &[
-                "id", "source", "thread", "parent", "author", "text", "score", "created_at", "observed_at", "title",
-                "url", "lang", "followers", "likes", "replies", "reposts", "views", "dislikes", "upvote_ratio",
-                "edited_at", "hidden_score", "kind", "sentiment", "deleted", "version",
+                "id",
+                "source",
+                "thread",
+                "parent",
+                "author",
+                "text",
+                "score",
+                "created_at",
+                "observed_at",
+                "title",
+                "url",
+                "lang",
+                "followers",
+                "likes",
+                "replies",
+                "reposts",
+                "views",
+                "dislikes",
+                "upvote_ratio",
+                "edited_at",
+                "hidden_score",
+                "kind",
+                "sentiment",
+                "deleted",
+                "version",
             ],
             Collection::Votes => &["id", "score", "observed_at", "hidden_score", "deleted"],
             Collection::Threads => &["thread", "title", "air_time", "ends_at", "deleted", "version"],
-            Collection::Entities => &["id", "name", "canonical_name", "aliases", "kind", "exclude", "deleted", "version"],
-            Collection::Rules => &["id", "view", "when", "clear", "min_posts", "for", "cooldown", "deleted", "version"],
+            Collection::Entities => &[
+                "id",
+                "name",
+                "canonical_name",
+                "aliases",
+                "kind",
+                "exclude",
+                "deleted",
+                "version",
+            ],
+            Collection::Rules => &[
+                "id",
+                "view",
+                "when",
+                "clear",
+                "min_posts",
+                "for",
+                "cooldown",
+                "deleted",
+                "version",
+            ],
         }
     }
 }

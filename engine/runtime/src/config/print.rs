@@ -15,7 +15,11 @@ impl Pipeline {
         out.line(0, "name", text(&self.graph.name));
         out.section(0, "state");
         out.line(1, "url", text(&self.state.url()));
-        out.line(1, "fold_after", show_size(i64::try_from(self.state.fold_after).unwrap_or(i64::MAX)));
+        out.line(
+            1,
+            "fold_after",
+            show_size(i64::try_from(self.state.fold_after).unwrap_or(i64::MAX)),
+        );
         out.section(0, "time");
         out.line(1, "clock", self.time.clock.name());
         out.line(1, "tick", show_duration(self.time.tick_ms));
@@ -79,7 +83,11 @@ impl Pipeline {
                 out.line(2, "device", device.name());
             }
         }
-        out.line(1, "threads", self.model.threads.map_or_else(|| "auto".to_owned(), |n| n.to_string()));
+        out.line(
+            1,
+            "threads",
+            self.model.threads.map_or_else(|| "auto".to_owned(), |n| n.to_string()),
+        );
         out.section(1, "batch");
         out.line(2, "max", self.model.batch_max);
         out.line(2, "age", show_duration(self.model.batch_age_ms));
@@ -102,7 +110,13 @@ impl Yaml {
     fn source(&mut self, source: &SourceConfig) {
         self.section(1, &source.name);
         match &source.kind {
-            SourceKind::File { path, into, pace, map, format } => {
+            SourceKind::File {
+                path,
+                into,
+                pace,
+                map,
+                format,
+            } => {
                 self.line(2, "type", "file");
                 self.line(2, "path", file(path));
                 self.line(2, "into", into.name());
@@ -119,12 +133,21 @@ impl Yaml {
                     match found.unit {
                         None => self.line(3, name, text(&found.path)),
                         Some(unit) => {
-                            self.line(3, name, format!("{{field: {}, unit: {}}}", text(&found.path), unit.name()));
+                            self.line(
+                                3,
+                                name,
+                                format!("{{field: {}, unit: {}}}", text(&found.path), unit.name()),
+                            );
                         }
                     }
                 }
             }
-            SourceKind::Generator { seed, posts_per_minute, garbage, limit } => {
+            SourceKind::Generator {
+                seed,
+                posts_per_minute,
+                garbage,
+                limit,
+            } => {
                 self.line(2, "type", "generator");
                 self.line(2, "seed", seed);
                 self.line(2, "posts_per_minute", posts_per_minute);
@@ -145,8 +168,10 @@ impl Yaml {
                 self.line(1, "max", max);
             }
             WeightSpec::Table { steps } => {
-                let steps: Vec<String> =
-                    steps.iter().map(|(votes, weight)| format!("[{votes}, {}]", *weight as f64 / UNIT as f64)).collect();
+                let steps: Vec<String> = steps
+                    .iter()
+                    .map(|(votes, weight)| format!("[{votes}, {}]", *weight as f64 / UNIT as f64))
+                    .collect();
                 self.line(1, "kind", "table");
                 self.line(1, "table", format!("[{}]", steps.join(", ")));
             }
@@ -156,7 +181,11 @@ impl Yaml {
     fn view(&mut self, view: &ViewSpec) {
         let words = |words: Vec<&str>| format!("[{}]", words.join(", "));
         self.section(1, &view.name);
-        self.line(2, "group_by", words(view.group_by.iter().copied().map(GroupColumn::name).collect()));
+        self.line(
+            2,
+            "group_by",
+            words(view.group_by.iter().copied().map(GroupColumn::name).collect()),
+        );
         self.section(2, "window");
         let stepped = |size, every| format!("{{size: {}, every: {}}}", show_duration(size), show_duration(every));
         match view.window {
@@ -165,7 +194,11 @@ impl Yaml {
             WindowSpec::Sliding { size, every } => self.line(3, "sliding", stepped(size, every)),
         }
         self.line(3, "on", "created_at");
-        self.line(2, "measures", words(view.measures.iter().copied().map(Measure::name).collect()));
+        self.line(
+            2,
+            "measures",
+            words(view.measures.iter().copied().map(Measure::name).collect()),
+        );
         self.line(2, "keep", view.keep.map_or_else(|| "forever".to_owned(), show_duration));
     }
 

@@ -13,7 +13,10 @@ pub fn reference_markdown() -> String {
             out.push_str(&format!(" Example: `{}: {}`", top.name(), top.example));
         }
         out.push('\n');
-        let rows: Vec<&Key> = keys::KEYS.iter().filter(|k| k.path.starts_with(&format!("{}.", top.path))).collect();
+        let rows: Vec<&Key> = keys::KEYS
+            .iter()
+            .filter(|k| k.path.starts_with(&format!("{}.", top.path)))
+            .collect();
         if rows.is_empty() {
             continue;
         }
@@ -58,8 +61,17 @@ fn row(key: &Key) -> String {
         (false, Some(default)) => format!("`{default}`"),
         (false, None) => "–".to_owned(),
     };
-    let example = if key.example.is_empty() { "–".to_owned() } else { format!("`{}`", key.example) };
-    format!("| `{path}` | {} | {default} | {} | {} |\n", value(key), escape(&about), escape(&example))
+    let example = if key.example.is_empty() {
+        "–".to_owned()
+    } else {
+        format!("`{}`", key.example)
+    };
+    format!(
+        "| `{path}` | {} | {default} | {} | {} |\n",
+        value(key),
+        escape(&about),
+        escape(&example)
+    )
 }
 
 /// One line about a key at the top.
@@ -71,7 +83,12 @@ fn sentence(key: &Key) -> String {
     };
     let value = value(key);
     let mut chars = value.chars();
-    let capital: String = chars.next().into_iter().flat_map(char::to_uppercase).chain(chars).collect();
+    let capital: String = chars
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .chain(chars)
+        .collect();
     format!("{capital}; {need}")
 }
 
@@ -94,7 +111,10 @@ fn value(key: &Key) -> String {
         Kind::Condition => "condition".to_owned(),
         Kind::Pairs => "list of pairs".to_owned(),
     };
-    std::iter::once(kind).chain(words(key.or)).collect::<Vec<_>>().join(" or ")
+    std::iter::once(kind)
+        .chain(words(key.or))
+        .collect::<Vec<_>>()
+        .join(" or ")
 }
 
 fn shown(duration: &str) -> String {

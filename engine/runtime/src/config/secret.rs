@@ -24,11 +24,15 @@ impl Secret {
     /// # Errors
     /// If the file cannot be read or is empty; the message names the file, never its content.
     pub fn read(text: &str, base: &Path) -> Result<Self, String> {
-        let Some(path) = text.strip_prefix("file:") else { return Ok(Secret(text.to_owned())) };
+        let Some(path) = text.strip_prefix("file:") else {
+            return Ok(Secret(text.to_owned()));
+        };
         let path = base.join(path);
         let content =
             std::fs::read_to_string(&path).map_err(|e| format!("cannot read the secret in {}: {e}", path.display()))?;
-        let content = content.strip_suffix('\n').map_or(content.as_str(), |c| c.strip_suffix('\r').unwrap_or(c));
+        let content = content
+            .strip_suffix('\n')
+            .map_or(content.as_str(), |c| c.strip_suffix('\r').unwrap_or(c));
         if content.is_empty() {
             return Err(format!("the secret in {} is empty", path.display()));
         }
@@ -55,10 +59,14 @@ impl fmt::Display for Secret {
 
 /// `scheme://user:password@host` with the password masked; everything else as it is.
 pub fn mask_url(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     // A password may itself contain `/` or `@` unescaped: mask up to the last `@` then.
-    let Some(at) = authority.rfind('@').or_else(|| rest.rfind('@')) else { return text.to_owned() };
+    let Some(at) = authority.rfind('@').or_else(|| rest.rfind('@')) else {
+        return text.to_owned();
+    };
     let user = rest[..at].split(':').next().unwrap_or_default();
     match rest[..at].contains(':') {
         true => format!("{scheme}://{user}:{MASK}{}", &rest[at..]),
@@ -103,7 +111,10 @@ fn variable(reference: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Str
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !valid {
         return Err((
-            format!("{} is not the name of an environment variable", super::error::quoted(name)),
+            format!(
+                "{} is not the name of an environment variable",
+                super::error::quoted(name)
+            ),
             Some("write ${NAME} or ${NAME:-default}; $${ stands for a literal ${".to_owned()),
         ));
     }
@@ -153,8 +164,18 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         std::fs::write(folder.path().join("pw"), "hush\r\n").expect("written");
         std::fs::write(folder.path().join("none"), "\n").expect("written");
-        assert_eq!(Secret::read("file:pw", folder.path()).map(|s| s.expose().to_owned()).as_deref(), Ok("hush"));
-        assert_eq!(Secret::read("plain", folder.path()).map(|s| s.expose().to_owned()).as_deref(), Ok("plain"));
+        assert_eq!(
+            Secret::read("file:pw", folder.path())
+                .map(|s| s.expose().to_owned())
+                .as_deref(),
+            Ok("hush")
+        );
+        assert_eq!(
+            Secret::read("plain", folder.path())
+                .map(|s| s.expose().to_owned())
+                .as_deref(),
+            Ok("plain")
+        );
         assert!(Secret::read("file:gone", folder.path()).is_err_and(|e| e.contains("gone")));
         assert!(Secret::read("file:none", folder.path()).is_err_and(|e| e.contains("is empty")));
     }

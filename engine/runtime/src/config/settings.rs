@@ -1,8 +1,9 @@
 //! The single sections: `name`, `state`, `time`, `link`, `models`, `weight`, `serve`, `workers`.
 
 use super::error::quoted;
+use super::field::Field;
 use super::pipeline::{Clock, Device, LiveModel, ModelConfig, ServeConfig, StateConfig, TimeConfig};
-use super::read::{Field, Section};
+use super::read::Section;
 use groundswell_core::acc::UNIT;
 use groundswell_core::spec::{LinkSpec, MAX_WEIGHT, WeightSpec};
 use std::net::SocketAddr;
@@ -35,7 +36,10 @@ pub(super) fn state(root: &Section<'_>) -> Option<StateConfig> {
     let section = root.section("state")?;
     let folder = section.get("url").and_then(|f| state_folder(&f));
     let fold_after = section.get("fold_after").and_then(|f| f.size());
-    Some(StateConfig { folder: folder?, fold_after: u64::try_from(fold_after?).ok()? })
+    Some(StateConfig {
+        folder: folder?,
+        fold_after: u64::try_from(fold_after?).ok()?,
+    })
 }
 
 fn state_folder(field: &Field<'_>) -> Option<std::path::PathBuf> {
@@ -43,10 +47,16 @@ fn state_folder(field: &Field<'_>) -> Option<std::path::PathBuf> {
     let Some(path) = url.strip_prefix("file:") else {
         match url.split_once("://") {
             Some((scheme, _)) => {
-                let message = format!("not supported in this build: state in {}", quoted(&format!("{scheme}://…")));
+                let message = format!(
+                    "not supported in this build: state in {}",
+                    quoted(&format!("{scheme}://…"))
+                );
                 field.error(message, Some("use a folder, as in \"file:./state\"".to_owned()));
             }
-            None => field.error(format!("{} is not a URL", quoted(&url)), Some("write \"file:./state\"".to_owned())),
+            None => field.error(
+                format!("{} is not a URL", quoted(&url)),
+                Some("write \"file:./state\"".to_owned()),
+            ),
         }
         return None;
     };
@@ -54,7 +64,10 @@ fn state_folder(field: &Field<'_>) -> Option<std::path::PathBuf> {
     let path = match path.strip_prefix("//") {
         Some(path) if path.starts_with('/') => path,
         Some(_) => {
-            field.error(format!("{} names a host", quoted(&url)), Some("write \"file:./state\" or \"file:/var/state\"".to_owned()));
+            field.error(
+                format!("{} names a host", quoted(&url)),
+                Some("write \"file:./state\" or \"file:/var/state\"".to_owned()),
+            );
             return None;
         }
         None => path,
@@ -74,7 +87,12 @@ pub(super) fn time(root: &Section<'_>) -> Option<TimeConfig> {
     let tick = section.get("tick").and_then(|f| f.duration());
     let skew = section.get("max_future_skew").and_then(|f| f.duration());
     let strict = section.get("strict").and_then(|f| f.bool());
-    Some(TimeConfig { clock: clock?, tick_ms: tick?, max_future_skew_ms: skew?, strict: strict? })
+    Some(TimeConfig {
+        clock: clock?,
+        tick_ms: tick?,
+        max_future_skew_ms: skew?,
+        strict: strict?,
+    })
 }
 
 /// `link:`
@@ -84,7 +102,11 @@ pub(super) fn link(root: &Section<'_>) -> Option<LinkSpec> {
     let confidence = section.section("exact").and_then(|s| s.get("confidence")?.number());
     let fuzzy = match section.given("fuzzy") {
         Some(field) if field.is("false") => Some(None),
-        _ => section.section("fuzzy").and_then(|s| s.get("min")?.integer()).and_then(|v| u8::try_from(v).ok()).map(Some),
+        _ => section
+            .section("fuzzy")
+            .and_then(|s| s.get("min")?.integer())
+            .and_then(|v| u8::try_from(v).ok())
+            .map(Some),
     };
     let inherit = section.get("inherit_from_parent").and_then(|f| f.bool());
     let compat = section.get("compat").and_then(|f| f.choice());
@@ -101,12 +123,24 @@ pub(super) fn model(root: &Section<'_>) -> Option<ModelConfig> {
     let section = root.section("models")?;
     let live = section.get("live").and_then(|f| live_model(&f));
     let threads = section.get("threads").and_then(|f| {
-        if f.is("auto") { Some(None) } else { f.integer().and_then(|v| usize::try_from(v).ok()).map(Some) }
+        if f.is("auto") {
+            Some(None)
+        } else {
+            f.integer().and_then(|v| usize::try_from(v).ok()).map(Some)
+        }
     });
     let batch = section.section("batch");
-    let max = batch.as_ref().and_then(|b| b.get("max")?.integer()).and_then(|v| usize::try_from(v).ok());
+    let max = batch
+        .as_ref()
+        .and_then(|b| b.get("max")?.integer())
+        .and_then(|v| usize::try_from(v).ok());
     let age = batch.as_ref().and_then(|b| b.get("age")?.duration());
-    Some(ModelConfig { live: live?, threads: threads?, batch_max: max?, batch_age_ms: age? })
+    Some(ModelConfig {
+        live: live?,
+        threads: threads?,
+        batch_max: max?,
+        batch_age_ms: age?,
+    })
 }
 
 fn live_model(field: &Field<'_>) -> Option<LiveModel> {
@@ -126,17 +160,26 @@ fn live_model(field: &Field<'_>) -> Option<LiveModel> {
         }
         Some(path)
     });
-    Some(LiveModel::Bundle { path: path?, device: device? })
+    Some(LiveModel::Bundle {
+        path: path?,
+        device: device?,
+    })
 }
 
 /// `weight:`
 pub(super) fn weight(root: &Section<'_>) -> Option<WeightSpec> {
-    let Some(field) = root.given("weight") else { return Some(WeightSpec::default()) };
+    let Some(field) = root.given("weight") else {
+        return Some(WeightSpec::default());
+    };
     let (section, kind) = field.variant("kind")?;
     match kind {
-        "linear_clamped" => Some(WeightSpec::LinearClamped { max: section.required("max")?.integer()? }),
+        "linear_clamped" => Some(WeightSpec::LinearClamped {
+            max: section.required("max")?.integer()?,
+        }),
         "uniform" => Some(WeightSpec::Uniform),
-        "table" => Some(WeightSpec::Table { steps: steps(&section.required("table")?)? }),
+        "table" => Some(WeightSpec::Table {
+            steps: steps(&section.required("table")?)?,
+        }),
         _ => Some(WeightSpec::Log1p),
     }
 }
@@ -163,7 +206,10 @@ fn steps(field: &Field<'_>) -> Option<Vec<(i64, i64)>> {
 fn step(item: &Field<'_>, before: Option<i64>) -> Option<(i64, i64)> {
     let pair = item.list("a pair [votes, weight]")?;
     let [votes, weight] = pair.as_slice() else {
-        item.error(format!("expected a pair [votes, weight], found {} values", pair.len()), None);
+        item.error(
+            format!("expected a pair [votes, weight], found {} values", pair.len()),
+            None,
+        );
         return None;
     };
     let (from, units) = (votes.whole(), weight.real());
@@ -188,14 +234,22 @@ pub(super) fn serve(root: &Section<'_>) -> Option<Option<ServeConfig>> {
     }
     let field = root.section("serve")?.get("http")?;
     let text = field.text()?;
-    let numeric = text.strip_prefix("localhost:").map_or_else(|| text.clone(), |port| format!("127.0.0.1:{port}"));
+    let numeric = text
+        .strip_prefix("localhost:")
+        .map_or_else(|| text.clone(), |port| format!("127.0.0.1:{port}"));
     let Ok(http) = numeric.parse::<SocketAddr>() else {
-        field.error(format!("{} is not an address", quoted(&text)), Some("for example \"127.0.0.1:8080\"".to_owned()));
+        field.error(
+            format!("{} is not an address", quoted(&text)),
+            Some("for example \"127.0.0.1:8080\"".to_owned()),
+        );
         return None;
     };
     if !http.ip().is_loopback() {
         let hint = format!("use \"127.0.0.1:{}\" and a proxy that authenticates", http.port());
-        field.error("off loopback needs authentication, which this build does not have", Some(hint));
+        field.error(
+            "off loopback needs authentication, which this build does not have",
+            Some(hint),
+        );
         return None;
     }
     Some(Some(ServeConfig { http }))

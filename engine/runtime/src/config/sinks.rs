@@ -1,7 +1,8 @@
 //! `sinks:`
 
+use super::field::Field;
 use super::pipeline::{SinkConfig, SinkFrom, SinkKind, SourceConfig, SourceKind, StateConfig};
-use super::read::{Field, Section};
+use super::read::Section;
 use super::sources::checked_name;
 use std::path::{Path, PathBuf};
 
@@ -27,8 +28,14 @@ pub(super) fn sinks(
         return None;
     }
     if !sinks.iter().any(|s| s.from == SinkFrom::DeadLetters) {
-        let kind = SinkKind::File { path: state?.folder.join("dead_letters.jsonl") };
-        sinks.push(SinkConfig { name: DEAD_LETTERS.to_owned(), from: SinkFrom::DeadLetters, kind });
+        let kind = SinkKind::File {
+            path: state?.folder.join("dead_letters.jsonl"),
+        };
+        sinks.push(SinkConfig {
+            name: DEAD_LETTERS.to_owned(),
+            from: SinkFrom::DeadLetters,
+            kind,
+        });
     }
     Some(sinks)
 }
@@ -48,10 +55,17 @@ fn sink(
     let path = section.required("path").and_then(|f| target(&f, sources, before));
     let from = section.required("from").and_then(|f| from(&f, views));
     if name == DEAD_LETTERS && from.as_ref().is_some_and(|f| *f != SinkFrom::DeadLetters) {
-        field.key_error("this name is kept for the sink of the dead letters; choose another", None);
+        field.key_error(
+            "this name is kept for the sink of the dead letters; choose another",
+            None,
+        );
         return None;
     }
-    Some(SinkConfig { name: checked?, from: from?, kind: SinkKind::File { path: path? } })
+    Some(SinkConfig {
+        name: checked?,
+        from: from?,
+        kind: SinkKind::File { path: path? },
+    })
 }
 
 fn from(field: &Field<'_>, views: &[String]) -> Option<SinkFrom> {
@@ -61,7 +75,10 @@ fn from(field: &Field<'_>, views: &[String]) -> Option<SinkFrom> {
         "dead_letters" => Some(SinkFrom::DeadLetters),
         _ if views.contains(&word) => Some(SinkFrom::View(word)),
         _ => {
-            let known: Vec<&str> = ["rules", "dead_letters"].into_iter().chain(views.iter().map(String::as_str)).collect();
+            let known: Vec<&str> = ["rules", "dead_letters"]
+                .into_iter()
+                .chain(views.iter().map(String::as_str))
+                .collect();
             field.unknown("origin", &word, &known);
             None
         }
@@ -72,11 +89,16 @@ fn from(field: &Field<'_>, views: &[String]) -> Option<SinkFrom> {
 fn target(field: &Field<'_>, sources: Option<&[SourceConfig]>, before: &[SinkConfig]) -> Option<PathBuf> {
     let path = field.path()?;
     let reader = sources.unwrap_or_default().iter().find(|s| reads(s, &path));
-    let writer = before.iter().find(|s| matches!(&s.kind, SinkKind::File { path: p } if *p == path));
+    let writer = before
+        .iter()
+        .find(|s| matches!(&s.kind, SinkKind::File { path: p } if *p == path));
     if path.is_dir() {
         field.error(format!("{} is a folder, not a file", path.display()), None);
     } else if let Some(source) = reader {
-        field.error(format!("{} is what sources.{} reads", path.display(), source.name), None);
+        field.error(
+            format!("{} is what sources.{} reads", path.display(), source.name),
+            None,
+        );
     } else if let Some(sink) = writer {
         field.error(format!("{} is what sinks.{} writes", path.display(), sink.name), None);
     } else {

@@ -1,9 +1,11 @@
 //! `sources:`
 
 use super::error::quoted;
+use super::field::Field;
 use super::pipeline::{Collection, FieldRef, FileFormat, Pace, SourceConfig, SourceKind, TimeUnit, is_time};
-use super::read::{Field, Section};
+use super::read::Section;
 use super::settings::is_name;
+use groundswell_connectors::decode::{self, Decoder, DecoderSpec, FieldMap};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -22,7 +24,10 @@ pub(super) fn sources(root: &Section<'_>) -> Option<Vec<SourceConfig>> {
         .iter()
         .map(|(name, field)| {
             let kind = source(field);
-            Some(SourceConfig { name: checked_name(name, field)?, kind: kind? })
+            Some(SourceConfig {
+                name: checked_name(name, field)?,
+                kind: kind?,
+            })
         })
         .collect();
     read.into_iter().collect()
@@ -47,25 +52,54 @@ fn source(field: &Field<'_>) -> Option<SourceKind> {
 }
 
 fn generator(section: &Section<'_>) -> Option<SourceKind> {
-    let whole = |name: &str| section.get(name).and_then(|f| f.integer()).and_then(|v| u64::try_from(v).ok());
+    let whole = |name: &str| {
+        section
+            .get(name)
+            .and_then(|f| f.integer())
+            .and_then(|v| u64::try_from(v).ok())
+    };
     let (seed, posts_per_minute) = (whole("seed"), whole("posts_per_minute"));
     let garbage = section.get("garbage").and_then(|f| f.number());
-    let limit = section.get("limit").and_then(|f| if f.is("none") { Some(None) } else { whole("limit").map(Some) });
-    Some(SourceKind::Generator { seed: seed?, posts_per_minute: posts_per_minute?, garbage: garbage?, limit: limit? })
+    let limit = section.get("limit").and_then(|f| {
+        if f.is("none") {
+            Some(None)
+        } else {
+            whole("limit").map(Some)
+        }
+    });
+    Some(SourceKind::Generator {
+        seed: seed?,
+        posts_per_minute: posts_per_minute?,
+        garbage: garbage?,
+        limit: limit?,
+    })
 }
 
 fn file(section: &Section<'_>) -> Option<SourceKind> {
-    let into = section.required("into").and_then(|f| f.choice()).and_then(Collection::named);
+    let into = section
+        .required("into")
+        .and_then(|f| f.choice())
+        .and_then(Collection::named);
     let pace = section.get("pace").and_then(|f| pace(&f));
     let path_field = section.required("path");
-    let path = path_field.as_ref().and_then(Field::path);
-    let path = path.filter(|path| path_field.as_ref().is_some_and(|f| readable(f, path, pace == Some(Pace::Follow))));
-    let format = section.get("format").and_then(|f| f.choice()).and_then(|word| match word {
-        "auto" => format_of(path_field.as_ref()?, path.as_deref()?),
-        word => FileFormat::named(word),
-    });
+    let path = path_field
+        .as_ref()
+        .and_then(|f| f.path().filter(|path| readable(f, path, pace)));
+    let format = section
+        .get("format")
+        .and_then(|f| f.choice())
+        .and_then(|word| match word {
+            "auto" => format_of(path_field.as_ref()?, path.as_deref()?, into),
+            word => FileFormat::named(word),
+        });
     let map = section.given("map").map_or(Some(BTreeMap::new()), |f| map(&f, into));
-    Some(SourceKind::File { path: path?, into: into?, pace: pace?, map: map?, format: format? })
+    Some(SourceKind::File {
+        path: path?,
+        into: into?,
+        pace: pace?,
+        map: map?,
+        format: format?,
+    })
 }
 
 fn pace(field: &Field<'_>) -> Option<Pace> {
@@ -86,34 +120,48 @@ fn pace(field: &Field<'_>) -> Option<Pace> {
 }
 
 /// Whether the file can be read now; a followed one may come later.
-fn readable(field: &Field<'_>, path: &Path, follow: bool) -> bool {
+fn readable(field: &Field<'_>, path: &Path, pace: Option<Pace>) -> bool {
+    let follow = pace == Some(Pace::Follow);
+    let name = path.to_string_lossy();
     match std::fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => field.error(format!("{} is a folder, not a file", path.display()), None),
+        _ if follow && uncompressed(&name) != name => {
+            let hint = "unpack it, or leave out \"pace: follow\"".to_owned();
+            field.error(format!("{name} is compressed, so it cannot be followed"), Some(hint));
+        }
+        Ok(meta) if meta.is_dir() => field.error(format!("{name} is a folder, not a file"), None),
         Ok(_) => return true,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && follow => return true,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let hint = "paths are relative to the pipeline file; with \"pace: follow\" it may come later".to_owned();
-            field.error(format!("no file at {}", path.display()), Some(hint));
+            field.error(format!("no file at {name}"), Some(hint));
         }
-        Err(e) => field.error(format!("cannot read {}: {e}", path.display()), None),
+        Err(e) => field.error(format!("cannot read {name}: {e}"), None),
     }
     false
 }
 
-/// The format by the file's name, compression aside.
-fn format_of(field: &Field<'_>, path: &Path) -> Option<FileFormat> {
+/// The format by the file's name, compression aside. A `.json` of posts or votes may be either of two things.
+fn format_of(field: &Field<'_>, path: &Path, into: Option<Collection>) -> Option<FileFormat> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
-    match name.rsplit_once('.').map(|(_, extension)| extension) {
+    let bulk = matches!(into, Some(Collection::Posts | Collection::Votes));
+    match uncompressed(&name).rsplit_once('.').map(|(_, extension)| extension) {
         Some("jsonl" | "ndjson") => Some(FileFormat::Jsonl),
-        Some("json") => Some(FileFormat::Json),
+        Some("json") if !bulk => Some(FileFormat::Json),
         Some("yaml" | "yml") => Some(FileFormat::Yaml),
         _ => {
-            let hint = "add \"format: jsonl\" (or json, yaml)".to_owned();
-            field.error(format!("cannot tell the format of {} by its name", quoted(name)), Some(hint));
+            let hint = "add \"format: jsonl\" (one object a line), or json, or yaml".to_owned();
+            field.error(
+                format!("cannot tell the format of {} by its name", quoted(&name)),
+                Some(hint),
+            );
             None
         }
     }
+}
+
+fn uncompressed(name: &str) -> &str {
+    let name = name.strip_suffix(".gz").unwrap_or(name);
+    name.strip_suffix(".zst").unwrap_or(name)
 }
 
 fn map(field: &Field<'_>, into: Option<Collection>) -> Option<BTreeMap<String, FieldRef>> {
@@ -131,20 +179,41 @@ fn map(field: &Field<'_>, into: Option<Collection>) -> Option<BTreeMap<String, F
             None => good = false,
         }
     }
+    if let (true, Some(into)) = (good, into) {
+        for problem in conflicts(&map, into) {
+            field.error(problem, None);
+            good = false;
+        }
+    }
     good.then_some(map)
+}
+
+/// What is wrong with a map as a whole, by the decoder that will use it.
+fn conflicts(map: &BTreeMap<String, FieldRef>, into: Collection) -> Vec<String> {
+    let fields = map
+        .iter()
+        .map(|(name, found)| (name.clone(), decode::FieldRef::from(found.path.as_str())));
+    let spec = DecoderSpec::new(into.decoded()).with_map(FieldMap(fields.collect()));
+    Decoder::new(spec).map_or_else(|error| error.problems, |_| Vec::new())
 }
 
 fn field_ref(name: &str, field: &Field<'_>) -> Option<FieldRef> {
     let dotted = |f: &Field<'_>| {
         let path = f.text()?;
         if path.split('.').any(str::is_empty) {
-            f.error(format!("{} is neither a field's name nor a dotted path", quoted(&path)), None);
+            f.error(
+                format!("{} is neither a field's name nor a dotted path", quoted(&path)),
+                None,
+            );
             return None;
         }
         Some(path)
     };
     if !field.is_section() {
-        return Some(FieldRef { path: dotted(field)?, unit: None });
+        return Some(FieldRef {
+            path: dotted(field)?,
+            unit: None,
+        });
     }
     let section = field.section()?;
     let path = section.required("field").and_then(|f| dotted(&f));
@@ -156,5 +225,8 @@ fn field_ref(name: &str, field: &Field<'_>) -> Option<FieldRef> {
         }
         Some(f) => f.choice().and_then(TimeUnit::named).map(Some),
     };
-    Some(FieldRef { path: path?, unit: unit? })
+    Some(FieldRef {
+        path: path?,
+        unit: unit?,
+    })
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 /// A folder with the files that the tests' pipelines name.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("folder");
-    for file in ["posts.jsonl.gz", "votes.ndjson", "cast.yaml", "posts.dat"] {
+    for file in ["posts.jsonl.gz", "votes.ndjson", "cast.yaml", "posts.dat", "posts.json"] {
         std::fs::write(folder.path().join(file), "").expect("written");
     }
     std::fs::create_dir_all(folder.path().join("models/social")).expect("created");

@@ -61,7 +61,14 @@ impl Node {
 
     /// An unquoted scalar, as a default of the key table.
     pub fn plain(pos: Pos, text: &str) -> Node {
-        Node::new(pos, Value::Scalar { text: text.into(), plain: true, verbatim: None })
+        Node::new(
+            pos,
+            Value::Scalar {
+                text: text.into(),
+                plain: true,
+                verbatim: None,
+            },
+        )
     }
 
     /// Whether the key was written without a value.
@@ -81,8 +88,19 @@ pub(super) fn parse(text: &str) -> (Option<Node>, Vec<Mistake>) {
                 let pos = place(*error.marker());
                 let line = text.lines().nth(pos.line.saturating_sub(1)).unwrap_or_default();
                 let indent = &line[..line.len() - line.trim_start().len()];
-                let hint = indent.contains('\t').then(|| "indent with spaces, not with tabs".to_owned());
-                builder.mistakes.push((pos, String::new(), format!("not valid YAML: {}", error.info()), hint));
+                let hint = if indent.contains('\t') {
+                    Some("indent with spaces, not with tabs".to_owned())
+                } else if line.contains("${") {
+                    Some("put values with ${…} in quotes inside {…} and […]".to_owned())
+                } else {
+                    None
+                };
+                // The parser has a limit of its own, and scans ahead of ours.
+                let message = match error.info().contains("recursion limit") {
+                    true => format!("nested deeper than {MAX_DEPTH} levels"),
+                    false => format!("not valid YAML: {}", error.info()),
+                };
+                builder.mistakes.push((pos, String::new(), message, hint));
                 false
             }
         };
@@ -94,7 +112,10 @@ pub(super) fn parse(text: &str) -> (Option<Node>, Vec<Mistake>) {
 }
 
 fn place(marker: Marker) -> Pos {
-    Pos { line: marker.line(), column: marker.col() + 1 }
+    Pos {
+        line: marker.line(),
+        column: marker.col() + 1,
+    }
 }
 
 /// A collection whose end has not come yet.
@@ -108,7 +129,10 @@ struct Open {
 
 enum Content {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, key: Option<(Rc<str>, Pos)> },
+    Map {
+        entries: Vec<Entry>,
+        key: Option<(Rc<str>, Pos)>,
+    },
 }
 
 #[derive(Default)]
@@ -139,14 +163,30 @@ impl Builder {
                     ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Some(1),
                     ScalarStyle::Literal | ScalarStyle::Folded => None,
                 };
-                let verbatim = quotes.filter(|q| span.len() == text.chars().count() + 2 * q).map(|q| pos.column + q);
+                let verbatim = quotes
+                    .filter(|q| span.len() == text.chars().count() + 2 * q)
+                    .map(|q| pos.column + q);
                 let plain = style == ScalarStyle::Plain;
-                self.value(Node::new(pos, Value::Scalar { text: (&*text).into(), plain, verbatim }), anchor)
+                self.value(
+                    Node::new(
+                        pos,
+                        Value::Scalar {
+                            text: (&*text).into(),
+                            plain,
+                            verbatim,
+                        },
+                    ),
+                    anchor,
+                )
             }
             Event::Alias(anchor) => match self.anchors.get(&anchor) {
                 Some(node) => {
                     let node = Node { pos, ..node.clone() };
-                    if self.wants_key() { self.stop(pos, "an alias cannot be a key") } else { self.value(node, 0) }
+                    if self.wants_key() {
+                        self.stop(pos, "an alias cannot be a key")
+                    } else {
+                        self.value(node, 0)
+                    }
                 }
                 None => self.stop(pos, "an alias inside the value it stands for"),
             },
@@ -156,7 +196,14 @@ impl Builder {
             }
             Event::MappingStart(anchor, tag) => {
                 self.tag(pos, tag.as_deref());
-                self.begin(pos, anchor, Content::Map { entries: Vec::new(), key: None })
+                self.begin(
+                    pos,
+                    anchor,
+                    Content::Map {
+                        entries: Vec::new(),
+                        key: None,
+                    },
+                )
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => true,
@@ -164,7 +211,13 @@ impl Builder {
     }
 
     fn wants_key(&self) -> bool {
-        matches!(self.open.last(), Some(Open { content: Content::Map { key: None, .. }, .. }))
+        matches!(
+            self.open.last(),
+            Some(Open {
+                content: Content::Map { key: None, .. },
+                ..
+            })
+        )
     }
 
     fn tag(&mut self, pos: Pos, tag: Option<&saphyr_parser::Tag>) {
@@ -176,7 +229,11 @@ impl Builder {
 
     fn stop(&mut self, pos: Pos, message: &str) -> bool {
         // The whole path of a 10,000-deep nesting helps nobody.
-        let path = if self.open.len() >= MAX_DEPTH { String::new() } else { self.path() };
+        let path = if self.open.len() >= MAX_DEPTH {
+            String::new()
+        } else {
+            self.path()
+        };
         self.mistakes.push((pos, path, message.to_owned(), None));
         false
     }
@@ -187,7 +244,9 @@ impl Builder {
         for open in &self.open {
             match &open.content {
                 Content::List(items) => path.push_str(&format!("[{}]", items.len())),
-                Content::Map { key: Some((key, _)), .. } => {
+                Content::Map {
+                    key: Some((key, _)), ..
+                } => {
                     path.push_str(if path.is_empty() { "" } else { "." });
                     path.push_str(key);
                 }
@@ -198,7 +257,11 @@ impl Builder {
     }
 
     fn key(&mut self, text: &str, pos: Pos) -> bool {
-        if let Some(Open { content: Content::Map { key, .. }, .. }) = self.open.last_mut() {
+        if let Some(Open {
+            content: Content::Map { key, .. },
+            ..
+        }) = self.open.last_mut()
+        {
             *key = Some((text.into(), pos));
         }
         true
@@ -211,12 +274,22 @@ impl Builder {
         if self.open.len() >= MAX_DEPTH {
             return self.stop(pos, &format!("nested deeper than {MAX_DEPTH} levels"));
         }
-        self.open.push(Open { pos, anchor, count: 1, content });
+        self.open.push(Open {
+            pos,
+            anchor,
+            count: 1,
+            content,
+        });
         true
     }
 
     fn end(&mut self) -> bool {
-        let Some(Open { pos, anchor, content, .. }) = self.open.pop() else { return true };
+        let Some(Open {
+            pos, anchor, content, ..
+        }) = self.open.pop()
+        else {
+            return true;
+        };
         let value = match content {
             Content::List(items) => Value::List(items.into()),
             Content::Map { entries, .. } => Value::Map(self.merged(entries).into()),
@@ -244,7 +317,11 @@ impl Builder {
                 // `<<` may be given several times: each is another merge.
                 match entries.iter().find(|e| e.key == key && &*key != "<<") {
                     Some(first) => {
-                        let parent = path.strip_suffix(&*key).unwrap_or(&path).trim_end_matches('.').to_owned();
+                        let parent = path
+                            .strip_suffix(&*key)
+                            .unwrap_or(&path)
+                            .trim_end_matches('.')
+                            .to_owned();
                         let message = format!("duplicate key {} (first on line {})", quoted(&key), first.pos.line);
                         self.mistakes.push((pos, parent, message, None));
                     }

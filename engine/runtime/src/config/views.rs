@@ -1,7 +1,8 @@
 //! `views:` and `rules:`
 
 use super::error::{Pos, suggest};
-use super::read::{Field, Section};
+use super::field::Field;
+use super::read::Section;
 use super::sources::checked_name;
 use super::units::show_duration;
 use groundswell_core::expr::Expr;
@@ -26,24 +27,49 @@ pub(super) fn views(root: &Section<'_>) -> Option<Vec<ViewSpec>> {
 
 /// The names under `views:`, those of faulty views too: a rule that names one is not at fault.
 pub(super) fn view_names(root: &Section<'_>) -> Vec<String> {
-    let named = root.given("views").filter(Field::is_section).and_then(|f| f.section()).map(|s| s.named());
-    named.unwrap_or_default().into_iter().map(|(name, _)| name.to_string()).collect()
+    let named = root
+        .given("views")
+        .filter(Field::is_section)
+        .and_then(|f| f.section())
+        .map(|s| s.named());
+    named
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(name, _)| name.to_string())
+        .collect()
 }
 
 fn view(name: &str, field: &Field<'_>) -> Option<ViewSpec> {
     let mut checked = checked_name(name, field);
     if RESERVED.contains(&name) {
-        field.key_error(format!("\"{name}\" is kept for a table of the engine; choose another name"), None);
+        field.key_error(
+            format!("\"{name}\" is kept for a table of the engine; choose another name"),
+            None,
+        );
         checked = None;
     }
     let section = field.section()?;
     let group_by = section.required("group_by").and_then(|f| f.choices());
-    let measures = section.given("measures").map_or_else(|| Some(Measure::ALL.to_vec()), |f| measures(&f));
+    let measures = section
+        .given("measures")
+        .map_or_else(|| Some(Measure::ALL.to_vec()), |f| measures(&f));
     let window = section.required("window").and_then(|f| window(&f.section()?));
-    let keep = section.get("keep").and_then(|f| if f.is("forever") { Some(None) } else { keep(&f, window).map(Some) });
+    let keep = section.get("keep").and_then(|f| {
+        if f.is("forever") {
+            Some(None)
+        } else {
+            keep(&f, window).map(Some)
+        }
+    });
     let column = |word: &&str| GroupColumn::ALL.into_iter().find(|c| c.name() == *word);
     let group_by = group_by.map(|words| words.iter().filter_map(column).collect());
-    Some(ViewSpec { name: checked?, group_by: group_by?, window: window?, measures: measures?, keep: keep? })
+    Some(ViewSpec {
+        name: checked?,
+        group_by: group_by?,
+        window: window?,
+        measures: measures?,
+        keep: keep?,
+    })
 }
 
 fn measures(field: &Field<'_>) -> Option<Vec<Measure>> {
@@ -52,7 +78,12 @@ fn measures(field: &Field<'_>) -> Option<Vec<Measure>> {
         field.error("a view shows at least one measure", None);
         return None;
     }
-    Some(words.iter().filter_map(|w| Measure::ALL.into_iter().find(|m| m.name() == *w)).collect())
+    Some(
+        words
+            .iter()
+            .filter_map(|w| Measure::ALL.into_iter().find(|m| m.name() == *w))
+            .collect(),
+    )
 }
 
 fn window(section: &Section<'_>) -> Option<WindowSpec> {
@@ -66,12 +97,17 @@ fn window(section: &Section<'_>) -> Option<WindowSpec> {
         return None;
     }
     match &kinds {
-        [Some(tumble), ..] => Some(WindowSpec::Tumble { size: tumble.duration()? }),
+        [Some(tumble), ..] => Some(WindowSpec::Tumble {
+            size: tumble.duration()?,
+        }),
         [_, Some(hop), _] => {
             let (size, every, field) = stepped(hop)?;
             if size / every > MAX_HOPS {
                 let windows = size / every;
-                field.error(format!("puts each post into {windows} windows; {MAX_HOPS} is the most"), None);
+                field.error(
+                    format!("puts each post into {windows} windows; {MAX_HOPS} is the most"),
+                    None,
+                );
                 return None;
             }
             Some(WindowSpec::Hop { size, every })
@@ -80,7 +116,10 @@ fn window(section: &Section<'_>) -> Option<WindowSpec> {
         _ => {
             // A planned or misspelt kind has been reported by its key.
             if section.only_has(&["on"]) {
-                section.error("missing the kind of window", Some("one of tumble, hop, sliding".to_owned()));
+                section.error(
+                    "missing the kind of window",
+                    Some("one of tumble, hop, sliding".to_owned()),
+                );
             }
             None
         }
@@ -90,11 +129,18 @@ fn window(section: &Section<'_>) -> Option<WindowSpec> {
 /// `{size, every}`, where `every` divides `size`; and the field of `every`.
 fn stepped<'a>(field: &Field<'a>) -> Option<(i64, i64, Field<'a>)> {
     let section = field.section()?;
-    let (size, step) = (section.required("size").and_then(|f| f.duration()), section.required("every"));
+    let (size, step) = (
+        section.required("size").and_then(|f| f.duration()),
+        section.required("every"),
+    );
     let every = step.as_ref().and_then(Field::duration);
     let (size, step, every) = (size?, step?, every?);
     if size % every != 0 {
-        let message = format!("{} does not divide the size {}", show_duration(every), show_duration(size));
+        let message = format!(
+            "{} does not divide the size {}",
+            show_duration(every),
+            show_duration(size)
+        );
         step.error(message, None);
         return None;
     }
@@ -106,7 +152,11 @@ fn keep(field: &Field<'_>, window: Option<WindowSpec>) -> Option<i64> {
     if let Some(window) = window
         && keep < window.size()
     {
-        let message = format!("{} is shorter than a window, {}", show_duration(keep), show_duration(window.size()));
+        let message = format!(
+            "{} is shorter than a window, {}",
+            show_duration(keep),
+            show_duration(window.size())
+        );
         field.error(message, None);
         return None;
     }
@@ -115,8 +165,12 @@ fn keep(field: &Field<'_>, window: Option<WindowSpec>) -> Option<i64> {
 
 /// Reads the rules, given the names of the views.
 pub(super) fn rules(root: &Section<'_>, views: &[String]) -> Option<Vec<RuleSpec>> {
-    let read: Vec<Option<RuleSpec>> =
-        root.section("rules")?.named().iter().map(|(name, field)| rule(name, field, views)).collect();
+    let read: Vec<Option<RuleSpec>> = root
+        .section("rules")?
+        .named()
+        .iter()
+        .map(|(name, field)| rule(name, field, views))
+        .collect();
     read.into_iter().collect()
 }
 
@@ -126,7 +180,10 @@ fn rule(name: &str, field: &Field<'_>, views: &[String]) -> Option<RuleSpec> {
     let view = section.required("view").and_then(|f| known_view(&f, views));
     let when = section.required("when").and_then(|f| condition(&f));
     let clear = section.given("clear").map_or(Some(None), |f| condition(&f).map(Some));
-    let min_posts = section.get("min_posts").and_then(|f| f.integer()).and_then(|v| i32::try_from(v).ok());
+    let min_posts = section
+        .get("min_posts")
+        .and_then(|f| f.integer())
+        .and_then(|v| i32::try_from(v).ok());
     let for_ms = section.get("for").and_then(|f| f.duration());
     let cooldown_ms = section.get("cooldown").and_then(|f| f.duration());
     Some(RuleSpec {
@@ -155,13 +212,19 @@ fn condition(field: &Field<'_>) -> Option<Expr> {
     match Expr::parse(&text) {
         Ok(expr) => Some(expr),
         Err(error) => {
-            let word: String =
-                text.chars().skip(error.at - 1).take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let word: String = text
+                .chars()
+                .skip(error.at.saturating_sub(1))
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
             let hint = (error.message.starts_with("unknown measure"))
                 .then(|| suggest(&word, &Measure::ALL.map(Measure::name)))
                 .flatten()
                 .filter(|hint| hint.starts_with("did"));
-            let pos = start.map(|p| Pos { line: p.line, column: p.column + error.at - 1 });
+            let pos = start.map(|p| Pos {
+                line: p.line,
+                column: p.column + error.at.saturating_sub(1),
+            });
             field.error_at(pos, error.to_string(), hint);
             None
         }

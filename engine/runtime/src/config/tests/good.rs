@@ -64,28 +64,64 @@ fn the_contract_example_parses() {
     assert_eq!(pipeline.graph.name, "live-threads");
     let view = &pipeline.graph.views[0];
     assert_eq!(view.group_by, [GroupColumn::Thread, GroupColumn::Entity]);
-    assert_eq!((view.window, view.keep), (WindowSpec::Tumble { size: 60_000 }, Some(30 * 86_400_000)));
+    assert_eq!(
+        (view.window, view.keep),
+        (WindowSpec::Tumble { size: 60_000 }, Some(30 * 86_400_000))
+    );
     assert_eq!(view.measures, Measure::ALL);
     assert_eq!(pipeline.graph.link, LinkSpec::default());
     assert_eq!(pipeline.graph.weight, WeightSpec::Log1p);
     let rule = &pipeline.rules[0];
-    assert_eq!((rule.id.as_str(), rule.min_posts, rule.for_ms, rule.cooldown_ms), ("backlash", 20, 120_000, 600_000));
+    assert_eq!(
+        (rule.id.as_str(), rule.min_posts, rule.for_ms, rule.cooldown_ms),
+        ("backlash", 20, 120_000, 600_000)
+    );
     assert_eq!(rule.clear.as_ref().map(|c| c.text()), Some("sentiment > -0.1"));
     let names: Vec<&str> = pipeline.sources.iter().map(|s| s.name.as_str()).collect();
     assert_eq!(names, ["posts", "votes", "cast"]);
-    let SourceKind::File { pace, format, .. } = &pipeline.sources[0].kind else { panic!("a file") };
+    let SourceKind::File { pace, format, .. } = &pipeline.sources[0].kind else {
+        panic!("a file")
+    };
     assert_eq!((*pace, *format), (Pace::Times(60.0), FileFormat::Jsonl));
-    let SourceKind::File { map, into, .. } = &pipeline.sources[1].kind else { panic!("a file") };
+    let SourceKind::File { map, into, .. } = &pipeline.sources[1].kind else {
+        panic!("a file")
+    };
     let expected = BTreeMap::from([
-        ("score".to_owned(), FieldRef { path: "data.ups".into(), unit: None }),
-        ("observed_at".to_owned(), FieldRef { path: "at".into(), unit: Some(TimeUnit::Seconds) }),
+        (
+            "score".to_owned(),
+            FieldRef {
+                path: "data.ups".into(),
+                unit: None,
+            },
+        ),
+        (
+            "observed_at".to_owned(),
+            FieldRef {
+                path: "at".into(),
+                unit: Some(TimeUnit::Seconds),
+            },
+        ),
     ]);
     assert_eq!((map, *into), (&expected, Collection::Votes));
-    let bundle = LiveModel::Bundle { path: folder.path().join("models/social"), device: Device::Auto };
-    assert_eq!(pipeline.model, ModelConfig { live: bundle, threads: None, batch_max: 32, batch_age_ms: 20 });
+    let bundle = LiveModel::Bundle {
+        path: folder.path().join("models/social"),
+        device: Device::Auto,
+    };
+    assert_eq!(
+        pipeline.model,
+        ModelConfig {
+            live: bundle,
+            threads: None,
+            batch_max: 32,
+            batch_age_ms: 20
+        }
+    );
     assert_eq!(pipeline.state.folder, folder.path().join("state"));
     let sinks: Vec<(&str, &SinkFrom)> = pipeline.sinks.iter().map(|s| (s.name.as_str(), &s.from)).collect();
-    assert_eq!(sinks, [("alerts", &SinkFrom::Rules), ("dead_letters", &SinkFrom::DeadLetters)]);
+    assert_eq!(
+        sinks,
+        [("alerts", &SinkFrom::Rules), ("dead_letters", &SinkFrom::DeadLetters)]
+    );
     let SinkKind::File { path } = &pipeline.sinks[1].kind;
     assert_eq!(*path, folder.path().join("state/dead_letters.jsonl"));
 }
@@ -94,13 +130,40 @@ fn the_contract_example_parses() {
 fn defaults() {
     let folder = folder();
     let p = parse_in(folder.path(), LEAST).expect("parses");
-    assert_eq!(p.time, TimeConfig { clock: Clock::Wall, tick_ms: 100, max_future_skew_ms: 300_000, strict: false });
-    assert_eq!((p.state.folder, p.state.fold_after), (folder.path().join("state"), 64 << 20));
-    assert_eq!(p.model, ModelConfig { live: LiveModel::Given, threads: None, batch_max: 32, batch_age_ms: 20 });
-    assert_eq!((p.graph.link, p.graph.weight), (LinkSpec::default(), WeightSpec::default()));
+    assert_eq!(
+        p.time,
+        TimeConfig {
+            clock: Clock::Wall,
+            tick_ms: 100,
+            max_future_skew_ms: 300_000,
+            strict: false
+        }
+    );
+    assert_eq!(
+        (p.state.folder, p.state.fold_after),
+        (folder.path().join("state"), 64 << 20)
+    );
+    assert_eq!(
+        p.model,
+        ModelConfig {
+            live: LiveModel::Given,
+            threads: None,
+            batch_max: 32,
+            batch_age_ms: 20
+        }
+    );
+    assert_eq!(
+        (p.graph.link, p.graph.weight),
+        (LinkSpec::default(), WeightSpec::default())
+    );
     assert_eq!(p.serve.map(|s| s.http.to_string()).as_deref(), Some("127.0.0.1:8080"));
     assert_eq!((p.workers, p.rules.len(), p.graph.views[0].keep), (1, 0, None));
-    let generator = SourceKind::Generator { seed: 1, posts_per_minute: 600, garbage: 0.0, limit: None };
+    let generator = SourceKind::Generator {
+        seed: 1,
+        posts_per_minute: 600,
+        garbage: 0.0,
+        limit: None,
+    };
     assert_eq!(p.sources[0].kind, generator);
 }
 
@@ -109,14 +172,28 @@ fn everything_else_parses() {
     let folder = folder();
     let p = parse_in(folder.path(), OTHER).expect("parses");
     assert_eq!(p.state.folder.to_str(), Some("/var/groundswell ${X}"));
-    let WeightSpec::Table { steps } = &p.graph.weight else { panic!("a table") };
+    let WeightSpec::Table { steps } = &p.graph.weight else {
+        panic!("a table")
+    };
     #[allow(clippy::cast_possible_truncation)]
     let odd = (2.3 * UNIT as f64).round() as i64;
     assert_eq!(*steps, [(-5, 0), (0, UNIT), (10, odd)]);
     let hour = 3_600_000;
-    assert_eq!(p.graph.views[0].window, WindowSpec::Hop { size: 2 * hour, every: hour / 2 });
+    assert_eq!(
+        p.graph.views[0].window,
+        WindowSpec::Hop {
+            size: 2 * hour,
+            every: hour / 2
+        }
+    );
     assert_eq!(p.graph.views[0].measures, [Measure::Sentiment, Measure::Posts]);
-    assert_eq!(p.graph.views[1].window, WindowSpec::Sliding { size: 24 * hour, every: 60_000 });
+    assert_eq!(
+        p.graph.views[1].window,
+        WindowSpec::Sliding {
+            size: 24 * hour,
+            every: 60_000
+        }
+    );
     assert_eq!((p.serve, p.graph.link.fuzzy_min, p.sinks.len()), (None, None, 2));
 }
 
@@ -186,15 +263,22 @@ serve:
   http: "127.0.0.1:8080"
 workers: 1
 "#;
-    assert_eq!(effective, expected.replace("FOLDER", &folder.path().display().to_string()));
+    assert_eq!(
+        effective,
+        expected.replace("FOLDER", &folder.path().display().to_string())
+    );
 }
 
 #[test]
 fn a_secret_in_a_value_is_masked() {
     let folder = folder();
-    let text = LEAST.to_owned() + "sinks: {a: {type: file, path: \"${PASSWORD_URL}\", from: rules}}\nworkers: ${PASSWORD_URL}\n";
+    let text = LEAST.to_owned()
+        + "sinks: {a: {type: file, path: \"${PASSWORD_URL}\", from: rules}}\nworkers: ${PASSWORD_URL}\n";
     let errors = parse_in(folder.path(), &text).expect_err("not a number").to_string();
-    assert!(!errors.contains("hunter2") && errors.contains("postgres://me:***@db/x"), "{errors}");
+    assert!(
+        !errors.contains("hunter2") && errors.contains("postgres://me:***@db/x"),
+        "{errors}"
+    );
 }
 
 #[test]
@@ -203,21 +287,57 @@ fn anchors_aliases_and_merge_keys() {
     let text = "name: a\nsources: {g: {type: generator}}\nviews:\n  one: &one {group_by: &by [thread], window: {tumble: 1m}, keep: 1d}\n  \
                 two: {<<: *one, keep: 2d}\n  three: {<<: [*one], group_by: *by, measures: [posts]}\n";
     let p = parse_in(folder.path(), text).expect("parses");
-    let [one, two, three] = p.graph.views.as_slice() else { panic!("three views") };
+    let [one, two, three] = p.graph.views.as_slice() else {
+        panic!("three views")
+    };
     assert_eq!((two.window, two.keep), (one.window, Some(2 * 86_400_000)));
-    assert_eq!((&three.group_by, three.keep, three.measures.len()), (&one.group_by, one.keep, 1));
+    assert_eq!(
+        (&three.group_by, three.keep, three.measures.len()),
+        (&one.group_by, one.keep, 1)
+    );
+}
+
+/// The names that `map` may use are those that the decoder knows.
+#[test]
+fn the_fields_of_maps_are_those_of_the_decoder() {
+    let folder = folder();
+    let units = ["created_at", "observed_at", "air_time", "ends_at", "version"];
+    for into in Collection::ALL {
+        for field in into.fields() {
+            let found = if units.contains(field) {
+                "{field: renamed, unit: s}"
+            } else {
+                "renamed"
+            };
+            let (into, views) = (into.name(), "{v: {group_by: [], window: {tumble: 1s}}}");
+            let source = format!("{{type: file, path: cast.yaml, into: {into}, map: {{{field}: {found}}}}}");
+            parse_in(
+                folder.path(),
+                &format!("name: a\nsources:\n  s: {source}\nviews: {views}\n"),
+            )
+            .unwrap_or_else(|errors| panic!("{into}.{field}: {errors}"));
+        }
+    }
 }
 
 #[test]
 fn sections_without_content_are_empty() {
     let folder = folder();
-    assert!(parse_in(folder.path(), &(LEAST.to_owned() + "rules:\nsinks:\n  # none yet\ntime:\n")).is_ok());
+    assert!(
+        parse_in(
+            folder.path(),
+            &(LEAST.to_owned() + "rules:\nsinks:\n  # none yet\ntime:\n")
+        )
+        .is_ok()
+    );
 }
 
 /// What a section of this pattern needs to be right, for a key inside it.
 fn base(section: &str, key: &Key) -> String {
     match (section, key.only) {
-        ("", _) => "{name: a, sources: {g: {type: generator}}, views: {by_minute: {group_by: [], window: {tumble: 1m}}}}",
+        ("", _) => {
+            "{name: a, sources: {g: {type: generator}}, views: {by_minute: {group_by: [], window: {tumble: 1m}}}}"
+        }
         ("sources.*", Some((_, "generator"))) => "{type: generator}",
         ("sources.*", _) => "{type: file, path: posts.jsonl.gz, into: posts}",
         ("sources.*.map.*", _) => "{field: f}",

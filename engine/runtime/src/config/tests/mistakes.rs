@@ -8,7 +8,9 @@ const LEAST: &str = "name: a\nsources: {g: {type: generator}}\nviews: {v: {group
 fn said(text: &str) -> String {
     let folder = folder();
     let errors = parse_in(folder.path(), text).expect_err(text).to_string();
-    errors.replace(&folder.path().display().to_string(), "FOLDER").replace("pipeline.yaml:", "")
+    errors
+        .replace(&folder.path().display().to_string(), "FOLDER")
+        .replace("pipeline.yaml:", "")
 }
 
 /// Compares what is said about `text(case)` with the expectation of each case, and shows all differences at once.
@@ -29,7 +31,9 @@ fn table(cases: &[(&str, &str)]) {
 
 /// The view `v` on line 4.
 fn views(cases: &[(&str, &str)]) {
-    compare(cases, |view| format!("name: a\nsources: {{g: {{type: generator}}}}\nviews:\n  v: {view}\n"));
+    compare(cases, |view| {
+        format!("name: a\nsources: {{g: {{type: generator}}}}\nviews:\n  v: {view}\n")
+    });
 }
 
 /// The source `s` on line 4.
@@ -47,8 +51,14 @@ fn the_line_names_file_place_and_key() {
         "pipeline.yaml:6:14: views.cast_by_minute.window: unknown key \"tumbel\"; did you mean \"tumble\"?"
     );
     let error = &errors.errors()[0];
-    assert_eq!((error.line, error.column, error.path.as_str()), (6, 14, "views.cast_by_minute.window"));
-    assert_eq!((error.message.as_str(), error.hint.as_deref()), ("unknown key \"tumbel\"", Some("did you mean \"tumble\"?")));
+    assert_eq!(
+        (error.line, error.column, error.path.as_str()),
+        (6, 14, "views.cast_by_minute.window")
+    );
+    assert_eq!(
+        (error.message.as_str(), error.hint.as_deref()),
+        ("unknown key \"tumbel\"", Some("did you mean \"tumble\"?"))
+    );
 }
 
 #[test]
@@ -59,12 +69,27 @@ fn keys() {
             "zzz: 1",
             "4:1: unknown key \"zzz\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, serve, workers",
         ),
-        ("state.url: x", "4:1: unknown key \"state.url\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, serve, workers"),
-        ("\"*\": x", "4:1: unknown key \"*\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, serve, workers"),
-        ("time: {tik: 1s}", "4:8: time: unknown key \"tik\"; did you mean \"tick\"?"),
+        (
+            "state.url: x",
+            "4:1: unknown key \"state.url\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, serve, workers",
+        ),
+        (
+            "\"*\": x",
+            "4:1: unknown key \"*\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, serve, workers",
+        ),
+        (
+            "time: {tik: 1s}",
+            "4:8: time: unknown key \"tik\"; did you mean \"tick\"?",
+        ),
         ("name: b", "4:1: duplicate key \"name\" (first on line 1)"),
-        ("time: {tick: 1s, clock: wall, tick: 2s}", "4:31: time: duplicate key \"tick\" (first on line 4)"),
-        ("models: {shadow: [{path: x}]}", "4:10: models.shadow: not supported in this build: shadow models"),
+        (
+            "time: {tick: 1s, clock: wall, tick: 2s}",
+            "4:31: time: duplicate key \"tick\" (first on line 4)",
+        ),
+        (
+            "models: {shadow: [{path: x}]}",
+            "4:10: models.shadow: not supported in this build: shadow models",
+        ),
         ("? [a]\n: b", "4:3: a key must be a word, not a list or a mapping"),
     ]);
 }
@@ -73,41 +98,128 @@ fn keys() {
 fn values() {
     table(&[
         ("time: [1]", "4:7: time: expected a section, found a list"),
-        ("time: {tick: [1s]}", "4:14: time.tick: expected a duration, found a list; for example tick: 20ms"),
-        ("time: {tick: }", "4:14: time.tick: expected a duration, found nothing; for example tick: 20ms"),
+        (
+            "time: {tick: [1s]}",
+            "4:14: time.tick: expected a duration, found a list; for example tick: 20ms",
+        ),
+        (
+            "time: {tick: }",
+            "4:12: time.tick: expected a duration, found nothing; for example tick: 20ms",
+        ),
         (
             "time: {tick: 1 minute}",
             "4:14: time.tick: \"1 minute\" is not a duration; write a whole number and a unit, as in 500ms, 10s, 1m, 2h, 30d",
         ),
-        ("time: {tick: 5}", "4:14: time.tick: \"5\" is not a duration; write a whole number and a unit, as in 500ms, 10s, 1m, 2h, 30d"),
-        ("time: {tick: 2h}", "4:14: time.tick: must be between 1ms and 1m, not 2h"),
-        ("time: {clock: evnt}", "4:15: time.clock: unknown value \"evnt\"; did you mean \"event\"?"),
-        ("time: {clock: sun}", "4:15: time.clock: unknown value \"sun\"; known: wall, event"),
-        ("time: {strict: yes}", "4:16: time.strict: \"yes\" is neither true nor false"),
+        (
+            "time: {tick: 5}",
+            "4:14: time.tick: \"5\" is not a duration; write a whole number and a unit, as in 500ms, 10s, 1m, 2h, 30d",
+        ),
+        (
+            "time: {tick: 2h}",
+            "4:14: time.tick: must be between 1ms and 1m, not 2h",
+        ),
+        (
+            "time: {clock: evnt}",
+            "4:15: time.clock: unknown value \"evnt\"; did you mean \"event\"?",
+        ),
+        (
+            "time: {clock: sun}",
+            "4:15: time.clock: unknown value \"sun\"; known: wall, event",
+        ),
+        (
+            "time: {strict: yes}",
+            "4:16: time.strict: \"yes\" is neither true nor false",
+        ),
         ("workers: 0", "4:10: workers: must be between 1 and 256, not 0"),
         ("workers: 1.5", "4:10: workers: \"1.5\" is not a whole number"),
-        ("workers: 99999999999999999999", "4:10: workers: \"99999999999999999999\" is not a whole number"),
-        ("models: {threads: all}", "4:19: models.threads: \"all\" is not a whole number; or auto"),
-        ("link: {exact: {confidence: NaN}}", "4:28: link.exact.confidence: \"NaN\" is not a number"),
-        ("link: {exact: {confidence: .inf}}", "4:28: link.exact.confidence: \".inf\" is not a number"),
-        ("link: {exact: {confidence: 95}}", "4:28: link.exact.confidence: must be between 0 and 1, not 95"),
-        ("link: {fuzzy: true}", "4:15: link.fuzzy: expected \"false\" or a section, found \"true\"; for example fuzzy: {min: 90}"),
-        ("state: {fold_after: 64MB}", "4:21: state.fold_after: \"64MB\" is not a size; write a whole number and a unit, as in 512KiB, 64MiB, 1GiB"),
-        ("state: {url: ./state}", "4:14: state.url: \"./state\" is not a URL; write \"file:./state\""),
-        ("state: {url: \"s3://k:pw@b/p\"}", "4:14: state.url: not supported in this build: state in \"s3://…\"; use a folder, as in \"file:./state\""),
-        ("state: {url: \"file:cast.yaml\"}", "4:14: state.url: FOLDER/cast.yaml is a file, not a folder"),
-        ("state: {url: \"file://host/x\"}", "4:14: state.url: \"file://host/x\" names a host; write \"file:./state\" or \"file:/var/state\""),
-        ("serve: {http: \"0.0.0.0:8080\"}", "4:15: serve.http: off loopback needs authentication, which this build does not have; use \"127.0.0.1:8080\" and a proxy that authenticates"),
-        ("serve: {http: 8080}", "4:15: serve.http: \"8080\" is not an address; for example \"127.0.0.1:8080\""),
-        ("models: {live: {path: models/next}}", "4:23: models.live.path: no model folder at FOLDER/models/next"),
-        ("models: {live: {device: cpu}}", "4:10: models.live: missing key \"path\"; for example path: models/social"),
-        ("models: {live: fixtures}", "4:16: models.live: expected \"given\" or \"fixture\" or a section, found \"fixtures\"; for example live: {path: models/social}"),
-        ("models: {live: {path: models/social, device: cuda}}", "4:46: models.live.device: not supported in this build: scoring on a GPU"),
-        ("weight: {kind: linear_clamped}", "4:1: weight: missing key \"max\"; for example max: 100"),
-        ("weight: {kind: uniform, max: 3}", "4:25: weight: \"max\" goes with \"kind: linear_clamped\", and this is \"kind: uniform\""),
-        ("weight: {kind: table, table: [[0, 1], [0, 2]]}", "4:40: weight.table[1][0]: thresholds must ascend, and 0 follows 0"),
-        ("weight: {kind: table, table: [[0, NaN], [1]]}", "4:35: weight.table[0][1]: \"NaN\" is not a number\n4:41: weight.table[1]: expected a pair [votes, weight], found 1 values"),
-        ("weight: {kind: table, table: [[0, -1]]}", "4:35: weight.table[0][1]: must be between 0 and 65536, not -1"),
+        (
+            "workers: 99999999999999999999",
+            "4:10: workers: \"99999999999999999999\" is not a whole number",
+        ),
+        (
+            "models: {threads: all}",
+            "4:19: models.threads: \"all\" is not a whole number; or auto",
+        ),
+        (
+            "link: {exact: {confidence: NaN}}",
+            "4:28: link.exact.confidence: \"NaN\" is not a number",
+        ),
+        (
+            "link: {exact: {confidence: .inf}}",
+            "4:28: link.exact.confidence: \".inf\" is not a number",
+        ),
+        (
+            "link: {exact: {confidence: 95}}",
+            "4:28: link.exact.confidence: must be between 0 and 1, not 95",
+        ),
+        (
+            "link: {fuzzy: true}",
+            "4:15: link.fuzzy: expected \"false\" or a section, found \"true\"; for example fuzzy: {min: 90}",
+        ),
+        (
+            "state: {fold_after: 64MB}",
+            "4:21: state.fold_after: \"64MB\" is not a size; write a whole number and a unit, as in 512KiB, 64MiB, 1GiB",
+        ),
+        (
+            "state: {url: ./state}",
+            "4:14: state.url: \"./state\" is not a URL; write \"file:./state\"",
+        ),
+        (
+            "state: {url: \"s3://k:pw@b/p\"}",
+            "4:14: state.url: not supported in this build: state in \"s3://…\"; use a folder, as in \"file:./state\"",
+        ),
+        (
+            "state: {url: \"file:cast.yaml\"}",
+            "4:14: state.url: FOLDER/cast.yaml is a file, not a folder",
+        ),
+        (
+            "state: {url: \"file://host/x\"}",
+            "4:14: state.url: \"file://host/x\" names a host; write \"file:./state\" or \"file:/var/state\"",
+        ),
+        (
+            "serve: {http: \"0.0.0.0:8080\"}",
+            "4:15: serve.http: off loopback needs authentication, which this build does not have; use \"127.0.0.1:8080\" and a proxy that authenticates",
+        ),
+        (
+            "serve: {http: 8080}",
+            "4:15: serve.http: \"8080\" is not an address; for example \"127.0.0.1:8080\"",
+        ),
+        (
+            "models: {live: {path: models/next}}",
+            "4:23: models.live.path: no model folder at FOLDER/models/next",
+        ),
+        (
+            "models: {live: {device: cpu}}",
+            "4:10: models.live: missing key \"path\"; for example path: models/social",
+        ),
+        (
+            "models: {live: fixtures}",
+            "4:16: models.live: expected \"given\" or \"fixture\" or a section, found \"fixtures\"; for example live: {path: models/social}",
+        ),
+        (
+            "models: {live: {path: models/social, device: cuda}}",
+            "4:46: models.live.device: not supported in this build: scoring on a GPU",
+        ),
+        (
+            "weight: {kind: linear_clamped}",
+            "4:1: weight: missing key \"max\"; for example max: 100",
+        ),
+        (
+            "weight: {kind: uniform, max: 3}",
+            "4:25: weight: \"max\" goes with \"kind: linear_clamped\", and this is \"kind: uniform\"",
+        ),
+        (
+            "weight: {kind: table, table: [[0, 1], [0, 2]]}",
+            "4:40: weight.table[1][0]: thresholds must ascend, and 0 follows 0",
+        ),
+        (
+            "weight: {kind: table, table: [[0, NaN], [1]]}",
+            "4:35: weight.table[0][1]: \"NaN\" is not a number\n4:41: weight.table[1]: expected a pair [votes, weight], found 1 values",
+        ),
+        (
+            "weight: {kind: table, table: [[0, -1]]}",
+            "4:35: weight.table[0][1]: must be between 0 and 65536, not -1",
+        ),
         ("weight: {kind: table, table: []}", "4:30: weight.table: has no steps"),
     ]);
 }
@@ -115,72 +227,228 @@ fn values() {
 #[test]
 fn references() {
     table(&[
-        ("workers: ${CORES}", "4:10: workers: environment variable CORES is not set; set it, or give a default: ${CORES:-value}"),
-        ("workers: ${CORES:-many}", "4:10: workers: \"many\" is not a whole number"),
-        ("workers: ${1}", "4:10: workers: \"1\" is not the name of an environment variable; write ${NAME} or ${NAME:-default}; $${ stands for a literal ${"),
-        ("workers: \"${CORES\"", "4:10: workers: environment reference without its closing \"}\"; write ${NAME} or ${NAME:-default}; $${ stands for a literal ${"),
-        ("sinks: {a: {type: file, path: \"${NOTHING}\", from: rules}}", "4:31: sinks.a.path: \"\" is not a path"),
+        (
+            "workers: ${CORES}",
+            "4:10: workers: environment variable CORES is not set; set it, or give a default: ${CORES:-value}",
+        ),
+        (
+            "workers: ${CORES:-many}",
+            "4:10: workers: \"many\" is not a whole number",
+        ),
+        (
+            "workers: ${1}",
+            "4:10: workers: \"1\" is not the name of an environment variable; write ${NAME} or ${NAME:-default}; $${ stands for a literal ${",
+        ),
+        (
+            "workers: \"${CORES\"",
+            "4:10: workers: environment reference without its closing \"}\"; write ${NAME} or ${NAME:-default}; $${ stands for a literal ${",
+        ),
+        (
+            "sinks: {a: {type: file, path: \"${NOTHING}\", from: rules}}",
+            "4:31: sinks.a.path: \"\" is not a path",
+        ),
     ]);
 }
 
 #[test]
 fn source_mistakes() {
     sources(&[
-        ("{type: kafka, brokers: \"${KAFKA}\", topic: t, into: posts}", "4:13: sources.s.type: not supported in this build: Kafka sources"),
-        ("{path: posts.jsonl.gz}", "4:3: sources.s: missing key \"type\"; for example type: file"),
-        ("{type: flie, paht: x}", "4:13: sources.s.type: unknown value \"flie\"; did you mean \"file\"?\n4:19: sources.s: unknown key \"paht\"; did you mean \"path\"?"),
-        ("{type: file}", "4:3: sources.s: missing key \"into\"; for example into: posts\n4:3: sources.s: missing key \"path\"; for example path: posts.jsonl.gz"),
-        ("{type: file, path: gone.jsonl, into: posts}", "4:22: sources.s.path: no file at FOLDER/gone.jsonl; paths are relative to the pipeline file; with \"pace: follow\" it may come later"),
-        ("{type: file, path: models, into: posts}", "4:22: sources.s.path: FOLDER/models is a folder, not a file"),
-        ("{type: file, path: posts.dat, into: posts}", "4:22: sources.s.path: cannot tell the format of \"posts.dat\" by its name; add \"format: jsonl\" (or json, yaml)"),
-        ("{type: file, path: cast.yaml, into: post}", "4:39: sources.s.into: unknown value \"post\"; did you mean \"posts\"?"),
-        ("{type: file, path: cast.yaml, into: erasures}", "4:39: sources.s.into: not supported in this build: erasures"),
-        ("{type: file, path: cast.yaml, into: posts, pace: -1x}", "4:52: sources.s.pace: \"-1x\" is not a pace; write full, follow, or a speed-up such as \"60x\""),
-        ("{type: file, path: cast.yaml, into: posts, pace: NaNx}", "4:52: sources.s.pace: \"NaNx\" is not a pace; write full, follow, or a speed-up such as \"60x\""),
-        ("{type: file, path: cast.yaml, into: posts, seed: 1}", "4:46: sources.s: \"seed\" goes with \"type: generator\", and this is \"type: file\""),
-        ("{type: file, path: cast.yaml, into: posts, map: {txet: body}}", "4:52: sources.s.map.txet: unknown field of posts \"txet\"; did you mean \"text\"?"),
-        ("{type: file, path: cast.yaml, into: posts, map: {text: {field: a, unit: s}}}", "4:69: sources.s.map.text.unit: \"text\" is no time, so it has no unit"),
-        ("{type: file, path: cast.yaml, into: posts, map: {created_at: {field: a, unit: sec}}}", "4:81: sources.s.map.created_at.unit: unknown value \"sec\"; known: s, ms, us"),
-        ("{type: file, path: cast.yaml, into: posts, map: {text: a..b}}", "4:58: sources.s.map.text: \"a..b\" is neither a field's name nor a dotted path"),
-        ("{type: generator, garbage: 2}", "4:30: sources.s.garbage: must be between 0 and 1, not 2"),
+        (
+            "{type: kafka, brokers: \"${KAFKA}\", topic: t, into: posts}",
+            "4:13: sources.s.type: not supported in this build: Kafka sources",
+        ),
+        (
+            "{path: posts.jsonl.gz}",
+            "4:3: sources.s: missing key \"type\"; for example type: file",
+        ),
+        (
+            "{type: flie, paht: x}",
+            "4:13: sources.s.type: unknown value \"flie\"; did you mean \"file\"?\n4:19: sources.s: unknown key \"paht\"; did you mean \"path\"?",
+        ),
+        (
+            "{type: file}",
+            "4:3: sources.s: missing key \"into\"; for example into: posts\n4:3: sources.s: missing key \"path\"; for example path: posts.jsonl.gz",
+        ),
+        (
+            "{type: file, path: gone.jsonl, into: posts}",
+            "4:25: sources.s.path: no file at FOLDER/gone.jsonl; paths are relative to the pipeline file; with \"pace: follow\" it may come later",
+        ),
+        (
+            "{type: file, path: models, into: posts}",
+            "4:25: sources.s.path: FOLDER/models is a folder, not a file",
+        ),
+        (
+            "{type: file, path: posts.dat, into: posts}",
+            "4:25: sources.s.path: cannot tell the format of \"posts.dat\" by its name; add \"format: jsonl\" (one object a line), or json, or yaml",
+        ),
+        (
+            "{type: file, path: cast.yaml, into: post}",
+            "4:42: sources.s.into: unknown value \"post\"; did you mean \"posts\"?",
+        ),
+        (
+            "{type: file, path: cast.yaml, into: erasures}",
+            "4:42: sources.s.into: not supported in this build: erasures",
+        ),
+        (
+            "{type: file, path: cast.yaml, into: posts, pace: -1x}",
+            "4:55: sources.s.pace: \"-1x\" is not a pace; write full, follow, or a speed-up such as \"60x\"",
+        ),
+        (
+            "{type: file, path: cast.yaml, into: posts, pace: NaNx}",
+            "4:55: sources.s.pace: \"NaNx\" is not a pace; write full, follow, or a speed-up such as \"60x\"",
+        ),
+        (
+            "{type: file, path: cast.yaml, into: posts, seed: 1}",
+            "4:49: sources.s: \"seed\" goes with \"type: generator\", and this is \"type: file\"",
+        ),
+        (
+            "{type: file, path: cast.yaml, into: posts, map: {txet: body}}",
+            "4:55: sources.s.map.txet: unknown field of posts \"txet\"; did you mean \"text\"?",
+        ),
+        (
+            "{type: file, path: cast.yaml, into: posts, map: {text: {field: a, unit: s}}}",
+            "4:72: sources.s.map.text.unit: \"text\" is no time, so it has no unit",
+        ),
+        (
+            "{type: file, path: cast.yaml, into: posts, map: {created_at: {field: a, unit: sec}}}",
+            "4:84: sources.s.map.created_at.unit: unknown value \"sec\"; known: s, ms, us",
+        ),
+        (
+            "{type: file, path: cast.yaml, into: posts, map: {text: a..b}}",
+            "4:61: sources.s.map.text: \"a..b\" is neither a field's name nor a dotted path",
+        ),
+        (
+            "{type: generator, garbage: 2}",
+            "4:33: sources.s.garbage: must be between 0 and 1, not 2",
+        ),
+        (
+            "{type: file, path: posts.jsonl.gz, into: posts, pace: follow}",
+            "4:25: sources.s.path: FOLDER/posts.jsonl.gz is compressed, so it cannot be followed; unpack it, or leave out \"pace: follow\"",
+        ),
+        (
+            "{type: file, path: posts.json, into: posts}",
+            "4:25: sources.s.path: cannot tell the format of \"posts.json\" by its name; add \"format: jsonl\" (one object a line), or json, or yaml",
+        ),
+        (
+            "{type: file, path: cast.yaml, into: posts, map: {id: text.id}}",
+            "4:54: sources.s.map: \"text\" is used both as a value and as an object",
+        ),
     ]);
 }
 
 #[test]
 fn view_mistakes() {
     views(&[
-        ("{group_by: [thread, entity, source, author, thread], window: {tumble: 1m}}", "4:47: views.v.group_by[4]: \"thread\" stands here twice"),
-        ("{group_by: [threads], window: {tumble: 1m}}", "4:15: views.v.group_by[0]: unknown value \"threads\"; did you mean \"thread\"?"),
-        ("{group_by: thread, window: {tumble: 1m}}", "4:14: views.v.group_by: expected a list of words, found \"thread\"; for example group_by: [thread, entity]"),
-        ("{group_by: []}", "4:3: views.v: missing key \"window\"; for example window: {tumble: 1m}"),
-        ("{group_by: [], window: {}}", "4:18: views.v.window: missing the kind of window; one of tumble, hop, sliding"),
-        ("{group_by: [], window: {session: 5m}}", "4:27: views.v.window.session: not supported in this build: session windows"),
-        ("{group_by: [], window: {tumble: 1m, hop: {size: 1m, every: 1m}}}", "4:18: views.v.window: a window is one of tumble, hop and sliding, not several"),
-        ("{group_by: [], window: {tumble: 500ms}}", "4:35: views.v.window.tumble: must be between 1s and 3650d, not 500ms"),
-        ("{group_by: [], window: {tumble: 1m, on: edited_at}}", "4:43: views.v.window.on: unknown value \"edited_at\"; did you mean \"created_at\"?"),
-        ("{group_by: [], window: {hop: {size: 10m, every: 3m}}}", "4:51: views.v.window.hop.every: 3m does not divide the size 10m"),
-        ("{group_by: [], window: {hop: {size: 1d, every: 1s}}}", "4:50: views.v.window.hop.every: puts each post into 86400 windows; 1000 is the most"),
-        ("{group_by: [], window: {sliding: {size: 10m}}}", "4:27: views.v.window.sliding: missing key \"every\"; for example every: 1m"),
-        ("{group_by: [], window: {tumble: 1h}, keep: 1m}", "4:46: views.v.keep: 1m is shorter than a window, 1h"),
-        ("{group_by: [], window: {tumble: 1h}, measures: []}", "4:50: views.v.measures: a view shows at least one measure"),
-        ("{group_by: [], window: {tumble: 1h}, measures: [sentimnt]}", "4:51: views.v.measures[0]: unknown value \"sentimnt\"; did you mean \"sentiment\"?"),
-        ("{group_by: [], window: {tumble: 1h}}\n  Two: {group_by: [], window: {tumble: 1h}}", "5:3: views.Two: \"Two\" is not a name; use a lower-case letter, then letters, digits or \"_\"; at most 63"),
-        ("{group_by: [], window: {tumble: 1h}}\n  alerts: {group_by: [], window: {tumble: 1h}}", "5:3: views.alerts: \"alerts\" is kept for a table of the engine; choose another name"),
+        (
+            "{group_by: [thread, entity, source, author, thread], window: {tumble: 1m}}",
+            "4:50: views.v.group_by[4]: \"thread\" stands here twice",
+        ),
+        (
+            "{group_by: [threads], window: {tumble: 1m}}",
+            "4:18: views.v.group_by[0]: unknown value \"threads\"; did you mean \"thread\"?",
+        ),
+        (
+            "{group_by: thread, window: {tumble: 1m}}",
+            "4:17: views.v.group_by: expected a list of words, found \"thread\"; for example group_by: [thread, entity]",
+        ),
+        (
+            "{group_by: []}",
+            "4:3: views.v: missing key \"window\"; for example window: {tumble: 1m}",
+        ),
+        (
+            "{group_by: [], window: {}}",
+            "4:21: views.v.window: missing the kind of window; one of tumble, hop, sliding",
+        ),
+        (
+            "{group_by: [], window: {session: 5m}}",
+            "4:30: views.v.window.session: not supported in this build: session windows",
+        ),
+        (
+            "{group_by: [], window: {tumble: 1m, hop: {size: 1m, every: 1m}}}",
+            "4:21: views.v.window: a window is one of tumble, hop and sliding, not several",
+        ),
+        (
+            "{group_by: [], window: {tumble: 500ms}}",
+            "4:38: views.v.window.tumble: must be between 1s and 3650d, not 500ms",
+        ),
+        (
+            "{group_by: [], window: {tumble: 1m, on: edited_at}}",
+            "4:46: views.v.window.on: unknown value \"edited_at\"; did you mean \"created_at\"?",
+        ),
+        (
+            "{group_by: [], window: {hop: {size: 10m, every: 3m}}}",
+            "4:54: views.v.window.hop.every: 3m does not divide the size 10m",
+        ),
+        (
+            "{group_by: [], window: {hop: {size: 1d, every: 1s}}}",
+            "4:53: views.v.window.hop.every: puts each post into 86400 windows; 1000 is the most",
+        ),
+        (
+            "{group_by: [], window: {sliding: {size: 10m}}}",
+            "4:30: views.v.window.sliding: missing key \"every\"; for example every: 1m",
+        ),
+        (
+            "{group_by: [], window: {tumble: 1h}, keep: 1m}",
+            "4:49: views.v.keep: 1m is shorter than a window, 1h",
+        ),
+        (
+            "{group_by: [], window: {tumble: 1h}, measures: []}",
+            "4:53: views.v.measures: a view shows at least one measure",
+        ),
+        (
+            "{group_by: [], window: {tumble: 1h}, measures: [sentimnt]}",
+            "4:54: views.v.measures[0]: unknown value \"sentimnt\"; did you mean \"sentiment\"?",
+        ),
+        (
+            "{group_by: [], window: {tumble: 1h}}\n  Two: {group_by: [], window: {tumble: 1h}}",
+            "5:3: views.Two: \"Two\" is not a name; use a lower-case letter, then letters, digits or \"_\"; at most 63",
+        ),
+        (
+            "{group_by: [], window: {tumble: 1h}}\n  alerts: {group_by: [], window: {tumble: 1h}}",
+            "5:3: views.alerts: \"alerts\" is kept for a table of the engine; choose another name",
+        ),
     ]);
 }
 
 #[test]
 fn rule_and_sink_mistakes() {
     table(&[
-        ("rules: {r: {view: w, when: \"posts > 1\"}}", "4:19: rules.r.view: unknown view \"w\"; known: v"),
-        ("rules: {r: {view: v, when: \"sentimnt < 0\"}}", "4:29: rules.r.when: unknown measure \"sentimnt\"; known: posts, weight, sentiment, sentiment_ci, positive, neutral, negative, toxic, sarcastic, scored (at character 1); did you mean \"sentiment\"?"),
-        ("rules: {r: {view: v, when: posts > 1 und posts}}", "4:38: rules.r.when: expected `and`, `or` or the end (at character 11)"),
-        ("rules: {r: {view: v}}", "4:9: rules.r: missing key \"when\"; for example when: \"sentiment < -0.3\""),
-        ("rules: {r: {view: v, when: \"posts > 1\", min_posts: -1}}", "4:52: rules.r.min_posts: must be between 0 and 2147483647, not -1"),
-        ("sinks: {a: {type: postgres, url: \"${DATABASE_URL}\", views: all}}", "4:19: sinks.a.type: not supported in this build: Postgres sinks"),
-        ("sinks: {a: {type: file, path: a.jsonl, from: rule}}", "4:46: sinks.a.from: unknown origin \"rule\"; did you mean \"rules\"?"),
-        ("sinks: {a: {type: file, path: a, from: v}, b: {type: file, path: ./a, from: rules}}", "4:66: sinks.b.path: FOLDER/a is what sinks.a writes"),
-        ("sinks: {dead_letters: {type: file, path: a, from: v}}", "4:9: sinks.dead_letters: this name is kept for the sink of the dead letters; choose another"),
+        (
+            "rules: {r: {view: w, when: \"posts > 1\"}}",
+            "4:19: rules.r.view: unknown view \"w\"; known: v",
+        ),
+        (
+            "rules: {r: {view: v, when: \"sentimnt < 0\"}}",
+            "4:29: rules.r.when: unknown measure \"sentimnt\"; known: posts, weight, sentiment, sentiment_ci, positive, neutral, negative, toxic, sarcastic, scored (at character 1); did you mean \"sentiment\"?",
+        ),
+        (
+            "rules: {r: {view: v, when: posts > 1 und posts}}",
+            "4:38: rules.r.when: expected `and`, `or` or the end (at character 11)",
+        ),
+        (
+            "rules: {r: {view: v}}",
+            "4:9: rules.r: missing key \"when\"; for example when: \"sentiment < -0.3\"",
+        ),
+        (
+            "rules: {r: {view: v, when: \"posts > 1\", min_posts: -1}}",
+            "4:52: rules.r.min_posts: must be between 0 and 2147483647, not -1",
+        ),
+        (
+            "sinks: {a: {type: postgres, url: \"${DATABASE_URL}\", views: all}}",
+            "4:19: sinks.a.type: not supported in this build: Postgres sinks",
+        ),
+        (
+            "sinks: {a: {type: file, path: a.jsonl, from: rule}}",
+            "4:46: sinks.a.from: unknown origin \"rule\"; did you mean \"rules\"?",
+        ),
+        (
+            "sinks: {a: {type: file, path: a, from: v}, b: {type: file, path: ./a, from: rules}}",
+            "4:66: sinks.b.path: FOLDER/a is what sinks.a writes",
+        ),
+        (
+            "sinks: {dead_letters: {type: file, path: a, from: v}}",
+            "4:9: sinks.dead_letters: this name is kept for the sink of the dead letters; choose another",
+        ),
     ]);
     sources(&[(
         "{type: file, path: cast.yaml, into: posts}\nsinks: {a: {type: file, path: cast.yaml, from: v}}",
@@ -207,17 +475,43 @@ fn several_at_once_in_the_order_of_the_file() {
 #[test]
 fn no_yaml() {
     for (text, expected) in [
-        ("", "1:1: the file is empty; a pipeline needs at least a name, sources and views"),
-        ("# nothing\n", "1:1: the file is empty; a pipeline needs at least a name, sources and views"),
-        ("~", "1:1: the file is empty; a pipeline needs at least a name, sources and views"),
-        ("hello", "1:1: expected keys and values, found \"hello\"; a pipeline file begins with \"name: …\""),
-        ("- a", "1:1: expected keys and values, found a list; a pipeline file begins with \"name: …\""),
-        ("name: a\n---\nname: b", "2:1: a second YAML document; a pipeline file holds one"),
+        (
+            "",
+            "1:1: the file is empty; a pipeline needs at least a name, sources and views",
+        ),
+        (
+            "# nothing\n",
+            "1:1: the file is empty; a pipeline needs at least a name, sources and views",
+        ),
+        (
+            "~",
+            "1:1: the file is empty; a pipeline needs at least a name, sources and views",
+        ),
+        (
+            "hello",
+            "1:1: expected keys and values, found \"hello\"; a pipeline file begins with \"name: …\"",
+        ),
+        (
+            "- a",
+            "1:1: expected keys and values, found a list; a pipeline file begins with \"name: …\"",
+        ),
+        (
+            "name: a\n---\nname: b",
+            "2:1: a second YAML document; a pipeline file holds one",
+        ),
     ] {
         assert!(said(text).starts_with(expected), "{text:?}: {}", said(text));
     }
     let tabs = said("state:\n\turl: x\n");
-    assert!(tabs.contains("not valid YAML") && tabs.ends_with("; indent with spaces, not with tabs"), "{tabs}");
+    assert!(
+        tabs.contains("not valid YAML") && tabs.ends_with("; indent with spaces, not with tabs"),
+        "{tabs}"
+    );
+    let unquoted = said("workers: {a: ${X}}");
+    assert!(
+        unquoted.ends_with("; put values with ${…} in quotes inside {…} and […]"),
+        "{unquoted}"
+    );
     assert!(said("a: [1").contains("not valid YAML"));
     assert!(said("name: *x").contains("not valid YAML"));
     assert!(said("name: !include x").contains("1:7: name: YAML tag \"!include\" is not supported"));

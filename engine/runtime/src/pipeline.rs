@@ -1,0 +1,282 @@
+//! From a validated pipeline to a running one: connectors, model, engine, hub and server, wired together.
+
+use crate::config::{Clock, Collection, FileFormat, LiveModel, Pace, Pipeline, SinkFrom, SinkKind, SourceKind, TimeUnit};
+use crate::engine::{ClockMode, Engine, EngineError, EngineOptions, Observer, Shared, State, Status, TickOptions};
+use groundswell_connectors::decode::{self, DecoderSpec, FieldMap, MapError};
+use groundswell_connectors::file::{self, FileSource, FileSpec};
+use groundswell_connectors::generator::{Generator, GeneratorSpec};
+use groundswell_connectors::http::{self, Health, HealthReport, ServeError, ServeOptions, ServerHandle, Service};
+use groundswell_connectors::hub::{Hub, HubLimits, HubOptions};
+use groundswell_connectors::sink_file::{AlertFile, DeadLetterFile, FileError, ViewFile};
+use groundswell_core::serving::Sink;
+use groundswell_core::source::Source;
+use groundswell_core::spec::WindowSpec;
+use groundswell_models::{FixtureScorer, Limits, PoolOptions, Scorer};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a pipeline cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A field map.
+    #[error(transparent)]
+    Map(#[from] MapError),
+    /// A file sink.
+    #[error(transparent)]
+    Sink(#[from] FileError),
+    /// The server.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The model.
+    #[error("the live model cannot be used: {0}")]
+    Model(String),
+}
+
+/// Parts a program adds to what its pipeline file names.
+#[derive(Default)]
+pub struct Extra {
+    /// Sources, after those of the file.
+    pub sources: Vec<Box<dyn Source>>,
+    /// Sinks, besides those of the file.
+    pub sinks: Vec<Box<dyn Sink>>,
+    /// Observers of complete ticks.
+    pub observers: Vec<Observer>,
+}
+
+/// A running pipeline.
+pub struct Running {
+    /// The engine.
+    pub engine: Engine,
+    /// What it shares.
+    pub shared: Shared,
+    /// The serving state.
+    pub hub: Arc<Hub>,
+    server: Option<ServerHandle>,
+}
+
+impl Running {
+    /// Where HTTP and the console are served.
+    pub fn addr(&self) -> Option<std::net::SocketAddr> {
+        self.server.as_ref().map(ServerHandle::addr)
+    }
+
+    /// Stops everything: drains, commits, closes.
+    ///
+    /// # Errors
+    /// If the engine had stopped by itself before.
+    pub fn stop(self) -> Result<(), EngineError> {
+        let stopped = self.engine.stop();
+        if let Some(server) = self.server {
+            server.shutdown();
+        }
+        stopped
+    }
+}
+
+/// Starts a pipeline.
+///
+/// # Errors
+/// [`StartError`], naming what could not be opened.
+pub fn start(pipeline: &Pipeline, extra: Extra) -> Result<Running, StartError> {
+    let shared = Shared::create(&pipeline.state.folder.join("cache"))?;
+    let mut sources = sources(pipeline)?;
+    sources.extend(extra.sources);
+    let mut sinks = sinks(pipeline, &shared)?;
+    sinks.extend(extra.sinks);
+    let lookup = shared.clone();
+    let hub = Arc::new(Hub::new(HubOptions {
+        views: pipeline.graph.views.clone(),
+        names: Arc::clone(&shared.names),
+        texts: Arc::clone(&shared.texts),
+        post_ids: Arc::new(move |key| lookup.post_id(key)),
+        limits: HubLimits::default(),
+    }));
+    let mut observers = extra.observers;
+    if pipeline.serve.is_some() {
+        let (serving, metrics) = (Arc::clone(&hub), Arc::clone(&shared.metrics));
+        observers.push(Box::new(move |changes| {
+            serving.apply(changes);
+            metrics.hub_bytes(serving.history_bytes());
+        }));
+    }
+    let mut options = engine_options(pipeline)?;
+    options.collect_posts |= !observers.is_empty();
+    let engine = Engine::start(options, &shared, sources, sinks, observers)?;
+    let server = match &pipeline.serve {
+        None => None,
+        Some(serve) => {
+            let health = Arc::new(EngineHealth { status: Arc::clone(engine.status()) });
+            let options = ServeOptions { addr: serve.http, ..ServeOptions::default() };
+            Some(http::serve(options, Arc::clone(&hub), Arc::clone(&shared.metrics), health)?)
+        }
+    };
+    Ok(Running { engine, shared, hub, server })
+}
+
+struct EngineHealth {
+    status: Arc<Status>,
+}
+
+impl Health for EngineHealth {
+    fn report(&self) -> HealthReport {
+        let mut reasons = Vec::new();
+        if let Some(why) = self.status.fatal() {
+            reasons.push(format!("the engine stopped: {why}"));
+        }
+        if !self.status.is_replayed() {
+            reasons.push("the recorded past is still being restored".to_owned());
+        } else if self.status.complete() == 0 && self.status.recorded() > 0 {
+            reasons.push("the views are not complete yet".to_owned());
+        }
+        let healthy = self.status.fatal().is_none();
+        let status = if healthy { format!("complete up to tick {}", self.status.complete()) } else { "stopped".into() };
+        let services = [("engine".to_owned(), Service { healthy, status })].into();
+        HealthReport { ready: reasons.is_empty(), reasons, services }
+    }
+}
+
+fn engine_options(pipeline: &Pipeline) -> Result<EngineOptions, StartError> {
+    let mut options = EngineOptions::new(pipeline.graph.clone());
+    options.rules = pipeline.rules.clone();
+    options.rules_may_come = pipeline
+        .sources
+        .iter()
+        .any(|s| matches!(&s.kind, SourceKind::File { into: Collection::Rules, .. }));
+    options.workers = pipeline.workers;
+    let timed = |view: &groundswell_core::spec::ViewSpec| match view.window {
+        WindowSpec::Sliding { every, .. } => Some(every),
+        window => view.keep.map(|_| window.size()),
+    };
+    let watched = |view: &groundswell_core::spec::ViewSpec| {
+        pipeline.rules.iter().any(|rule| rule.view == view.name).then(|| view.window.step())
+    };
+    let steps = pipeline.graph.views.iter().flat_map(|view| [timed(view), watched(view)]).flatten();
+    options.ticks = TickOptions {
+        every: Duration::from_millis(u64::try_from(pipeline.time.tick_ms).unwrap_or(100)),
+        clock: match pipeline.time.clock {
+            Clock::Wall => ClockMode::Wall,
+            Clock::Event => ClockMode::Event,
+        },
+        max_future_skew: pipeline.time.max_future_skew_ms,
+        idle_every: steps.min(),
+        ..TickOptions::default()
+    };
+    options.state = State::Folder { path: pipeline.state.folder.clone(), fold_after: pipeline.state.fold_after };
+    options.scorer = scorer(pipeline)?;
+    options.strict = pipeline.time.strict;
+    options.pool = PoolOptions {
+        limits: Limits { texts: pipeline.model.batch_max, ..Limits::default() },
+        age: Duration::from_millis(u64::try_from(pipeline.model.batch_age_ms).unwrap_or(20)),
+        ..PoolOptions::default()
+    };
+    options.collect_posts = pipeline.serve.is_some();
+    Ok(options)
+}
+
+/// The scorer a pipeline asks for; `None` if its records bring their sentiment.
+fn scorer(pipeline: &Pipeline) -> Result<Option<Arc<dyn Scorer>>, StartError> {
+    match &pipeline.model.live {
+        LiveModel::Given => Ok(None),
+        LiveModel::Fixture => Ok(Some(Arc::new(FixtureScorer::default()))),
+        #[cfg(feature = "torch")]
+        LiveModel::Bundle { path, device } => {
+            use groundswell_models::torch::DeviceChoice;
+            use groundswell_models::{TorchOptions, TorchScorer};
+            let mut options = TorchOptions::default();
+            options.device = match device {
+                crate::config::Device::Auto => DeviceChoice::Auto,
+                crate::config::Device::Cpu => DeviceChoice::Cpu,
+            };
+            if let Some(threads) = pipeline.model.threads {
+                options.threads = threads;
+            }
+            let scorer = TorchScorer::open(path, options).map_err(|e| StartError::Model(e.to_string()))?;
+            Ok(Some(Arc::new(scorer)))
+        }
+        #[cfg(not(feature = "torch"))]
+        LiveModel::Bundle { path, .. } => Err(StartError::Model(format!(
+            "\"{}\" needs LibTorch, and this build was made without the feature \"torch\"",
+            path.display()
+        ))),
+    }
+}
+
+fn sources(pipeline: &Pipeline) -> Result<Vec<Box<dyn Source>>, StartError> {
+    pipeline.sources.iter().map(|source| one_source(&source.name, &source.kind, pipeline)).collect()
+}
+
+fn one_source(name: &str, kind: &SourceKind, pipeline: &Pipeline) -> Result<Box<dyn Source>, StartError> {
+    Ok(match kind {
+        SourceKind::File { path, into, pace, map, format } => {
+            let into = match into {
+                Collection::Posts => decode::Collection::Posts,
+                Collection::Votes => decode::Collection::Votes,
+                Collection::Threads => decode::Collection::Threads,
+                Collection::Entities => decode::Collection::Entities,
+                Collection::Rules => decode::Collection::Rules,
+            };
+            let fields = map.iter().map(|(field, at)| {
+                let unit = at.unit.map(|unit| match unit {
+                    TimeUnit::Seconds => decode::TimeUnit::Seconds,
+                    TimeUnit::Millis => decode::TimeUnit::Milliseconds,
+                    TimeUnit::Micros => decode::TimeUnit::Microseconds,
+                });
+                (field.clone(), decode::FieldRef { field: at.path.clone(), unit })
+            });
+            let decoder = DecoderSpec::new(into).with_map(FieldMap(fields.collect()));
+            Box::new(FileSource::new(FileSpec {
+                name: name.to_owned(),
+                path: path.clone(),
+                decoder,
+                format: match format {
+                    FileFormat::Jsonl => file::Format::Lines,
+                    FileFormat::Json | FileFormat::Yaml => file::Format::Document,
+                },
+                pace: match pace {
+                    Pace::Full => file::Pace::Full,
+                    Pace::Times(n) => file::Pace::Times(*n),
+                    Pace::Follow => file::Pace::Follow,
+                },
+                max_future_skew_ms: pipeline.time.max_future_skew_ms,
+            })?)
+        }
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a share, checked to lie in [0, 1]
+        SourceKind::Generator { seed, posts_per_minute, garbage, limit } => Box::new(Generator::new(
+            name,
+            GeneratorSpec {
+                seed: *seed,
+                posts_per_minute: u32::try_from(*posts_per_minute).unwrap_or(u32::MAX),
+                garbage_ppm: (garbage * 1e6).round() as u32,
+                limit: *limit,
+                ..GeneratorSpec::default()
+            },
+        )),
+    })
+}
+
+fn sinks(pipeline: &Pipeline, shared: &Shared) -> Result<Vec<Box<dyn Sink>>, StartError> {
+    let views: Arc<[_]> = pipeline.graph.views.clone().into();
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    for sink in &pipeline.sinks {
+        let SinkKind::File { path } = &sink.kind;
+        let names = Arc::clone(&shared.names);
+        sinks.push(match &sink.from {
+            SinkFrom::DeadLetters => Box::new(DeadLetterFile::open(&sink.name, path)?),
+            SinkFrom::Rules => {
+                let lookup = shared.clone();
+                let ids = Arc::new(move |key| lookup.post_id(key));
+                Box::new(AlertFile::open(&sink.name, path, Arc::clone(&views), names, ids)?)
+            }
+            SinkFrom::View(view) => {
+                let found = (0..).zip(views.iter()).find(|(_, spec)| spec.name == *view);
+                // The configuration was validated: the view exists.
+                let Some((index, spec)) = found else { continue };
+                Box::new(ViewFile::open(&sink.name, path, index, spec.clone(), names)?)
+            }
+        });
+    }
+    Ok(sinks)
+}

@@ -1,0 +1,188 @@
+//! The oracle: views and alerts computed from scratch, with plain loops, from the records alone.
+
+use crate::harness::Views;
+use groundswell_core::acc::Acc;
+use groundswell_core::id::{Dim, ModelKey, PostKey, TextKey};
+use groundswell_core::record::{Entity, Post, Rank, Record, TickBatch};
+use groundswell_core::score::Score;
+use groundswell_core::spec::{GroupColumn, LinkSpec, RuleSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec};
+use groundswell_operators::graph::Plan;
+use groundswell_operators::matcher::Matcher;
+use groundswell_operators::threshold::series::episodes_of;
+use groundswell_operators::window::RowKey;
+use std::collections::{BTreeMap, BTreeSet};
+
+type Ranked<T> = BTreeMap<String, (Rank, Option<T>)>;
+
+#[derive(Default)]
+pub struct Oracle {
+    posts: Ranked<Post>,
+    votes: BTreeMap<String, (i64, Option<i64>)>,
+    deleted: Ranked<()>,
+    entities: Ranked<Entity>,
+    rules: Ranked<RuleSpec>,
+    facts: BTreeMap<(TextKey, ModelKey), Option<Score>>,
+    live: Option<ModelKey>,
+    clock: i64,
+}
+
+fn put<T>(map: &mut Ranked<T>, id: &str, rank: Rank, value: Option<T>) {
+    if map.get(id).is_none_or(|(old, _)| *old < rank) {
+        map.insert(id.to_owned(), (rank, value));
+    }
+}
+
+impl Oracle {
+    pub fn of(ticks: &[TickBatch]) -> Oracle {
+        let mut o = Oracle { clock: i64::MIN, ..Oracle::default() };
+        for batch in ticks {
+            o.clock = o.clock.max(batch.clock);
+            for e in &batch.records {
+                let rank = e.rank();
+                match &e.record {
+                    Record::Post(p) => put(&mut o.posts, &p.id, rank, Some(p.clone())),
+                    Record::PostDeleted { id } => put(&mut o.posts, id, rank, None),
+                    Record::Votes(v) => {
+                        let seen = (v.observed_at, v.votes);
+                        let slot = o.votes.entry(v.id.clone()).or_insert(seen);
+                        *slot = (*slot).max(seen);
+                    }
+                    Record::Thread(t) => put(&mut o.deleted, &t.id, rank, t.deleted.then_some(())),
+                    Record::Entity(x) => put(&mut o.entities, &x.id, rank, Some(x.clone())),
+                    Record::EntityDeleted { id } => put(&mut o.entities, id, rank, None),
+                    Record::Rule(r) => put(&mut o.rules, &r.id, rank, Some(r.clone())),
+                    Record::RuleDeleted { id } => put(&mut o.rules, id, rank, None),
+                    Record::Score { text, model, score } => {
+                        o.facts.entry((*text, *model)).or_insert(Some(*score));
+                    }
+                    Record::Unscorable { text, model } => {
+                        o.facts.entry((*text, *model)).or_insert(None);
+                    }
+                    Record::LiveModel { model } => o.live = Some(*model),
+                    Record::Dead(_) => {}
+                }
+            }
+        }
+        o
+    }
+
+    fn live_posts(&self) -> BTreeMap<&str, &Post> {
+        let alive = |p: &&Post| !matches!(self.deleted.get(&p.thread), Some((_, Some(()))));
+        self.posts.iter().filter_map(|(id, (_, p))| p.as_ref().filter(alive).map(|p| (id.as_str(), p))).collect()
+    }
+
+    /// Entities of every live post, its own or inherited; and how many posts inherited.
+    fn mentions(&self) -> (BTreeMap<&str, BTreeSet<Dim>>, usize) {
+        let posts = self.live_posts();
+        let matcher = Matcher::build(self.entities.values().filter_map(|(_, e)| e.as_ref()), &LinkSpec::default());
+        let own = |p: &Post| matcher.link(&p.text).iter().map(|m| m.entity).collect::<BTreeSet<_>>();
+        let mut inherited = 0;
+        let mut all = BTreeMap::new();
+        for (id, post) in &posts {
+            let (mut at, mut seen, mut found) = (*post, BTreeSet::new(), own(post));
+            while found.is_empty() && seen.insert(at.id.clone()) {
+                let Some(parent) = at.parent.as_ref().and_then(|p| posts.get(p.as_str())) else { break };
+                at = parent;
+                found = own(at);
+            }
+            inherited += usize::from(!found.is_empty() && at.id != post.id);
+            all.insert(*id, found);
+        }
+        (all, inherited)
+    }
+
+    pub fn inherited(&self) -> usize {
+        self.mentions().1
+    }
+
+    fn contribution(&self, post: &Post) -> Acc {
+        let own = (post.observed_at, post.votes);
+        let votes = self.votes.get(&post.id).map_or(own, |seen| own.max(*seen)).1;
+        let text = TextKey::of(post.text.as_bytes());
+        let scored = self.live.and_then(|live| self.facts.get(&(text, live)).copied().flatten());
+        match post.score.or(scored) {
+            None => Acc { posts: 1, ..Acc::default() },
+            Some(s) => Acc::scored(WeightSpec::Log1p.weight(votes), s.sentiment(), s.label(), s.is_toxic, s.is_sarcastic),
+        }
+    }
+
+    /// Sums of every row of a view, ignoring the clock.
+    fn sums(&self, view: u16, spec: &ViewSpec) -> BTreeMap<RowKey, Acc> {
+        use differential_dataflow::difference::Semigroup;
+        let (mentions, _) = self.mentions();
+        let mut rows = BTreeMap::<RowKey, Acc>::new();
+        for (id, post) in self.live_posts() {
+            let entities: Vec<Dim> = if spec.group_by.contains(&GroupColumn::Entity) {
+                mentions[id].iter().copied().collect()
+            } else {
+                vec![Dim::NONE]
+            };
+            for entity in entities {
+                let mut group = [Dim::NONE; 4];
+                for (slot, column) in group.iter_mut().zip(&spec.group_by) {
+                    *slot = match column {
+                        GroupColumn::Thread => Dim::of(&post.thread),
+                        GroupColumn::Entity => entity,
+                        GroupColumn::Source => Dim::of(&post.source),
+                        GroupColumn::Author => Dim::of(post.author.as_deref().unwrap_or("")),
+                    };
+                }
+                let (size, step) = (spec.window.size(), spec.window.step());
+                let last = post.created_at.div_euclid(step) * step;
+                let reach = if matches!(spec.window, WindowSpec::Sliding { .. }) { step } else { size };
+                let mut start = last;
+                while start > last - reach {
+                    let key = RowKey { view, key: ViewKey { group, start } };
+                    rows.entry(key).or_default().plus_equals(&self.contribution(post));
+                    start -= step;
+                }
+            }
+        }
+        rows
+    }
+
+    fn rows(&self, view: u16, spec: &ViewSpec) -> BTreeMap<RowKey, Acc> {
+        use differential_dataflow::difference::Semigroup;
+        let sums = self.sums(view, spec);
+        if !matches!(spec.window, WindowSpec::Sliding { .. }) {
+            let kept = |start: i64| spec.keep.is_none_or(|keep| start + spec.window.size() + keep > self.clock);
+            return sums.into_iter().filter(|(row, _)| kept(row.key.start)).collect();
+        }
+        let (from, to) = spec.window.sliding_bounds(self.clock);
+        let mut rows = BTreeMap::<RowKey, Acc>::new();
+        for (row, acc) in sums.into_iter().filter(|(row, _)| from <= row.key.start && row.key.start < to) {
+            let key = RowKey { key: ViewKey { start: 0, ..row.key }, ..row };
+            rows.entry(key).or_default().plus_equals(&acc);
+        }
+        rows
+    }
+
+    pub fn views(&self, plan: &Plan) -> Views {
+        let mut views = Views::default();
+        for (i, spec) in (0u16..).zip(plan.views.iter()) {
+            let rows = self.rows(i, spec);
+            let mut groups = BTreeMap::<[Dim; 4], BTreeMap<i64, Acc>>::new();
+            let bound = spec.window.sliding_bounds(self.clock).1;
+            for (row, acc) in rows.iter().filter(|(row, _)| row.key.start + spec.window.size() <= bound) {
+                groups.entry(row.key.group).or_default().insert(row.key.start, *acc);
+            }
+            for rule in self.rules.values().filter_map(|(_, r)| r.as_ref()).filter(|r| plan.watch(&r.view) == Some(i)) {
+                for (group, windows) in &groups {
+                    for (fired, resolved) in episodes_of(rule, spec.window, windows) {
+                        let row = RowKey { view: i, key: ViewKey { group: *group, start: fired } };
+                        views.alerts.insert((rule.id.clone(), row), resolved);
+                    }
+                }
+            }
+            if usize::from(i) < plan.declared {
+                views.rows.extend(rows);
+            }
+        }
+        views
+    }
+
+    #[allow(dead_code)]
+    pub fn post_key(id: &str) -> PostKey {
+        PostKey::of(id.as_bytes())
+    }
+}

@@ -1,0 +1,164 @@
+//! Runs ticks through the real graph and collects what it says at every tick.
+
+use groundswell_core::acc::Acc;
+use groundswell_core::dataflow::at_each_tick;
+use groundswell_core::id::{Names, TextKey};
+use groundswell_core::record::{Record, TickBatch};
+use groundswell_core::serving::AlertState;
+use groundswell_core::spec::{GraphSpec, GroupColumn, LinkSpec, Measure, ViewSpec, WeightSpec, WindowSpec};
+use groundswell_core::time::Tick;
+use groundswell_operators::aggregate::Row;
+use groundswell_operators::dedupe::Duplicates;
+use groundswell_operators::event::{Control, Event};
+use groundswell_operators::evidence::Proven;
+use groundswell_operators::graph::{Inputs, Plan, render};
+use groundswell_operators::window::RowKey;
+use differential_dataflow::input::InputSession;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use timely::dataflow::ProbeHandle;
+
+/// Index of the sliding view in [`plan`].
+pub const SLIDING: u16 = 3;
+
+/// Views of every kind, all of them watched by whatever rules come.
+pub fn plan() -> Plan {
+    let view = |name: &str, group_by: &[GroupColumn], window, keep| ViewSpec {
+        name: name.into(),
+        group_by: group_by.to_vec(),
+        window,
+        measures: Measure::ALL.to_vec(),
+        keep,
+    };
+    use GroupColumn::{Author, Entity, Source, Thread};
+    let minute = WindowSpec::Tumble { size: 60_000 };
+    let spec = GraphSpec {
+        name: "oracle".into(),
+        views: vec![
+            view("by_minute", &[Thread, Entity], minute, None),
+            view("by_thread", &[Thread], WindowSpec::Hop { size: 120_000, every: 60_000 }, None),
+            view("kept", &[Source, Author], minute, Some(120_000)),
+            view("sliding", &[Entity], WindowSpec::Sliding { size: 180_000, every: 30_000 }, None),
+            view("all", &[], minute, None),
+        ],
+        link: LinkSpec::default(),
+        weight: WeightSpec::Log1p,
+    };
+    // A hidden view forgets alerts after an hour; the oracle does not, so the histories stay shorter than that.
+    Plan::new(&spec, |name| name != "kept")
+}
+
+/// What the views and rules say at one tick.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Views {
+    /// Rows of declared views.
+    pub rows: BTreeMap<RowKey, Acc>,
+    /// Alerts: rule and row that fired → window that resolved it.
+    pub alerts: BTreeMap<(String, RowKey), Option<i64>>,
+}
+
+/// Everything the graph put out.
+#[derive(Default)]
+pub struct Seen {
+    rows: Vec<(Tick, Row, isize)>,
+    alerts: Vec<(Tick, Proven)>,
+}
+
+impl Seen {
+    /// The state at a tick; each row must net to 0 or 1.
+    pub fn at(&self, plan: &Plan, tick: Tick) -> Views {
+        let mut net = BTreeMap::<(RowKey, Acc), isize>::new();
+        for (_, row, diff) in self.rows.iter().filter(|(at, row, _)| *at <= tick && usize::from(row.at.view) < plan.declared) {
+            *net.entry((row.at, row.acc)).or_default() += diff;
+        }
+        net.retain(|_, n| *n != 0);
+        let mut views = Views::default();
+        for ((row, acc), n) in net {
+            assert_eq!(n, 1, "row {row:?} has multiplicity {n}");
+            assert_eq!(views.rows.insert(row, acc), None, "row {row:?} has two values");
+        }
+        let mut transitions: Vec<_> = self.alerts.iter().filter(|(at, _)| *at <= tick).collect();
+        transitions.sort_by_key(|(at, p)| (*at, p.transition.state != AlertState::Firing));
+        for (_, proven) in transitions {
+            let t = &proven.transition;
+            let key = (t.rule.id.clone(), t.fired);
+            match t.state {
+                AlertState::Firing => assert_ne!(views.alerts.insert(key, None), Some(None), "fired twice"),
+                AlertState::Resolved => {
+                    assert_eq!(views.alerts.insert(key, Some(t.window)), Some(None), "resolved without firing");
+                }
+                AlertState::Retracted => assert!(views.alerts.remove(&key).is_some(), "retracted without firing"),
+            }
+        }
+        views
+    }
+}
+
+/// Runs the ticks through a graph on `workers` workers; records are spread over them arbitrarily.
+pub fn run(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Seen {
+    let names = Names::default();
+    let mut texts = HashMap::<TextKey, Arc<str>>::new();
+    let mut events = Vec::new();
+    for batch in ticks {
+        for (i, envelope) in batch.records.iter().enumerate() {
+            if let Record::Post(p) = &envelope.record {
+                texts.insert(TextKey::of(p.text.as_bytes()), p.text.as_str().into());
+            }
+            events.push((batch.tick, i % workers, Event::of(envelope, &names).unwrap()));
+        }
+        events.push((batch.tick, 0, Event::Control(Control::Clock(batch.clock))));
+    }
+    let (events, texts) = (Arc::new(events), Arc::new(texts));
+    let end = ticks.last().map_or(1, |t| t.tick + 1);
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let (plan, out) = (plan.clone(), Arc::clone(&seen));
+    timely::execute(timely::Config::process(workers), move |worker| {
+        let (mut posts, mut facts, mut control) = (InputSession::new(), InputSession::new(), InputSession::new());
+        let probe = ProbeHandle::new();
+        worker.dataflow(|scope| {
+            let inputs = Inputs {
+                posts: posts.to_collection(scope),
+                facts: facts.to_collection(scope),
+                control: control.to_collection(scope),
+            };
+            let texts = Arc::clone(&texts);
+            let outputs = render(&plan, inputs, Arc::new(move |key| texts.get(&key).cloned()), Duplicates::default());
+            let (rows, alerts) = (Arc::clone(&out), Arc::clone(&out));
+            at_each_tick(outputs.rows, "Rows", move |tick, batch| {
+                rows.lock().unwrap().rows.extend(batch.into_iter().map(|(row, diff)| (tick, row, diff)));
+            })
+            .probe_with(&probe);
+            at_each_tick(outputs.alerts.unwrap(), "Alerts", move |tick, batch| {
+                alerts.lock().unwrap().alerts.extend(batch.into_iter().map(|(alert, _)| (tick, alert)));
+            })
+            .probe_with(&probe);
+        });
+        for (tick, at, event) in events.iter() {
+            if *posts.time() < *tick {
+                posts.advance_to(*tick);
+                facts.advance_to(*tick);
+                control.advance_to(*tick);
+                posts.flush();
+                facts.flush();
+                control.flush();
+                worker.step();
+            }
+            // Control events come from the first worker only, like in the engine.
+            match event {
+                Event::Control(c) if worker.index() == 0 => control.update(c.clone(), 1isize),
+                Event::Post(key, e) if worker.index() == *at => posts.update((*key, *e), 1isize),
+                Event::Fact(f) if worker.index() == *at => facts.update(*f, 1isize),
+                _ => {}
+            }
+        }
+        posts.advance_to(end);
+        facts.advance_to(end);
+        control.advance_to(end);
+        posts.flush();
+        facts.flush();
+        control.flush();
+        worker.step_while(|| probe.less_than(&end));
+    })
+    .unwrap();
+    Arc::into_inner(seen).unwrap().into_inner().unwrap()
+}

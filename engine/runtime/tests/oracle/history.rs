@@ -1,0 +1,223 @@
+//! Generated histories: posts, edits, deletions, votes, threads, entities, rules, scores and model switches over small sets
+//! of ids, so that everything collides with everything; and the ways in which a history may be delivered.
+
+use groundswell_core::expr::Expr;
+use groundswell_core::id::{ModelKey, TextKey};
+use groundswell_core::record::{Entity, Envelope, Post, Record, Thread, TickBatch, Votes};
+use groundswell_core::score::{PPM, Score};
+use groundswell_core::spec::RuleSpec;
+use proptest::prelude::*;
+
+pub const T0: i64 = 1_700_000_040_000;
+const WORDS: [&str; 9] = ["ann", "bob", "Annabel", "good", "bad", "lee", "Ann Lee", "so", "ANN"];
+
+/// One input; its index in the history is its source offset.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Record(Record),
+    /// The clock moves on by this (ms).
+    Clock(i64),
+}
+
+pub type History = Vec<Step>;
+
+fn id(prefix: char, n: usize) -> impl Strategy<Value = String> {
+    (0..n).prop_map(move |i| format!("{prefix}{i}"))
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop::collection::vec(prop::sample::select(&WORDS[..]), 0..4).prop_map(|words| words.join(" "))
+}
+
+fn time() -> impl Strategy<Value = i64> {
+    prop_oneof![8 => (0i64..8).prop_map(|m| T0 + m * 31_000), 1 => Just(T0 - 900_000), 1 => Just(T0 + 10_000_000)]
+}
+
+fn votes() -> impl Strategy<Value = Option<i64>> {
+    prop_oneof![2 => Just(None), 6 => (-3i64..40).prop_map(Some), 1 => Just(Some(1_000_000))]
+}
+
+/// The score of a text is a function of text and model, like a recorded fact.
+pub fn fixed_score(text: &str, model: u8) -> Score {
+    let hash = TextKey::of(format!("{model}{text}").as_bytes()).0;
+    let positive = i32::try_from(hash % 600_000).unwrap();
+    let negative = i32::try_from(hash / 7 % 400_001).unwrap();
+    Score {
+        positive,
+        negative,
+        neutral: PPM - positive - negative,
+        toxic: i32::try_from(hash / 13 % 1_000_000).unwrap(),
+        is_toxic: hash % 5 == 0,
+        is_sarcastic: hash % 7 == 0,
+        ..Score::default()
+    }
+}
+
+pub fn model(n: u8) -> ModelKey {
+    ModelKey::of(&[n])
+}
+
+fn post() -> impl Strategy<Value = Record> {
+    let parent = prop::option::weighted(0.6, id('p', 8));
+    let given = prop::option::weighted(0.1, (-PPM..PPM).prop_map(Score::given));
+    (id('p', 8), id('t', 2), parent, prop::option::of(id('a', 3)), text(), votes(), time(), given).prop_map(
+        |(id, thread, parent, author, text, votes, created_at, score)| {
+            Record::Post(Post {
+                id,
+                source: "s".into(),
+                thread,
+                parent,
+                author,
+                text,
+                votes,
+                observed_at: created_at,
+                created_at,
+                score,
+                extra: None,
+            })
+        },
+    )
+}
+
+fn entity() -> impl Strategy<Value = Record> {
+    (id('e', 3), prop::sample::select(&WORDS[..]), prop::collection::vec(prop::sample::select(&WORDS[..]), 0..3)).prop_map(
+        |(id, name, aliases)| {
+            let aliases = aliases.into_iter().map(str::to_owned).collect();
+            Record::Entity(Entity { id, name: name.into(), aliases, ..Entity::default() })
+        },
+    )
+}
+
+fn rule() -> impl Strategy<Value = Record> {
+    let when = prop::sample::select(&["sentiment < 0.1", "posts >= 2", "negative / posts > 0.4 and posts > 0"][..]);
+    let clear = prop::option::of(prop::sample::select(&["sentiment > 0.2", "posts < 2"][..]));
+    let view = prop::sample::select(&["by_minute", "by_thread", "sliding"][..]);
+    (id('r', 2), view, when, clear, 0..3i32, 0..3i64, 0..3i64).prop_map(
+        |(id, view, when, clear, min_posts, for_minutes, cooldown)| {
+            Record::Rule(RuleSpec {
+                id,
+                view: view.into(),
+                when: Expr::parse(when).unwrap(),
+                clear: clear.map(|c| Expr::parse(c).unwrap()),
+                min_posts,
+                for_ms: for_minutes * 60_000,
+                cooldown_ms: cooldown * 60_000,
+            })
+        },
+    )
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let votes = (id('p', 8), votes(), 0i64..6).prop_map(|(id, votes, at)| {
+        Record::Votes(Votes { id, votes, observed_at: T0 + at * 40_000 })
+    });
+    let thread = (id('t', 2), prop::bool::weighted(0.5))
+        .prop_map(|(id, deleted)| Record::Thread(Thread { id, deleted, ..Thread::default() }));
+    let fact = (text(), 0..2u8, prop::bool::weighted(0.1)).prop_map(|(text, m, unscorable)| {
+        let (key, model) = (TextKey::of(text.as_bytes()), model(m));
+        // Whether a text can be scored is a function of the text too.
+        if unscorable && text.len() % 5 == 1 || text.len() % 5 == 1 {
+            Record::Unscorable { text: key, model }
+        } else {
+            Record::Score { text: key, model, score: fixed_score(&text, m) }
+        }
+    });
+    prop_oneof![
+        12 => post().prop_map(Step::Record),
+        2 => id('p', 8).prop_map(|id| Step::Record(Record::PostDeleted { id })),
+        8 => votes.prop_map(Step::Record),
+        1 => thread.prop_map(Step::Record),
+        4 => entity().prop_map(Step::Record),
+        1 => id('e', 3).prop_map(|id| Step::Record(Record::EntityDeleted { id })),
+        3 => rule().prop_map(Step::Record),
+        1 => id('r', 2).prop_map(|id| Step::Record(Record::RuleDeleted { id })),
+        8 => fact.prop_map(Step::Record),
+        2 => (0..2u8).prop_map(|m| Step::Record(Record::LiveModel { model: model(m) })),
+        2 => (0i64..300_000).prop_map(Step::Clock),
+    ]
+}
+
+/// A history of up to `max` steps that starts with a live model.
+pub fn history(max: usize) -> impl Strategy<Value = History> {
+    prop::collection::vec(step(), 1..max).prop_map(|mut steps| {
+        steps.insert(0, Step::Record(Record::LiveModel { model: model(0) }));
+        steps
+    })
+}
+
+/// How a history reaches the engine: in which order, how often, cut into which ticks.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Indices into the history, each at least once.
+    order: Vec<usize>,
+    /// Where a tick ends: after these positions of `order`.
+    cuts: Vec<bool>,
+}
+
+/// Any order with duplicates and any batching.
+pub fn delivery(len: usize) -> impl Strategy<Value = Delivery> {
+    let all: Vec<usize> = (0..len).collect();
+    let again = prop::collection::vec(0..len, 0..len);
+    (again, any::<prop::sample::Index>()).prop_flat_map(move |(again, _)| {
+        let order: Vec<usize> = all.iter().copied().chain(again).collect();
+        let n = order.len();
+        (Just(order).prop_shuffle(), prop::collection::vec(prop::bool::weighted(0.2), n))
+            .prop_map(|(order, cuts)| Delivery { order, cuts })
+    })
+}
+
+impl Delivery {
+    /// As written, one tick per step.
+    pub fn natural(len: usize) -> Delivery {
+        Delivery { order: (0..len).collect(), cuts: vec![true; len] }
+    }
+
+    /// As written, all in one tick but for what must not share one.
+    pub fn one_tick(&self, history: &History) -> Vec<TickBatch> {
+        Delivery { order: self.order.clone(), cuts: vec![false; self.order.len()] }.ticks(history)
+    }
+
+    /// The ticks. Model switches come from the engine itself, in their own order and never two in one tick; the clock is
+    /// the sum of what has been passed and ends the same whatever the order, because every step is delivered.
+    pub fn ticks(&self, history: &History) -> Vec<TickBatch> {
+        let switches: Vec<usize> = (0..history.len())
+            .filter(|i| matches!(history[*i], Step::Record(Record::LiveModel { .. })))
+            .collect();
+        let (mut next_switch, mut seen) = (0, vec![false; history.len()]);
+        let mut clock = T0;
+        let mut ticks = vec![TickBatch { tick: 1, clock, ..TickBatch::default() }];
+        for (place, cut) in self.order.iter().zip(&self.cuts) {
+            let first = !std::mem::replace(&mut seen[*place], true);
+            let batch = ticks.last_mut().unwrap();
+            match &history[*place] {
+                Step::Clock(by) if first => {
+                    clock += by;
+                    batch.clock = clock;
+                }
+                Step::Clock(_) => {}
+                Step::Record(Record::LiveModel { .. }) if !first => {}
+                Step::Record(Record::LiveModel { .. }) => {
+                    let index = switches[next_switch];
+                    next_switch += 1;
+                    let Step::Record(record) = &history[index] else { unreachable!() };
+                    if batch.records.iter().any(|e| matches!(e.record, Record::LiveModel { .. })) {
+                        let tick = batch.tick + 1;
+                        ticks.push(TickBatch { tick, clock, ..TickBatch::default() });
+                    }
+                    ticks.last_mut().unwrap().records.push(envelope(index, record));
+                }
+                Step::Record(record) => batch.records.push(envelope(*place, record)),
+            }
+            if *cut {
+                let tick = ticks.last().unwrap().tick + 1;
+                ticks.push(TickBatch { tick, clock, ..TickBatch::default() });
+            }
+        }
+        ticks
+    }
+}
+
+fn envelope(index: usize, record: &Record) -> Envelope {
+    let offset = index as u64;
+    Envelope { source: 0, partition: 0, offset, order: offset, record: record.clone() }
+}
