@@ -8,7 +8,7 @@ use groundswell::core::score::Score;
 use groundswell::core::serving::{Sink, TickChanges};
 use groundswell::core::source::{Source, SourceBatch, SourceContext, SourceError};
 use groundswell::core::spec::{GraphSpec, GroupColumn, LinkSpec, Measure, ViewSpec, WeightSpec, WindowSpec};
-use groundswell::engine::{Engine, EngineOptions, Shared};
+use groundswell::engine::{Connections, Engine, EngineOptions, MemoryLog, Shared, State};
 use std::time::Duration;
 
 struct TwoPosts;
@@ -58,7 +58,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let graph = GraphSpec { name: "mine".into(), views: vec![view], link: LinkSpec::default(), weight: WeightSpec::Log1p };
     let shared = Shared::create(&std::env::temp_dir())?;
-    let engine = Engine::start(EngineOptions::new(graph), &shared, vec![Box::new(TwoPosts)], vec![Box::new(Print)], vec![])?;
+    let state = State::Memory(MemoryLog::default()).open()?; // State::Folder for a durable record
+    let connections = Connections { sources: vec![Box::new(TwoPosts)], sinks: vec![Box::new(Print)], observers: vec![] };
+    let engine = Engine::start(EngineOptions::new(graph), state, &shared, connections)?;
     engine.wait_drained(Duration::from_secs(10))?;
     Ok(engine.stop()?)
 }

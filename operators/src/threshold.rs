@@ -82,7 +82,7 @@ pub fn threshold<'s>(
             for (control, _) in side {
                 match control {
                     Control::Clock(at) => table.clock = table.clock.max(Some(at)),
-                    Control::Rule { id, rank, rule } => table.rule(id, rank, rule, out),
+                    Control::Rule { id, rank, rule } => table.rule(id, rank, rule, &mut work),
                     _ => {}
                 }
             }
@@ -90,7 +90,8 @@ pub fn threshold<'s>(
                 table.take(watched, diff, &mut work);
             }
             table.clock_passed(&mut work);
-            table.settle(work, out);
+            table.settle(&mut work);
+            table.emit(&work, out);
         },
     )
 }
@@ -98,9 +99,16 @@ pub fn threshold<'s>(
 type GroupKey = (u16, [Dim; 4]);
 type Out<'a, 'b> = Emit<'a, Transition, isize>;
 
+/// An alert: rule, group, and the window that fired.
+type AlertKey = (Dim, GroupKey, EventTime);
+
 /// What a tick touched.
 #[derive(Default)]
 struct Work {
+    /// Alerts that may have changed, with what they were before the tick.
+    before: BTreeMap<AlertKey, Option<Option<EventTime>>>,
+    /// Rules that changed, as they were.
+    old_rules: BTreeMap<Dim, Option<Arc<RuleSpec>>>,
     changed: BTreeMap<GroupKey, BTreeSet<EventTime>>,
     causes: DigestMap<GroupKey, BTreeMap<Cause, usize>>,
 }
@@ -226,15 +234,11 @@ impl Table {
         });
     }
 
-    fn settle(&mut self, work: Work, out: &mut Out<'_, '_>) {
+    fn settle(&mut self, work: &mut Work) {
         for (key, changed) in &work.changed {
             let (bound, views) = (self.bound(key.0), Arc::clone(&self.views));
-            let Some(spec) = views.get(usize::from(key.0)) else {
-                continue;
-            };
-            let Some(group) = self.groups.get_mut(key) else {
-                continue;
-            };
+            let Some(spec) = views.get(usize::from(key.0)) else { continue };
+            let Some(group) = self.groups.get_mut(key) else { continue };
             let mut moved = Vec::new();
             for start in changed {
                 let end = start + spec.window.size();
@@ -249,14 +253,10 @@ impl Table {
                 moved.push(*start);
             }
             for (id, (_, rule)) in &self.rules {
-                let Some(rule) = rule.as_ref().filter(|r| (self.watch)(&r.view) == Some(key.0)) else {
-                    continue;
-                };
-                let series = group.series.entry(*id).or_default();
-                let touched = series.update(rule, spec.window, &group.seen, &moved);
-                let cause = work.cause(key);
+                let Some(rule) = rule.as_ref().filter(|r| (self.watch)(&r.view) == Some(key.0)) else { continue };
+                let touched = group.series.entry(*id).or_default().update(rule, spec.window, &group.seen, &moved);
                 for (fired, was) in touched {
-                    transitions(rule, key, fired, was, series, &group.seen, cause, out);
+                    work.before.entry((*id, *key, fired)).or_insert(was);
                 }
             }
             if group.all.is_empty() && group.series.values().all(|s| s.episodes().is_empty()) {
@@ -265,85 +265,81 @@ impl Table {
         }
     }
 
-    fn rule(&mut self, id: Dim, rank: Rank, rule: Option<Arc<RuleSpec>>, out: &mut Out<'_, '_>) {
+    fn rule(&mut self, id: Dim, rank: Rank, rule: Option<Arc<RuleSpec>>, work: &mut Work) {
         let slot = self.rules.entry(id).or_default();
         if slot.0 > rank || slot.1 == rule {
             slot.0 = slot.0.max(rank);
             return;
         }
         let old = std::mem::replace(slot, (rank, rule.clone())).1;
+        work.old_rules.entry(id).or_insert(old);
         for (key, group) in &mut self.groups {
-            let watches = |r: &Option<Arc<RuleSpec>>| r.as_ref().is_some_and(|r| (self.watch)(&r.view) == Some(key.0));
             let before = group.series.remove(&id).unwrap_or_default();
             let mut after = Series::default();
-            if let (Some(rule), Some(spec)) = (
-                rule.as_ref().filter(|_| watches(&rule)),
-                self.views.get(usize::from(key.0)),
-            ) {
+            let watching = rule.as_ref().filter(|r| (self.watch)(&r.view) == Some(key.0));
+            if let (Some(rule), Some(spec)) = (watching, self.views.get(usize::from(key.0))) {
                 let all: Vec<_> = group.seen.keys().copied().collect();
                 after.update(rule, spec.window, &group.seen, &all);
             }
-            let fired: BTreeSet<_> = before
-                .episodes()
-                .keys()
-                .chain(after.episodes().keys())
-                .copied()
-                .collect();
-            for fired in fired {
-                let was = before.episodes().get(&fired).copied();
-                let is = after.episodes().get(&fired).copied();
-                // A changed rule is the same alert if it fires in the same window; only what differs is a transition.
-                if let Some(rule) = if is.is_some() { rule.as_ref() } else { old.as_ref() } {
-                    transitions(rule, key, fired, was, &after, &group.seen, Cause::Rule, out);
-                }
+            for fired in before.episodes().keys().chain(after.episodes().keys()) {
+                work.before.entry((id, *key, *fired)).or_insert_with(|| before.episodes().get(fired).copied());
             }
-            if rule.is_some() {
+            if watching.is_some() {
                 group.series.insert(id, after);
             }
         }
     }
+
+    /// Emits how alerts differ from before the tick: once each, whatever happened in between.
+    fn emit(&self, work: &Work, out: &mut Out<'_, '_>) {
+        let nothing = BTreeMap::new();
+        for ((id, key, fired), was) in &work.before {
+            let group = self.groups.get(key);
+            let is = group.and_then(|g| g.series.get(id)).and_then(|s| s.episodes().get(fired)).copied();
+            let old = work.old_rules.get(id);
+            let cause = if old.is_some() { Cause::Rule } else { work.cause(key) };
+            // An alert that is gone with its rule is reported under the rule it had.
+            let now = self.rules.get(id).and_then(|(_, rule)| rule.as_ref());
+            let Some(rule) = now.filter(|_| is.is_some()).or(old.and_then(Option::as_ref)).or(now) else { continue };
+            let alert = Alert { rule, key, fired: *fired, cause, seen: group.map_or(&nothing, |g| &g.seen) };
+            alert.transitions(*was, is, out);
+        }
+    }
 }
 
-/// Emits the transitions that lead from what an alert was to what it is.
-#[allow(clippy::too_many_arguments)] // one call's worth of context, used twice
-fn transitions(
-    rule: &Arc<RuleSpec>,
-    key: &GroupKey,
+struct Alert<'a> {
+    rule: &'a Arc<RuleSpec>,
+    key: &'a GroupKey,
     fired: EventTime,
-    was: Option<Option<EventTime>>,
-    series: &Series,
-    seen: &BTreeMap<EventTime, Acc>,
     cause: Cause,
-    out: &mut Out<'_, '_>,
-) {
-    let is = series.episodes().get(&fired).copied();
-    let mut give = |state, window| {
-        out.give(
-            Transition {
-                rule: Arc::clone(rule),
-                fired: RowKey {
-                    view: key.0,
-                    key: ViewKey {
-                        group: key.1,
-                        start: fired,
-                    },
-                },
+    seen: &'a BTreeMap<EventTime, Acc>,
+}
+
+impl Alert<'_> {
+    /// Emits the transitions that lead from what the alert was to what it is.
+    fn transitions(&self, was: Option<Option<EventTime>>, is: Option<Option<EventTime>>, out: &mut Out<'_, '_>) {
+        let mut give = |state, window| {
+            let transition = Transition {
+                rule: Arc::clone(self.rule),
+                fired: RowKey { view: self.key.0, key: ViewKey { group: self.key.1, start: self.fired } },
                 window,
                 state,
-                cause,
-                acc: seen.get(&window).copied(),
-            },
-            1,
-        );
-    };
-    match (was, is) {
-        (None, Some(None)) | (Some(Some(_)), Some(None)) => give(AlertState::Firing, fired),
-        (None, Some(Some(resolved))) => {
-            give(AlertState::Firing, fired);
-            give(AlertState::Resolved, resolved);
+                cause: self.cause,
+                acc: self.seen.get(&window).copied(),
+            };
+            out.give(transition, 1);
+        };
+        match (was, is) {
+            (None, Some(None)) | (Some(Some(_)), Some(None)) => give(AlertState::Firing, self.fired),
+            (None, Some(Some(resolved))) => {
+                give(AlertState::Firing, self.fired);
+                give(AlertState::Resolved, resolved);
+            }
+            (Some(None), Some(Some(resolved))) => give(AlertState::Resolved, resolved),
+            // Resolved by another window now: the consumer learns the new one.
+            (Some(Some(before)), Some(Some(resolved))) if before != resolved => give(AlertState::Resolved, resolved),
+            (Some(_), None) => give(AlertState::Retracted, self.fired),
+            (Some(Some(_)), Some(Some(_))) | (None, None) | (Some(None), Some(None)) => {}
         }
-        (Some(None), Some(Some(resolved))) => give(AlertState::Resolved, resolved),
-        (Some(_), None) => give(AlertState::Retracted, fired),
-        (Some(_), Some(_)) | (None, None) => {}
     }
 }

@@ -19,7 +19,7 @@ mod status;
 mod worker;
 
 pub use dispatch::Observer;
-pub use log::{MemoryLog, State};
+pub use log::{MemoryLog, OpenState, State};
 pub use recorder::{ClockMode, TickOptions};
 pub use status::Status;
 
@@ -37,7 +37,6 @@ use groundswell_core::text::Texts;
 use groundswell_models::{PoolOptions, Scorer, ScorerPool, ScorerStats};
 use groundswell_operators::dedupe::Duplicates;
 use groundswell_operators::graph::Plan;
-use log::Log;
 use parking_lot::Mutex;
 use recorder::Recorder;
 use release::Released;
@@ -70,8 +69,6 @@ pub struct EngineOptions {
     pub workers: usize,
     /// How ticks are minted.
     pub ticks: TickOptions,
-    /// Where the record lives.
-    pub state: State,
     /// What scores texts; `None` if records bring their sentiment.
     pub scorer: Option<Arc<dyn Scorer>>,
     /// How the scorer's threads work.
@@ -83,7 +80,7 @@ pub struct EngineOptions {
 }
 
 impl EngineOptions {
-    /// The defaults for a graph: one worker, a record in memory, no model.
+    /// The defaults for a graph: one worker, no model.
     pub fn new(graph: GraphSpec) -> Self {
         EngineOptions {
             graph,
@@ -91,13 +88,23 @@ impl EngineOptions {
             rules_may_come: false,
             workers: 1,
             ticks: TickOptions::default(),
-            state: State::Memory(MemoryLog::default()),
             scorer: None,
             pool: PoolOptions::default(),
             strict: false,
             collect_posts: true,
         }
     }
+}
+
+/// What an engine is connected to.
+#[derive(Default)]
+pub struct Connections {
+    /// Where records come from; the index is the source's id in the record.
+    pub sources: Vec<Box<dyn Source>>,
+    /// Where complete ticks go, each on a thread of its own.
+    pub sinks: Vec<Box<dyn Sink>>,
+    /// Who watches complete ticks on the engine's thread.
+    pub observers: Vec<Observer>,
 }
 
 /// What the engine shares with those who serve.
@@ -166,18 +173,18 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens the record, restores it, and starts everything. Sources begin to read once the past is restored.
+    /// Restores the record and starts everything. Sources begin to read once the past is restored.
     ///
     /// # Errors
-    /// If the record cannot be opened or a thread not be started.
+    /// If a thread cannot be started.
     pub fn start(
         options: EngineOptions,
+        state: OpenState,
         shared: &Shared,
-        sources: Vec<Box<dyn Source>>,
-        sinks: Vec<Box<dyn Sink>>,
-        observers: Vec<Observer>,
+        connections: Connections,
     ) -> Result<Engine, EngineError> {
-        let (log, recorded) = Log::open(&options.state)?;
+        let OpenState { log, recorded } = state;
+        let Connections { sources, sinks, observers } = connections;
         let status = Arc::new(Status::default());
         let stop = StopFlag::default();
         let names: Vec<String> = sources.iter().map(|s| s.name().to_owned()).collect();

@@ -1,7 +1,9 @@
 //! From a validated pipeline to a running one: connectors, model, engine, hub and server, wired together.
 
 use crate::config::{Clock, Collection, FileFormat, LiveModel, Pace, Pipeline, SinkFrom, SinkKind, SourceKind, TimeUnit};
-use crate::engine::{ClockMode, Engine, EngineError, EngineOptions, Observer, Shared, State, Status, TickOptions};
+use crate::engine::{
+    ClockMode, Connections, Engine, EngineError, EngineOptions, Shared, State, Status, TickOptions,
+};
 use groundswell_connectors::decode::{self, DecoderSpec, FieldMap, MapError};
 use groundswell_connectors::file::{self, FileSource, FileSpec};
 use groundswell_connectors::generator::{Generator, GeneratorSpec};
@@ -35,17 +37,6 @@ pub enum StartError {
     Model(String),
 }
 
-/// Parts a program adds to what its pipeline file names.
-#[derive(Default)]
-pub struct Extra {
-    /// Sources, after those of the file.
-    pub sources: Vec<Box<dyn Source>>,
-    /// Sinks, besides those of the file.
-    pub sinks: Vec<Box<dyn Sink>>,
-    /// Observers of complete ticks.
-    pub observers: Vec<Observer>,
-}
-
 /// A running pipeline.
 pub struct Running {
     /// The engine.
@@ -76,11 +67,13 @@ impl Running {
     }
 }
 
-/// Starts a pipeline.
+/// Starts a pipeline; `extra` is what a program connects besides what the file names.
 ///
 /// # Errors
 /// [`StartError`], naming what could not be opened.
-pub fn start(pipeline: &Pipeline, extra: Extra) -> Result<Running, StartError> {
+pub fn start(pipeline: &Pipeline, extra: Connections) -> Result<Running, StartError> {
+    let state = State::Folder { path: pipeline.state.folder.clone(), fold_after: pipeline.state.fold_after };
+    let state = state.open().map_err(EngineError::from)?;
     let shared = Shared::create(&pipeline.state.folder.join("cache"))?;
     let mut sources = sources(pipeline)?;
     sources.extend(extra.sources);
@@ -104,7 +97,7 @@ pub fn start(pipeline: &Pipeline, extra: Extra) -> Result<Running, StartError> {
     }
     let mut options = engine_options(pipeline)?;
     options.collect_posts |= !observers.is_empty();
-    let engine = Engine::start(options, &shared, sources, sinks, observers)?;
+    let engine = Engine::start(options, state, &shared, Connections { sources, sinks, observers })?;
     let server = match &pipeline.serve {
         None => None,
         Some(serve) => {
@@ -164,7 +157,6 @@ fn engine_options(pipeline: &Pipeline) -> Result<EngineOptions, StartError> {
         idle_every: steps.min(),
         ..TickOptions::default()
     };
-    options.state = State::Folder { path: pipeline.state.folder.clone(), fold_after: pipeline.state.fold_after };
     options.scorer = scorer(pipeline)?;
     options.strict = pipeline.time.strict;
     options.pool = PoolOptions {

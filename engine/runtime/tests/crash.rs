@@ -9,7 +9,7 @@ mod harness;
 
 use batch::Oracle;
 use groundswell::config;
-use groundswell::engine::{Engine, EngineOptions, MemoryLog, Shared, State};
+use groundswell::engine::{Connections, Engine, EngineOptions, MemoryLog, Shared, State};
 use groundswell_connectors::decode::{Collection, Decoder, DecoderSpec};
 use groundswell_connectors::file::{FileSource, FileSpec};
 use groundswell_core::id::Names;
@@ -268,12 +268,12 @@ fn vote_updates_cost_no_forward_pass() {
             link: groundswell_core::spec::LinkSpec::default(),
             weight: groundswell_core::spec::WeightSpec::Log1p,
         });
-        options.state = State::Memory(log.clone());
         options.scorer = Some(Arc::new(FixtureScorer::default()));
         let sources = specs.into_iter().map(|(name, path, into)| {
             Box::new(FileSource::new(FileSpec::new(name, path, into)).unwrap()) as Box<dyn groundswell_core::source::Source>
         });
-        let engine = Engine::start(options, &shared, sources.collect(), vec![], vec![]).unwrap();
+        let connections = Connections { sources: sources.collect(), ..Connections::default() };
+        let engine = Engine::start(options, State::Memory(log.clone()).open().unwrap(), &shared, connections).unwrap();
         assert!(engine.wait_drained(Duration::from_secs(300)).unwrap(), "drained");
         passes.push(engine.scorer_stats().passes.load(Ordering::Relaxed));
         engine.stop().unwrap();

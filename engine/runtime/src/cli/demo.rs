@@ -4,7 +4,8 @@ use super::Failure;
 use super::run::wait_and;
 use super::summary::Summary;
 use crate::config::{self, Collection, FileFormat, Pace, SourceConfig, SourceKind};
-use crate::pipeline::{Extra, start};
+use crate::engine::Connections;
+use crate::pipeline::start;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -69,7 +70,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
             gathering.lock().take(changes, 0, &specs, names);
         }
     });
-    let running = start(&pipeline, Extra { observers: vec![observer], ..Extra::default() })?;
+    let running = start(&pipeline, Connections { observers: vec![observer], ..Connections::default() })?;
     *names.lock() = Some(Arc::clone(&running.shared.names));
     if let Some(addr) = running.addr() {
         println!("console at http://{addr}  (Ctrl-C ends the demo)");

@@ -2,12 +2,12 @@
 
 use super::Failure;
 use crate::config::Pipeline;
-use crate::engine::Status;
-use crate::pipeline::{Extra, Running, start};
+use crate::engine::{Connections, Status};
+use crate::pipeline::{Running, start};
 use std::time::{Duration, Instant};
 
 pub(super) fn run(pipeline: &Pipeline, until_done: bool) -> Result<(), Failure> {
-    let running = start(pipeline, Extra::default())?;
+    let running = start(pipeline, Connections::default())?;
     tracing::info!(pipeline = %pipeline.graph.name, at = ?running.addr(), "running");
     if let Some(addr) = running.addr() {
         eprintln!("groundswell: serving http://{addr}");

@@ -31,6 +31,23 @@ impl MemoryLog {
     }
 }
 
+/// A record that was opened: nobody else can append to it, and what it holds is about to be restored.
+pub struct OpenState {
+    pub(crate) log: Log,
+    pub(crate) recorded: Recorded,
+}
+
+impl State {
+    /// Opens the record, creating it if there is none. Do this before anything else is put into its folder.
+    ///
+    /// # Errors
+    /// See [`StoreError`]: in use, not a state folder, written by a newer version, damaged.
+    pub fn open(&self) -> Result<OpenState, StoreError> {
+        let (log, recorded) = Log::open(self)?;
+        Ok(OpenState { log, recorded })
+    }
+}
+
 /// The record, open for appending.
 pub(crate) enum Log {
     Durable(Box<Store>),
@@ -57,7 +74,7 @@ impl From<Restore> for Recorded {
 }
 
 impl Log {
-    pub(crate) fn open(state: &State) -> Result<(Log, Recorded), StoreError> {
+    fn open(state: &State) -> Result<(Log, Recorded), StoreError> {
         match state {
             State::Folder { path, fold_after } => {
                 let mut options = StoreOptions::new(format!("file:{}", path.display()));

@@ -92,7 +92,7 @@ fn rule() -> impl Strategy<Value = Record> {
     let when = prop::sample::select(&["sentiment < 0.1", "posts >= 2", "negative / posts > 0.4 and posts > 0"][..]);
     let clear = prop::option::of(prop::sample::select(&["sentiment > 0.2", "posts < 2"][..]));
     let view = prop::sample::select(&["by_minute", "by_thread", "sliding"][..]);
-    (id('r', 2), view, when, clear, 0..3i32, 0..3i64, 0..3i64).prop_map(
+    (id('r', 2), view, when, clear, 0..2i32, 0..2i64, 0..2i64).prop_map(
         |(id, view, when, clear, min_posts, for_minutes, cooldown)| {
             Record::Rule(RuleSpec {
                 id,
@@ -129,7 +129,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => thread.prop_map(Step::Record),
         4 => entity().prop_map(Step::Record),
         1 => id('e', 3).prop_map(|id| Step::Record(Record::EntityDeleted { id })),
-        3 => rule().prop_map(Step::Record),
+        6 => rule().prop_map(Step::Record),
         1 => id('r', 2).prop_map(|id| Step::Record(Record::RuleDeleted { id })),
         8 => fact.prop_map(Step::Record),
         2 => (0..2u8).prop_map(|m| Step::Record(Record::LiveModel { model: model(m) })),
@@ -184,7 +184,7 @@ impl Delivery {
             .filter(|i| matches!(history[*i], Step::Record(Record::LiveModel { .. })))
             .collect();
         let (mut next_switch, mut seen) = (0, vec![false; history.len()]);
-        let mut clock = T0;
+        let mut clock = T0 + 120_000;
         let mut ticks = vec![TickBatch { tick: 1, clock, ..TickBatch::default() }];
         for (place, cut) in self.order.iter().zip(&self.cuts) {
             let first = !std::mem::replace(&mut seen[*place], true);
