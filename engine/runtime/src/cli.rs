@@ -93,8 +93,10 @@ impl<E: std::error::Error> From<E> for Failure {
 /// Runs the command line.
 pub fn main() -> ExitCode {
     let args = Args::parse();
+    // The demo's own lines say how it goes.
+    let quiet = matches!(args.command, Command::Demo(_));
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,groundswell=info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(if quiet { "warn" } else { "warn,groundswell=info" }));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Text => log.init(),

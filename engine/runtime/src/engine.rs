@@ -34,6 +34,7 @@ use groundswell_core::source::{Source, SourceBatch, SourceContext, StopFlag};
 use groundswell_core::spec::{GraphSpec, RuleSpec};
 use groundswell_core::store::StoreError;
 use groundswell_core::text::Texts;
+use groundswell_core::time::Tick;
 use groundswell_models::{PoolOptions, Scorer, ScorerPool, ScorerStats};
 use groundswell_operators::dedupe::Duplicates;
 use groundswell_operators::graph::Plan;
@@ -195,7 +196,7 @@ impl Engine {
 
         let (to_dispatch, at_dispatch) = bounded(DISPATCH_QUEUE);
         let (input, at_recorder) = bounded(SOURCE_QUEUE);
-        let (pool, stats, wants) = start_pool(&options, shared, &input)?;
+        let (pool, stats, wants) = start_pool(&options, shared, &input, recorded.upper)?;
 
         let sink_events = sink_events(&shared.metrics);
         let sinks = sinks.into_iter().map(|s| SinkThread::start(s, stop.clone(), Arc::clone(&sink_events)));
@@ -342,9 +343,14 @@ fn spawn(
 
 type Scoring = (Option<Arc<ScorerPool>>, Arc<ScorerStats>, Box<dyn Wants>);
 
-fn start_pool(options: &EngineOptions, shared: &Shared, input: &Sender<SourceBatch>) -> Result<Scoring, EngineError> {
+fn start_pool(
+    options: &EngineOptions,
+    shared: &Shared,
+    input: &Sender<SourceBatch>,
+    upper: Option<Tick>,
+) -> Result<Scoring, EngineError> {
     let Some(scorer) = options.scorer.as_ref().filter(|_| !options.strict) else {
-        return Ok((None, Arc::default(), Box::new(NoWants { wanted: 0 })));
+        return Ok((None, Arc::default(), Box::new(NoWants)));
     };
     let texts = Arc::clone(&shared.texts);
     let fetch = move |key| texts.get(key).ok().flatten();
@@ -353,7 +359,7 @@ fn start_pool(options: &EngineOptions, shared: &Shared, input: &Sender<SourceBat
     let (pool, out) = (Arc::new(pool), input.clone());
     std::thread::Builder::new().name("answers".into()).spawn(move || carry(&answers, &out))?;
     let stats = Arc::clone(pool.stats());
-    let wants = PoolWants { pool: Arc::clone(&pool), wanted: hashbrown::HashSet::new() };
+    let wants = PoolWants::new(Arc::clone(&pool), upper);
     Ok((Some(pool), stats, Box::new(wants)))
 }
 

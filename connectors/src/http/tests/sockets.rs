@@ -229,6 +229,9 @@ fn twenty_subscribers_have_the_state_of_every_tick_they_are_told_about() {
         states.insert(running.history.tick, content(&running.hub));
     }
     end.send(running.history.tick).expect("clients are there");
+    // Said before the last tick: whoever hears of that tick knows it is the end.
+    running.tick();
+    states.insert(running.history.tick, content(&running.hub));
     let (mut checked, mut resumed) = (0, 0);
     for (client, task) in clients.into_iter().enumerate() {
         let (seen, visits) = runtime.block_on(task).expect("no panic");

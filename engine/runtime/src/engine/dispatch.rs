@@ -48,7 +48,7 @@ pub type Observer = Box<dyn FnMut(&TickChanges) + Send>;
 
 /// Told which texts the live model should score.
 pub(crate) trait Wants: Send {
-    fn change(&mut self, wanted: Vec<((TextKey, EventTime), isize)>) -> usize;
+    fn change(&mut self, tick: Tick, changes: Vec<((TextKey, EventTime), isize)>) -> usize;
 }
 
 pub(crate) struct Dispatcher {
@@ -146,7 +146,7 @@ impl Dispatcher {
         });
         self.observers.iter_mut().for_each(|observer| observer(&changes));
         self.sinks.iter_mut().for_each(|sink| sink.offer(&changes, &self.status));
-        let wanted = self.wants.change(gathered.wanted);
+        let wanted = self.wants.change(tick, gathered.wanted);
         self.status.set_wanted(wanted);
         self.status.set_complete(tick);
     }

@@ -9,9 +9,9 @@ use crossbeam_channel::{Receiver, Sender};
 use groundswell_core::id::{ModelKey, TextKey};
 use groundswell_core::record::{Envelope, Record, SCORER};
 use groundswell_core::source::SourceBatch;
-use groundswell_core::time::EventTime;
+use groundswell_core::time::{EventTime, Tick};
 use groundswell_models::{Answer, Limits, Scorer, ScorerPool, ScorerStats, score_all};
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// An answer as a recorded fact. A failure that would repeat is a fact too; a passing one is not recorded.
@@ -46,31 +46,45 @@ pub(crate) fn carry(answers: &Receiver<Vec<Answer>>, out: &Sender<SourceBatch>) 
     }
 }
 
-/// Keeps the pool's queue equal to what the graph wants.
+/// Keeps the pool's queue equal to what the graph wants, once the past is restored: while ticks are replayed, texts whose
+/// answers come at later recorded ticks look unscored.
 pub(crate) struct PoolWants {
-    pub(crate) pool: Arc<ScorerPool>,
-    pub(crate) wanted: HashSet<TextKey>,
+    pool: Arc<ScorerPool>,
+    wanted: HashMap<TextKey, EventTime>,
+    /// The last tick that is replayed; `None` once it is complete.
+    replaying: Option<Tick>,
+}
+
+impl PoolWants {
+    pub(crate) fn new(pool: Arc<ScorerPool>, upper: Option<Tick>) -> Self {
+        PoolWants { pool, wanted: HashMap::new(), replaying: upper }
+    }
 }
 
 impl Wants for PoolWants {
-    fn change(&mut self, mut changes: Vec<((TextKey, EventTime), isize)>) -> usize {
+    fn change(&mut self, tick: Tick, mut changes: Vec<((TextKey, EventTime), isize)>) -> usize {
         // Retractions first: a text whose newest post changed is wanted again with another age.
         changes.sort_unstable_by_key(|(_, diff)| *diff);
-        let mut fresh = Vec::new();
-        for ((text, at), diff) in changes {
-            if diff < 0 {
-                self.wanted.remove(&text);
-                fresh.push((text, None));
+        for ((text, at), diff) in &changes {
+            if *diff < 0 {
+                self.wanted.remove(text);
             } else {
-                self.wanted.insert(text);
-                fresh.push((text, Some(at)));
+                self.wanted.insert(*text, *at);
             }
         }
-        for (text, at) in fresh {
-            match at {
-                Some(at) => self.pool.want(text, at),
-                None if !self.wanted.contains(&text) => self.pool.unwant(text),
-                None => {}
+        match self.replaying {
+            Some(last) if tick < last => {}
+            Some(_) => {
+                self.replaying = None;
+                self.wanted.iter().for_each(|(text, at)| self.pool.want(*text, *at));
+            }
+            None => {
+                for ((text, _), _) in &changes {
+                    match self.wanted.get(text) {
+                        Some(at) => self.pool.want(*text, *at),
+                        None => self.pool.unwant(*text),
+                    }
+                }
             }
         }
         self.wanted.len()
@@ -78,13 +92,11 @@ impl Wants for PoolWants {
 }
 
 /// Nothing is scored here: records bring their sentiment, or strict mode scores before recording.
-pub(crate) struct NoWants {
-    pub(crate) wanted: usize,
-}
+pub(crate) struct NoWants;
 
 impl Wants for NoWants {
-    fn change(&mut self, _changes: Vec<((TextKey, EventTime), isize)>) -> usize {
-        self.wanted
+    fn change(&mut self, _tick: Tick, _changes: Vec<((TextKey, EventTime), isize)>) -> usize {
+        0
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::harness::Views;
 use groundswell_core::acc::Acc;
-use groundswell_core::id::{Dim, ModelKey, PostKey, TextKey};
+use groundswell_core::id::{Dim, ModelKey, TextKey};
 use groundswell_core::record::{Entity, Post, Rank, Record, TickBatch};
 use groundswell_core::score::Score;
 use groundswell_core::spec::{GroupColumn, LinkSpec, RuleSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec};
@@ -179,10 +179,5 @@ impl Oracle {
             }
         }
         views
-    }
-
-    #[allow(dead_code)]
-    pub fn post_key(id: &str) -> PostKey {
-        PostKey::of(id.as_bytes())
     }
 }

