@@ -21,12 +21,30 @@ impl Source for TwoPosts {
         let post = |offset, votes, sentiment| {
             let (id, source, thread) = (format!("p{offset}"), "forum".into(), "launch".into());
             let score = Some(Score::given(sentiment)); // a post may bring its sentiment; else the engine's model scores it
-            let record = Record::Post(Post { id, source, thread, votes: Some(votes), score, ..Post::default() });
-            Envelope { source: context.source, partition: 0, offset, order: offset, record }
+            let record = Record::Post(Post {
+                id,
+                source,
+                thread,
+                votes: Some(votes),
+                score,
+                ..Post::default()
+            });
+            Envelope {
+                source: context.source,
+                partition: 0,
+                offset,
+                order: offset,
+                record,
+            }
         };
         let records = vec![post(0, 0, -500_000), post(1, 100, 900_000)];
         // An error means that the engine is stopping, which is no failure of the source.
-        let _ = context.send(SourceBatch { source: context.source, records, finished: true, ..SourceBatch::default() });
+        let _ = context.send(SourceBatch {
+            source: context.source,
+            records,
+            finished: true,
+            ..SourceBatch::default()
+        });
         Ok(())
     }
 }
@@ -42,7 +60,11 @@ impl Sink for Print {
     }
     fn apply(&mut self, changes: &TickChanges) -> Result<(), String> {
         for row in changes.views.iter().flatten() {
-            println!("tick {}: sentiment {:?}", changes.tick, row.acc.and_then(|acc| acc.sentiment()));
+            println!(
+                "tick {}: sentiment {:?}",
+                changes.tick,
+                row.acc.and_then(|acc| acc.sentiment())
+            );
         }
         Ok(())
     }
@@ -56,10 +78,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         measures: Measure::ALL.to_vec(),
         keep: None,
     };
-    let graph = GraphSpec { name: "mine".into(), views: vec![view], link: LinkSpec::default(), weight: WeightSpec::Log1p };
+    let graph = GraphSpec {
+        name: "mine".into(),
+        views: vec![view],
+        link: LinkSpec::default(),
+        weight: WeightSpec::Log1p,
+    };
     let shared = Shared::create(&std::env::temp_dir())?;
     let state = State::Memory(MemoryLog::default()).open()?; // State::Folder for a durable record
-    let connections = Connections { sources: vec![Box::new(TwoPosts)], sinks: vec![Box::new(Print)], observers: vec![] };
+    let connections = Connections {
+        sources: vec![Box::new(TwoPosts)],
+        sinks: vec![Box::new(Print)],
+        observers: vec![],
+    };
     let engine = Engine::start(EngineOptions::new(graph), state, &shared, connections)?;
     engine.wait_drained(Duration::from_secs(10))?;
     Ok(engine.stop()?)

@@ -19,8 +19,13 @@ impl Dictionary {
         let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
         let mut entities = BTreeMap::<&str, Entity>::new();
         for line in text.lines().skip(1) {
-            let (alias, id) = line.split_once(',').ok_or_else(|| format!("{}: not alias,entity: {line}", path.display()))?;
-            let entity = entities.entry(id).or_insert_with(|| Entity { id: id.into(), ..Entity::default() });
+            let (alias, id) = line
+                .split_once(',')
+                .ok_or_else(|| format!("{}: not alias,entity: {line}", path.display()))?;
+            let entity = entities.entry(id).or_insert_with(|| Entity {
+                id: id.into(),
+                ..Entity::default()
+            });
             if entity.name.is_empty() {
                 entity.name = alias.into();
             } else {
@@ -50,10 +55,21 @@ impl Source for Dictionary {
                 message: e.to_string(),
                 hint: None,
             })?;
-            records.push(Envelope { source, partition: 0, offset, order: offset, record: Record::Entity(entity) });
+            records.push(Envelope {
+                source,
+                partition: 0,
+                offset,
+                order: offset,
+                record: Record::Entity(entity),
+            });
         }
         // Fails only when the engine is stopping.
-        let _ = context.send(SourceBatch { source, records, finished: true, ..SourceBatch::default() });
+        let _ = context.send(SourceBatch {
+            source,
+            records,
+            finished: true,
+            ..SourceBatch::default()
+        });
         Ok(())
     }
 }
@@ -68,9 +84,17 @@ impl Gated {
     /// A file of posts that bring their sentiment and a version; send to the other end to begin.
     pub fn posts(name: &str, path: &Path) -> Result<(Self, SyncSender<()>), Box<dyn Error>> {
         let mut spec = FileSpec::new(name, path, Collection::Posts);
-        spec.decoder.map = FieldMap::default().with("version", "version").with("sentiment", "sentiment");
+        spec.decoder.map = FieldMap::default()
+            .with("version", "version")
+            .with("sentiment", "sentiment");
         let (gate, begin) = sync_channel(1);
-        Ok((Gated { inner: FileSource::new(spec)?, begin }, gate))
+        Ok((
+            Gated {
+                inner: FileSource::new(spec)?,
+                begin,
+            },
+            gate,
+        ))
     }
 }
 

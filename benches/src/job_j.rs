@@ -29,7 +29,8 @@ use std::time::{Duration, Instant};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const USAGE: &str = "usage: job-j WORKERS ALIASES.csv OUT.csv|- BASE.jsonl [DELTA.jsonl]";
-const FOLD_AFTER: u64 = 256 << 20;
+/// The default of a pipeline.
+const FOLD_AFTER: u64 = 64 << 20;
 const LIMIT: Duration = Duration::from_secs(3600);
 
 /// What the observer saw.
@@ -48,7 +49,9 @@ struct Step {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [workers, aliases, out, files @ ..] = args.as_slice() else { return Err(USAGE.into()) };
+    let [workers, aliases, out, files @ ..] = args.as_slice() else {
+        return Err(USAGE.into());
+    };
     if files.is_empty() || files.len() > 2 {
         return Err(USAGE.into());
     }
@@ -65,16 +68,33 @@ fn main() -> Result<(), Box<dyn Error>> {
         let path = Path::new(file);
         let (source, begin) = Gated::posts(name, path)?;
         sources.push(Box::new(source));
-        steps.push(Step { name, records: lines(path)?, begin });
+        steps.push(Step {
+            name,
+            records: lines(path)?,
+            begin,
+        });
     }
 
     let mut options = EngineOptions::new(graph());
     options.workers = workers.parse().map_err(|e| format!("WORKERS: {e}; {USAGE}"))?;
     options.ticks.clock = ClockMode::Event;
     options.collect_posts = false;
-    let state = State::Folder { path: folder.path().join("state"), fold_after: FOLD_AFTER }.open()?;
+    let state = State::Folder {
+        path: folder.path().join("state"),
+        fold_after: FOLD_AFTER,
+    }
+    .open()?;
     let observers = vec![observer(&seen, out.is_some())];
-    let engine = Engine::start(options, state, &shared, Connections { sources, observers, ..Connections::default() })?;
+    let engine = Engine::start(
+        options,
+        state,
+        &shared,
+        Connections {
+            sources,
+            observers,
+            ..Connections::default()
+        },
+    )?;
     drained(&engine, &shared, "entities", entities)?;
 
     for step in &steps {
@@ -107,8 +127,17 @@ fn graph() -> GraphSpec {
         measures: vec![Measure::Posts, Measure::Weight, Measure::Sentiment],
         keep: None,
     };
-    let link = LinkSpec { fuzzy_min: None, inherit_from_parent: false, ..LinkSpec::default() };
-    GraphSpec { name: "job-j".into(), views: vec![view], link, weight: WeightSpec::Log1p }
+    let link = LinkSpec {
+        fuzzy_min: None,
+        inherit_from_parent: false,
+        ..LinkSpec::default()
+    };
+    GraphSpec {
+        name: "job-j".into(),
+        views: vec![view],
+        link,
+        weight: WeightSpec::Log1p,
+    }
 }
 
 /// Counts changed rows, and keeps the rows themselves where somebody wants them.
@@ -186,7 +215,12 @@ fn write_view(path: &Path, rows: &HashMap<ViewKey, Acc>, shared: &Shared) -> Res
     for (thread, entity, start, acc) in sorted {
         #[allow(clippy::cast_precision_loss)]
         let weight = acc.w as f64 / UNIT as f64;
-        writeln!(file, "{thread},{entity},{start},{},{weight},{}", acc.posts, acc.sentiment().unwrap_or_default())?;
+        writeln!(
+            file,
+            "{thread},{entity},{start},{},{weight},{}",
+            acc.posts,
+            acc.sentiment().unwrap_or_default()
+        )?;
     }
     Ok(file.flush()?)
 }

@@ -16,6 +16,9 @@ pub fn cpu_seconds() -> Result<f64, Box<dyn Error>> {
 /// Greatest resident memory so far, in MiB.
 pub fn peak_rss_mib() -> Result<u64, Box<dyn Error>> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).ok_or("/proc/self/status has no VmHWM")?;
+    let line = status
+        .lines()
+        .find_map(|l| l.strip_prefix("VmHWM:"))
+        .ok_or("/proc/self/status has no VmHWM")?;
     Ok(line.trim().trim_end_matches("kB").trim().parse::<u64>()? >> 10)
 }

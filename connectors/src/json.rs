@@ -21,7 +21,9 @@ pub type PostIds = Arc<dyn Fn(PostKey) -> Option<Arc<str>> + Send + Sync>;
 /// A digest without its string. Everything decoded or restored is interned first, so this is a fault of the engine;
 /// a made-up name would be worse than none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no name is known for the {column} with digest {dim:?}; the state folder may be damaged (try `groundswell state verify`)")]
+#[error(
+    "no name is known for the {column} with digest {dim:?}; the state folder may be damaged (try `groundswell state verify`)"
+)]
 pub struct Unnamed {
     /// What it names.
     pub column: &'static str,
@@ -67,7 +69,10 @@ pub struct KeyJson(Vec<(&'static str, Option<Arc<str>>)>);
 /// [`Unnamed`] for a digest without a name.
 pub fn key_json(spec: &ViewSpec, names: &Names, key: &ViewKey) -> Result<KeyJson, Unnamed> {
     let columns = spec.group_by.iter().zip(key.group);
-    columns.map(|(column, dim)| Ok((column.name(), name(names, column.name(), dim)?))).collect::<Result<_, _>>().map(KeyJson)
+    columns
+        .map(|(column, dim)| Ok((column.name(), name(names, column.name(), dim)?)))
+        .collect::<Result<_, _>>()
+        .map(KeyJson)
 }
 
 impl Serialize for KeyJson {
@@ -109,16 +114,38 @@ pub struct RowJson {
 ///
 /// # Errors
 /// [`Unnamed`] for a digest without a name.
-pub fn row_json(spec: &ViewSpec, names: &Names, change: &RowChange, tick: Tick, clock: EventTime) -> Result<RowJson, Unnamed> {
+pub fn row_json(
+    spec: &ViewSpec,
+    names: &Names,
+    change: &RowChange,
+    tick: Tick,
+    clock: EventTime,
+) -> Result<RowJson, Unnamed> {
     let (start, end) = match spec.window {
         WindowSpec::Sliding { .. } => spec.window.sliding_bounds(clock),
-        WindowSpec::Tumble { size } | WindowSpec::Hop { size, .. } => (change.key.start, change.key.start.saturating_add(size)),
+        WindowSpec::Tumble { size } | WindowSpec::Hop { size, .. } => {
+            (change.key.start, change.key.start.saturating_add(size))
+        }
     };
     let measures = change.acc.as_ref().map(|acc| {
-        let number = |m: &Measure| (*m, Number { value: m.value(acc), whole: m.is_count() });
+        let number = |m: &Measure| {
+            (
+                *m,
+                Number {
+                    value: m.value(acc),
+                    whole: m.is_count(),
+                },
+            )
+        };
         spec.measures.iter().map(number).collect()
     });
-    Ok(RowJson { key: key_json(spec, names, &change.key)?, start, end, measures, tick })
+    Ok(RowJson {
+        key: key_json(spec, names, &change.key)?,
+        start,
+        end,
+        measures,
+        tick,
+    })
 }
 
 impl Serialize for RowJson {
@@ -170,7 +197,12 @@ struct EvidenceJson {
 ///
 /// # Errors
 /// [`Unnamed`] for a digest without a name.
-pub fn alert_json(spec: &ViewSpec, names: &Names, post_ids: &PostIds, change: &AlertChange) -> Result<AlertJson, Unnamed> {
+pub fn alert_json(
+    spec: &ViewSpec,
+    names: &Names,
+    post_ids: &PostIds,
+    change: &AlertChange,
+) -> Result<AlertJson, Unnamed> {
     let start = match spec.window {
         WindowSpec::Sliding { size, .. } => change.window_end.saturating_sub(size),
         WindowSpec::Tumble { .. } | WindowSpec::Hop { .. } => change.key.start,
@@ -231,7 +263,11 @@ pub struct ScoreJson(pub Score);
 pub fn post_json(names: &Names, id: &str, text: Option<&str>, post: &LivePost) -> Result<PostJson, Unnamed> {
     let mentions = post.mentions.iter().map(|m| {
         let entity = name(names, "entity", m.entity)?;
-        Ok(MentionJson { entity, confidence: from_ppm(i64::from(m.confidence)), method: m.method })
+        Ok(MentionJson {
+            entity,
+            confidence: from_ppm(i64::from(m.confidence)),
+            method: m.method,
+        })
     });
     Ok(PostJson {
         id: id.to_owned(),

@@ -1,10 +1,10 @@
 //! connectors
 pub mod decode;
-pub mod http;
-pub mod hub;
-pub mod metrics;
-pub mod json;
-pub mod sink_file;
 pub mod file;
 pub mod generator;
+pub mod http;
+pub mod hub;
+pub mod json;
+pub mod metrics;
 pub mod pace;
+pub mod sink_file;

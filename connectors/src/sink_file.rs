@@ -32,7 +32,10 @@ impl DeadLetterFile {
     /// # Errors
     /// [`FileError`] if it cannot be opened, or is not a file of this sink.
     pub fn open(name: &str, path: &Path) -> Result<Self, FileError> {
-        Ok(DeadLetterFile { name: name.to_owned(), journal: Journal::open(path, "dead_letters")? })
+        Ok(DeadLetterFile {
+            name: name.to_owned(),
+            journal: Journal::open(path, "dead_letters")?,
+        })
     }
 }
 
@@ -75,7 +78,13 @@ impl AlertFile {
         names: Arc<Names>,
         post_ids: PostIds,
     ) -> Result<Self, FileError> {
-        Ok(AlertFile { name: name.to_owned(), journal: Journal::open(path, "alerts")?, views, names, post_ids })
+        Ok(AlertFile {
+            name: name.to_owned(),
+            journal: Journal::open(path, "alerts")?,
+            views,
+            names,
+            post_ids,
+        })
     }
 }
 
@@ -92,7 +101,10 @@ impl Sink for AlertFile {
         let mut lines = Vec::new();
         for alert in &changes.alerts {
             let Some(view) = self.views.iter().find(|v| *v.name == *alert.view) else {
-                return Err(format!("rule \"{}\" watches a view \"{}\" that the pipeline lacks", alert.rule, alert.view));
+                return Err(format!(
+                    "rule \"{}\" watches a view \"{}\" that the pipeline lacks",
+                    alert.rule, alert.view
+                ));
             };
             let line = alert_json(view, &self.names, &self.post_ids, alert).map_err(|e| e.to_string())?;
             push_line(&mut lines, &line)?;
@@ -117,7 +129,13 @@ impl ViewFile {
     /// [`FileError`] if it cannot be opened, or is not a file of this sink.
     pub fn open(name: &str, path: &Path, index: usize, view: ViewSpec, names: Arc<Names>) -> Result<Self, FileError> {
         let journal = Journal::open(path, &format!("view {}", view.name))?;
-        Ok(ViewFile { name: name.to_owned(), journal, index, view, names })
+        Ok(ViewFile {
+            name: name.to_owned(),
+            journal,
+            index,
+            view,
+            names,
+        })
     }
 }
 
@@ -133,7 +151,8 @@ impl Sink for ViewFile {
     fn apply(&mut self, changes: &TickChanges) -> Result<(), String> {
         let mut lines = Vec::new();
         for change in changes.views.get(self.index).into_iter().flatten() {
-            let row = row_json(&self.view, &self.names, change, changes.tick, changes.clock).map_err(|e| e.to_string())?;
+            let row =
+                row_json(&self.view, &self.names, change, changes.tick, changes.clock).map_err(|e| e.to_string())?;
             push_line(&mut lines, &row)?;
         }
         self.journal.append(changes.tick, lines).map_err(|e| e.to_string())

@@ -65,7 +65,7 @@ pub fn threshold<'s>(
     watched: VecCollection<'s, Tick, Watched>,
     control: VecCollection<'s, Tick, Control>,
     views: &Arc<[ViewSpec]>,
-    watch: Arc<dyn Fn(&str) -> Option<u16> + Send + Sync>,
+    watch: Watch,
 ) -> VecCollection<'s, Tick, Transition> {
     let mut table = Table {
         views: Arc::clone(views),
@@ -97,6 +97,10 @@ pub fn threshold<'s>(
 }
 
 type GroupKey = (u16, [Dim; 4]);
+/// Finds the view whose rows the rules on a declared view watch.
+pub type Watch = Arc<dyn Fn(&str) -> Option<u16> + Send + Sync>;
+/// Windows that end after the present step, by view and end.
+type Waiting = BTreeMap<(u16, EventTime), BTreeSet<([Dim; 4], EventTime)>>;
 type Out<'a, 'b> = Emit<'a, Transition, isize>;
 
 /// An alert: rule, group, and the window that fired.
@@ -134,12 +138,11 @@ struct Group {
 
 struct Table {
     views: Arc<[ViewSpec]>,
-    watch: Arc<dyn Fn(&str) -> Option<u16> + Send + Sync>,
+    watch: Watch,
     clock: Option<EventTime>,
     rules: BTreeMap<Dim, (Rank, Option<Arc<RuleSpec>>)>,
     groups: BTreeMap<GroupKey, Group>,
-    /// Windows that end after the present step, by view and end.
-    waiting: BTreeMap<(u16, EventTime), BTreeSet<([Dim; 4], EventTime)>>,
+    waiting: Waiting,
     horizon: Vec<EventTime>,
 }
 
@@ -237,8 +240,12 @@ impl Table {
     fn settle(&mut self, work: &mut Work) {
         for (key, changed) in &work.changed {
             let (bound, views) = (self.bound(key.0), Arc::clone(&self.views));
-            let Some(spec) = views.get(usize::from(key.0)) else { continue };
-            let Some(group) = self.groups.get_mut(key) else { continue };
+            let Some(spec) = views.get(usize::from(key.0)) else {
+                continue;
+            };
+            let Some(group) = self.groups.get_mut(key) else {
+                continue;
+            };
             let mut moved = Vec::new();
             for start in changed {
                 let end = start + spec.window.size();
@@ -253,8 +260,14 @@ impl Table {
                 moved.push(*start);
             }
             for (id, (_, rule)) in &self.rules {
-                let Some(rule) = rule.as_ref().filter(|r| (self.watch)(&r.view) == Some(key.0)) else { continue };
-                let touched = group.series.entry(*id).or_default().update(rule, spec.window, &group.seen, &moved);
+                let Some(rule) = rule.as_ref().filter(|r| (self.watch)(&r.view) == Some(key.0)) else {
+                    continue;
+                };
+                let touched = group
+                    .series
+                    .entry(*id)
+                    .or_default()
+                    .update(rule, spec.window, &group.seen, &moved);
                 for (fired, was) in touched {
                     work.before.entry((*id, *key, fired)).or_insert(was);
                 }
@@ -282,7 +295,9 @@ impl Table {
                 after.update(rule, spec.window, &group.seen, &all);
             }
             for fired in before.episodes().keys().chain(after.episodes().keys()) {
-                work.before.entry((id, *key, *fired)).or_insert_with(|| before.episodes().get(fired).copied());
+                work.before
+                    .entry((id, *key, *fired))
+                    .or_insert_with(|| before.episodes().get(fired).copied());
             }
             if watching.is_some() {
                 group.series.insert(id, after);
@@ -295,13 +310,24 @@ impl Table {
         let nothing = BTreeMap::new();
         for ((id, key, fired), was) in &work.before {
             let group = self.groups.get(key);
-            let is = group.and_then(|g| g.series.get(id)).and_then(|s| s.episodes().get(fired)).copied();
+            let is = group
+                .and_then(|g| g.series.get(id))
+                .and_then(|s| s.episodes().get(fired))
+                .copied();
             let old = work.old_rules.get(id);
             let cause = if old.is_some() { Cause::Rule } else { work.cause(key) };
             // An alert that is gone with its rule is reported under the rule it had.
             let now = self.rules.get(id).and_then(|(_, rule)| rule.as_ref());
-            let Some(rule) = now.filter(|_| is.is_some()).or(old.and_then(Option::as_ref)).or(now) else { continue };
-            let alert = Alert { rule, key, fired: *fired, cause, seen: group.map_or(&nothing, |g| &g.seen) };
+            let Some(rule) = now.filter(|_| is.is_some()).or(old.and_then(Option::as_ref)).or(now) else {
+                continue;
+            };
+            let alert = Alert {
+                rule,
+                key,
+                fired: *fired,
+                cause,
+                seen: group.map_or(&nothing, |g| &g.seen),
+            };
             alert.transitions(*was, is, out);
         }
     }
@@ -321,7 +347,13 @@ impl Alert<'_> {
         let mut give = |state, window| {
             let transition = Transition {
                 rule: Arc::clone(self.rule),
-                fired: RowKey { view: self.key.0, key: ViewKey { group: self.key.1, start: self.fired } },
+                fired: RowKey {
+                    view: self.key.0,
+                    key: ViewKey {
+                        group: self.key.1,
+                        start: self.fired,
+                    },
+                },
                 window,
                 state,
                 cause: self.cause,

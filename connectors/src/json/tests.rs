@@ -27,7 +27,15 @@ fn names() -> Names {
 }
 
 fn key() -> ViewKey {
-    ViewKey { group: [Dim::of("t3_4ovo70"), Dim::of("LeBron \"King\" James"), Dim::NONE, Dim::NONE], start: START }
+    ViewKey {
+        group: [
+            Dim::of("t3_4ovo70"),
+            Dim::of("LeBron \"King\" James"),
+            Dim::NONE,
+            Dim::NONE,
+        ],
+        start: START,
+    }
 }
 
 fn text(value: &impl Serialize) -> String {
@@ -38,7 +46,17 @@ fn text(value: &impl Serialize) -> String {
 fn a_row_has_its_key_window_measures_and_tick_in_that_order() {
     let spec = view(WindowSpec::Tumble { size: MINUTE });
     let acc = Acc::scored(UNIT, -250_000, Label::Negative, false, false);
-    let row = row_json(&spec, &names(), &RowChange { key: key(), acc: Some(acc) }, 7, 0).expect("named");
+    let row = row_json(
+        &spec,
+        &names(),
+        &RowChange {
+            key: key(),
+            acc: Some(acc),
+        },
+        7,
+        0,
+    )
+    .expect("named");
     assert_eq!(
         text(&row),
         r#"{"key":{"thread":"t3_4ovo70","entity":"LeBron \"King\" James"},"window_start":"2016-06-19T23:00:00.000Z","window_end":"2016-06-19T23:01:00.000Z","posts":1,"sentiment":-0.25,"sentiment_ci":null,"tick":7}"#
@@ -49,10 +67,15 @@ fn a_row_has_its_key_window_measures_and_tick_in_that_order() {
 
 #[test]
 fn a_sliding_row_shows_the_bounds_at_the_clock() {
-    let spec = view(WindowSpec::Sliding { size: 5 * MINUTE, every: MINUTE });
+    let spec = view(WindowSpec::Sliding {
+        size: 5 * MINUTE,
+        every: MINUTE,
+    });
     let key = ViewKey { start: 0, ..key() };
     let row = row_json(&spec, &names(), &RowChange { key, acc: None }, 7, START + 30_500).expect("named");
-    assert!(text(&row).contains(r#""window_start":"2016-06-19T22:56:00.000Z","window_end":"2016-06-19T23:01:00.000Z""#));
+    assert!(
+        text(&row).contains(r#""window_start":"2016-06-19T22:56:00.000Z","window_end":"2016-06-19T23:01:00.000Z""#)
+    );
 }
 
 #[test]
@@ -60,7 +83,10 @@ fn none_is_null_and_a_nameless_digest_an_error() {
     let spec = view(WindowSpec::Tumble { size: MINUTE });
     let none = key_json(&spec, &names(), &ViewKey::default()).expect("none needs no name");
     assert_eq!(text(&none), r#"{"thread":null,"entity":null}"#);
-    let unknown = ViewKey { group: [Dim::NONE, Dim::of("nobody"), Dim::NONE, Dim::NONE], start: 0 };
+    let unknown = ViewKey {
+        group: [Dim::NONE, Dim::of("nobody"), Dim::NONE, Dim::NONE],
+        start: 0,
+    };
     let error = key_json(&spec, &names(), &unknown).expect_err("nobody was interned");
     assert_eq!((error.column, error.dim), ("entity", Dim::of("nobody")));
 }
@@ -68,7 +94,12 @@ fn none_is_null_and_a_nameless_digest_an_error() {
 #[test]
 fn an_alert_has_the_fields_of_the_contract() {
     let post_ids: PostIds = Arc::new(|key| (key == PostKey::of(b"t1_a")).then(|| Arc::from("t1_a")));
-    let evidence = |id: &[u8]| Evidence { post: PostKey::of(id), weight: UNIT * 5 / 2, sentiment: -900_000, influence: -12_500 };
+    let evidence = |id: &[u8]| Evidence {
+        post: PostKey::of(id),
+        weight: UNIT * 5 / 2,
+        sentiment: -900_000,
+        influence: -12_500,
+    };
     let change = AlertChange {
         id: 0xabc,
         rule: "backlash".into(),
@@ -95,14 +126,21 @@ fn an_alert_has_the_fields_of_the_contract() {
             r#"{"post":null,"weight":2.5,"sentiment":-0.9,"influence":-0.0125}]}"#
         )
     );
-    let sliding = view(WindowSpec::Sliding { size: 5 * MINUTE, every: MINUTE });
+    let sliding = view(WindowSpec::Sliding {
+        size: 5 * MINUTE,
+        every: MINUTE,
+    });
     let json = text(&alert_json(&sliding, &names(), &post_ids, &change).expect("named"));
     assert!(json.contains(r#""window_start":"2016-06-19T22:56:00.000Z""#));
 }
 
 #[test]
 fn a_post_shows_names_numbers_and_its_score() {
-    let mention = Mention { entity: Dim::of("t3_4ovo70"), confidence: 950_000, method: Method::Exact };
+    let mention = Mention {
+        entity: Dim::of("t3_4ovo70"),
+        confidence: 950_000,
+        method: Method::Exact,
+    };
     let mut post = LivePost {
         text: TextKey::of(b"hi"),
         thread: Dim::of("t3_4ovo70"),
@@ -125,7 +163,9 @@ fn a_post_shows_names_numbers_and_its_score() {
     );
     post.score = Some(Score::given(-300_000));
     let json = text(&post_json(&names(), "t1_a", None, &post).expect("named"));
-    assert!(json.contains(r#""score":{"sentiment":-0.3,"label":"neutral","positive":0.0,"neutral":0.7,"negative":0.3,"#));
+    assert!(
+        json.contains(r#""score":{"sentiment":-0.3,"label":"neutral","positive":0.0,"neutral":0.7,"negative":0.3,"#)
+    );
     assert!(json.contains(r#""emotion":"neutral","rung":"given"}"#));
 }
 

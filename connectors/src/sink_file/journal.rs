@@ -55,7 +55,9 @@ pub enum Problem {
     #[error("is not a regular file; choose another path")]
     NotAFile,
     /// Something else is in it.
-    #[error("is not a file of this sink (it does not start with {expected}) and was left as it is; move it away, or choose another path")]
+    #[error(
+        "is not a file of this sink (it does not start with {expected}) and was left as it is; move it away, or choose another path"
+    )]
     NotOurs {
         /// The first line it should have.
         expected: String,
@@ -129,14 +131,25 @@ impl Journal {
     /// # Errors
     /// [`FileError`] naming the path, the problem and what to do.
     pub fn open(path: &Path, of: &str) -> Result<Self, FileError> {
-        let fail = |problem| FileError { path: path.to_owned(), problem };
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let fail = |problem| FileError {
+            path: path.to_owned(),
+            problem,
+        };
+        let folder = path
+            .parent()
+            .filter(|p| !p.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(|e| fail(Problem::Folder(e)))?;
         // Opening a pipe would wait for its reader.
         if std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
             return Err(fail(Problem::NotAFile));
         }
-        let options = File::options().read(true).write(true).create(true).truncate(false).clone();
+        let options = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .clone();
         let file = options.open(path).map_err(|e| fail(Problem::io("open it", e)))?;
         match file.try_lock() {
             Ok(()) => {}
@@ -146,14 +159,25 @@ impl Journal {
         let header = header(of);
         let committed = match tail::find(&file, &header).map_err(|e| fail(Problem::io("read it", e)))? {
             Some(committed) => committed,
-            None => return Err(fail(Problem::NotOurs { expected: header.trim_end().to_owned() })),
+            None => {
+                return Err(fail(Problem::NotOurs {
+                    expected: header.trim_end().to_owned(),
+                }));
+            }
         };
-        let mut journal =
-            Journal { path: path.to_owned(), medium: Box::new(file), len: committed.len, upper: committed.upper, torn: true };
+        let mut journal = Journal {
+            path: path.to_owned(),
+            medium: Box::new(file),
+            len: committed.len,
+            upper: committed.upper,
+            torn: true,
+        };
         if committed == Committed::default() {
             journal.commit(header.as_bytes())?;
             // The file's name must be as durable as its first tick.
-            File::open(folder).and_then(|f| f.sync_all()).map_err(|e| fail(Problem::io("fsync its folder", e)))?;
+            File::open(folder)
+                .and_then(|f| f.sync_all())
+                .map_err(|e| fail(Problem::io("fsync its folder", e)))?;
         } else {
             journal.mend()?;
         }
@@ -183,12 +207,17 @@ impl Journal {
 
     fn commit(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         self.mend()?;
-        let state = self.medium.state().map_err(|e| self.fail(Problem::io("look at it", e)))?;
+        let state = self
+            .medium
+            .state()
+            .map_err(|e| self.fail(Problem::io("look at it", e)))?;
         if state != (self.len, true) {
             return Err(self.fail(Problem::Changed));
         }
         self.torn = true;
-        self.medium.write_at(bytes, self.len).map_err(|e| self.fail(Problem::io("write it", e)))?;
+        self.medium
+            .write_at(bytes, self.len)
+            .map_err(|e| self.fail(Problem::io("write it", e)))?;
         self.medium.sync().map_err(|e| self.fail(Problem::io("fsync it", e)))?;
         self.torn = false;
         self.len += bytes.len() as u64;
@@ -198,19 +227,27 @@ impl Journal {
     /// Cuts off what a failed write or a crash left behind.
     fn mend(&mut self) -> Result<(), FileError> {
         if self.torn {
-            self.medium.truncate(self.len).map_err(|e| self.fail(Problem::io("truncate it", e)))?;
+            self.medium
+                .truncate(self.len)
+                .map_err(|e| self.fail(Problem::io("truncate it", e)))?;
             self.torn = false;
         }
         Ok(())
     }
 
     fn fail(&self, problem: Problem) -> FileError {
-        FileError { path: self.path.clone(), problem }
+        FileError {
+            path: self.path.clone(),
+            problem,
+        }
     }
 }
 
 fn header(of: &str) -> String {
-    format!("{{\"progress\":null,\"of\":{},\"version\":{VERSION}}}\n", serde_json::Value::from(of))
+    format!(
+        "{{\"progress\":null,\"of\":{},\"version\":{VERSION}}}\n",
+        serde_json::Value::from(of)
+    )
 }
 
 fn progress(tick: Tick) -> String {

@@ -24,8 +24,11 @@ fn names() -> Arc<Names> {
 }
 
 fn changes(tick: Tick) -> TickChanges {
-    let key = ViewKey { group: [Dim::of("lebron"), Dim::NONE, Dim::NONE, Dim::NONE], start: 60_000 };
-    let acc = (tick % 3 > 0).then(|| Acc::scored(UNIT, 0, Label::Neutral, false, false));
+    let key = ViewKey {
+        group: [Dim::of("lebron"), Dim::NONE, Dim::NONE, Dim::NONE],
+        start: 60_000,
+    };
+    let acc = (!tick.is_multiple_of(3)).then(|| Acc::scored(UNIT, 0, Label::Neutral, false, false));
     let alert = AlertChange {
         id: u128::from(tick),
         rule: "backlash".into(),
@@ -40,8 +43,17 @@ fn changes(tick: Tick) -> TickChanges {
         at: tick,
         evidence: Vec::new(),
     };
-    let letter = DeadLetter { code: "invalid_json".into(), payload: vec![0xff, b'\n'], ..DeadLetter::default() };
-    let dead = DeadChange { source: "posts".into(), partition: 0, offset: tick, letter };
+    let letter = DeadLetter {
+        code: "invalid_json".into(),
+        payload: vec![0xff, b'\n'],
+        ..DeadLetter::default()
+    };
+    let dead = DeadChange {
+        source: "posts".into(),
+        partition: 0,
+        offset: tick,
+        letter,
+    };
     let count = usize::try_from(tick % 3).expect("small");
     TickChanges {
         tick,
@@ -56,7 +68,16 @@ fn sinks(folder: &Path) -> Vec<Box<dyn Sink>> {
     let post_ids: PostIds = Arc::new(|_| None);
     vec![
         Box::new(DeadLetterFile::open("dead", &folder.join("dead.jsonl")).expect("opened")),
-        Box::new(AlertFile::open("alerts", &folder.join("alerts.jsonl"), [view()].into(), names(), post_ids).expect("opened")),
+        Box::new(
+            AlertFile::open(
+                "alerts",
+                &folder.join("alerts.jsonl"),
+                [view()].into(),
+                names(),
+                post_ids,
+            )
+            .expect("opened"),
+        ),
         Box::new(ViewFile::open("rows", &folder.join("rows.jsonl"), 1, view(), names()).expect("opened")),
     ]
 }
@@ -92,8 +113,15 @@ fn what_cannot_be_named_is_an_error_and_writes_nothing() {
     let messages: Vec<_> = sinks.iter_mut().map(|sink| sink.apply(&nameless)).collect();
     assert!(messages[0].is_ok());
     assert!(messages[1].as_ref().is_err_and(|m| m.contains("view \"gone\"")));
-    assert!(messages[2].as_ref().is_err_and(|m| m.contains("no name is known for the entity")));
+    assert!(
+        messages[2]
+            .as_ref()
+            .is_err_and(|m| m.contains("no name is known for the entity"))
+    );
     assert_eq!(sinks[2].upper(), None);
     sinks[2].apply(&changes(1)).expect("the next try is whole");
-    assert_eq!(sinks.iter().map(|s| s.name().to_owned()).collect::<Vec<_>>(), ["dead", "alerts", "rows"]);
+    assert_eq!(
+        sinks.iter().map(|s| s.name().to_owned()).collect::<Vec<_>>(),
+        ["dead", "alerts", "rows"]
+    );
 }

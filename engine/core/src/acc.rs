@@ -42,7 +42,10 @@ pub struct Acc {
 impl Acc {
     /// The contribution of a post without a score: it counts, and weighs nothing yet.
     pub fn unscored() -> Self {
-        Acc { posts: 1, ..Acc::default() }
+        Acc {
+            posts: 1,
+            ..Acc::default()
+        }
     }
 
     /// The contribution of a scored post: weight `w` in [`UNIT`]s, sentiment `x` in ppm.
@@ -73,7 +76,11 @@ impl Acc {
     /// Effective sample size (Σw)² / Σw² (Kish, *Survey Sampling*, 1965).
     #[allow(clippy::cast_precision_loss)]
     pub fn n_eff(&self) -> f64 {
-        if self.w2 <= 0 { 0.0 } else { self.w as f64 * (self.w as f64 / self.w2 as f64) / UNIT as f64 }
+        if self.w2 <= 0 {
+            0.0
+        } else {
+            self.w as f64 * (self.w as f64 / self.w2 as f64) / UNIT as f64
+        }
     }
 
     /// Half-width of the 95 % interval of the weighted mean, 1.96·√(s² / `n_eff`), with the weighted variance
@@ -155,8 +162,17 @@ mod tests {
     #[test]
     fn adding_and_removing_leaves_exactly_nothing() {
         let mut sum = Acc::zero();
-        let rows: Vec<Acc> =
-            (1..2000).map(|i| Acc::scored(UNIT + i * 7919, (i * 997 % 2_000_001) as i32 - 1_000_000, Label::Positive, true, false)).collect();
+        let rows: Vec<Acc> = (1..2000)
+            .map(|i| {
+                Acc::scored(
+                    UNIT + i * 7919,
+                    (i * 997 % 2_000_001) as i32 - 1_000_000,
+                    Label::Positive,
+                    true,
+                    false,
+                )
+            })
+            .collect();
         rows.iter().for_each(|r| sum.plus_equals(r));
         assert!(!sum.is_zero());
         rows.iter().rev().for_each(|r| sum.plus_equals(&r.multiply(&-1)));

@@ -97,7 +97,13 @@ where
                             break;
                         }
                         let (tick, Pending { capability, rows, side }) = entry.remove_entry();
-                        logic(Complete { tick, rows, side }, &mut Emit { tick, buffer: &mut buffer });
+                        logic(
+                            Complete { tick, rows, side },
+                            &mut Emit {
+                                tick,
+                                buffer: &mut buffer,
+                            },
+                        );
                         flush(&mut buffer, &capability, output);
                     }
                 }
@@ -120,7 +126,11 @@ where
         std::collections::btree_map::Entry::Occupied(slot) => Some(slot.into_mut()),
         std::collections::btree_map::Entry::Vacant(slot) => {
             let capability = cap.retain_least(port)?.delayed(&time);
-            Some(slot.insert(Pending { capability, rows: Vec::new(), side: Vec::new() }))
+            Some(slot.insert(Pending {
+                capability,
+                rows: Vec::new(),
+                side: Vec::new(),
+            }))
         }
     }
 }

@@ -79,13 +79,20 @@ impl Expr {
     /// # Errors
     /// [`ExprError`] with the position and, for an unknown name, the names there are.
     pub fn parse(text: &str) -> Result<Expr, ExprError> {
-        let mut parser = Parser { chars: text.chars().collect(), at: 0, depth: 0 };
+        let mut parser = Parser {
+            chars: text.chars().collect(),
+            at: 0,
+            depth: 0,
+        };
         let root = parser.or()?;
         parser.space();
         if parser.at < parser.chars.len() {
             return parser.fail("expected `and`, `or` or the end");
         }
-        Ok(Expr { text: text.trim().to_owned(), root })
+        Ok(Expr {
+            text: text.trim().to_owned(),
+            root,
+        })
     }
 }
 
@@ -159,7 +166,8 @@ impl Node {
         match self {
             Node::Or(a, b) | Node::And(a, b) => a.subject().or_else(|| b.subject()),
             Node::Not(a) => a.subject(),
-            Node::Compare(Value::Measure(m), _, Value::Number(n)) | Node::Compare(Value::Number(n), _, Value::Measure(m)) => Some((*m, *n)),
+            Node::Compare(Value::Measure(m), _, Value::Number(n))
+            | Node::Compare(Value::Number(n), _, Value::Measure(m)) => Some((*m, *n)),
             Node::Compare(..) => None,
         }
     }
@@ -206,7 +214,10 @@ struct Parser {
 
 impl Parser {
     fn fail<T>(&self, message: impl Into<String>) -> Result<T, ExprError> {
-        Err(ExprError { message: message.into(), at: self.at + 1 })
+        Err(ExprError {
+            message: message.into(),
+            at: self.at + 1,
+        })
     }
 
     fn space(&mut self) {
@@ -249,7 +260,11 @@ impl Parser {
         if self.depth > MAX_DEPTH {
             return self.fail("nested too deeply");
         }
-        let node = if self.take("not") { Node::Not(Box::new(self.not()?)) } else { self.comparison()? };
+        let node = if self.take("not") {
+            Node::Not(Box::new(self.not()?))
+        } else {
+            self.comparison()?
+        };
         self.depth -= 1;
         Ok(node)
     }
@@ -275,7 +290,9 @@ impl Parser {
         ]
         .into_iter()
         .find(|(token, _)| self.take(token));
-        let Some((_, op)) = op else { return self.fail("expected a comparison (<, <=, >, >=, ==, !=)") };
+        let Some((_, op)) = op else {
+            return self.fail("expected a comparison (<, <=, >, >=, ==, !=)");
+        };
         Ok(Node::Compare(left, op, self.sum()?))
     }
 
@@ -320,7 +337,11 @@ impl Parser {
     fn atom_inner(&mut self) -> Result<Value, ExprError> {
         if self.take("(") {
             let inner = self.sum()?;
-            return if self.take(")") { Ok(inner) } else { self.fail("expected `)`") };
+            return if self.take(")") {
+                Ok(inner)
+            } else {
+                self.fail("expected `)`")
+            };
         }
         if self.take("-") {
             return match self.atom()? {
@@ -339,7 +360,9 @@ impl Parser {
         match self.chars.get(self.at) {
             Some(c) if c.is_ascii_digit() || *c == '.' => {
                 let text = run(self, |c| c.is_ascii_digit() || c == '.');
-                text.parse().map(Value::Number).or_else(|_| self.fail(format!("\"{text}\" is not a number")))
+                text.parse()
+                    .map(Value::Number)
+                    .or_else(|_| self.fail(format!("\"{text}\" is not a number")))
             }
             Some(c) if c.is_alphabetic() => {
                 let name = run(self, |c| c.is_alphanumeric() || c == '_');
@@ -364,7 +387,10 @@ mod tests {
     use crate::score::Label;
 
     fn acc(x: i32, posts: i32) -> Acc {
-        Acc { posts, ..Acc::scored(UNIT, x, Label::Negative, false, false) }
+        Acc {
+            posts,
+            ..Acc::scored(UNIT, x, Label::Negative, false, false)
+        }
     }
 
     #[test]
@@ -379,7 +405,7 @@ mod tests {
     #[test]
     fn arithmetic_parentheses_and_not() {
         let e = Expr::parse("(negative / posts > 0.5) and not (posts + 1 < 3)").expect("parses");
-        assert!(e.holds(&acc(0, 1)) == false && !e.holds(&acc(0, 2)));
+        assert!(!e.holds(&acc(0, 1)) && !e.holds(&acc(0, 2)));
         assert!(Expr::parse("(posts + 1) * 2 == 6").expect("parses").holds(&acc(0, 2)));
     }
 

@@ -64,7 +64,11 @@ impl Dim {
 
     /// The digest of a string; the empty string is [`Dim::NONE`].
     pub fn of(s: &str) -> Self {
-        if s.is_empty() { Self::NONE } else { Self(low64(blake3::hash(s.as_bytes()).as_bytes()).max(1)) }
+        if s.is_empty() {
+            Self::NONE
+        } else {
+            Self(low64(blake3::hash(s.as_bytes()).as_bytes()).max(1))
+        }
     }
 }
 
@@ -146,11 +150,25 @@ impl Names {
             return Ok(dim);
         }
         if let Some(old) = self.shard(dim).read().get(&dim.0) {
-            return if **old == *s { Ok(dim) } else { Err(Collision { old: old.to_string(), new: s.into() }) };
+            return if **old == *s {
+                Ok(dim)
+            } else {
+                Err(Collision {
+                    old: old.to_string(),
+                    new: s.into(),
+                })
+            };
         }
         let mut shard = self.shard(dim).write();
         let old = shard.entry(dim.0).or_insert_with(|| Arc::from(s));
-        if **old == *s { Ok(dim) } else { Err(Collision { old: old.to_string(), new: s.into() }) }
+        if **old == *s {
+            Ok(dim)
+        } else {
+            Err(Collision {
+                old: old.to_string(),
+                new: s.into(),
+            })
+        }
     }
 
     /// The string of a digest, if it was interned.
@@ -177,6 +195,12 @@ mod tests {
         let names = Names::default();
         let dim = Dim::of("b");
         names.shard(dim).write().insert(dim.0, Arc::from("a"));
-        assert_eq!(names.intern("b"), Err(Collision { old: "a".into(), new: "b".into() }));
+        assert_eq!(
+            names.intern("b"),
+            Err(Collision {
+                old: "a".into(),
+                new: "b".into()
+            })
+        );
     }
 }

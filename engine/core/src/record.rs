@@ -224,7 +224,12 @@ impl Envelope {
     pub fn rank(&self) -> Rank {
         match &self.record {
             Record::Votes(v) => votes_rank(v.observed_at, v.votes),
-            _ => (0, i64::try_from(self.order).unwrap_or(i64::MAX), self.source, self.offset),
+            _ => (
+                0,
+                i64::try_from(self.order).unwrap_or(i64::MAX),
+                self.source,
+                self.offset,
+            ),
         }
     }
 

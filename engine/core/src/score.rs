@@ -90,7 +90,8 @@ impl Score {
     /// A probability as parts per million; anything not a number is an error of the model, reported as `None`.
     #[allow(clippy::cast_possible_truncation)] // bounded by the clamp
     pub fn ppm(p: f64) -> Option<i32> {
-        p.is_finite().then(|| (p.clamp(0.0, 1.0) * f64::from(PPM)).round() as i32)
+        p.is_finite()
+            .then(|| (p.clamp(0.0, 1.0) * f64::from(PPM)).round() as i32)
     }
 }
 
@@ -109,8 +110,26 @@ mod tests {
 
     #[test]
     fn label_is_the_most_probable_class() {
-        assert_eq!(Score { positive: 3, neutral: 2, negative: 1, ..Score::default() }.label(), Label::Positive);
-        assert_eq!(Score { positive: 1, neutral: 2, negative: 3, ..Score::default() }.label(), Label::Negative);
+        assert_eq!(
+            Score {
+                positive: 3,
+                neutral: 2,
+                negative: 1,
+                ..Score::default()
+            }
+            .label(),
+            Label::Positive
+        );
+        assert_eq!(
+            Score {
+                positive: 1,
+                neutral: 2,
+                negative: 3,
+                ..Score::default()
+            }
+            .label(),
+            Label::Negative
+        );
         assert_eq!(Score::default().label(), Label::Neutral);
         assert_eq!(Score::ppm(f64::NAN), None);
     }

@@ -23,7 +23,12 @@ pub enum GroupColumn {
 
 impl GroupColumn {
     /// All columns, in the order of the documentation.
-    pub const ALL: [GroupColumn; 4] = [GroupColumn::Thread, GroupColumn::Entity, GroupColumn::Source, GroupColumn::Author];
+    pub const ALL: [GroupColumn; 4] = [
+        GroupColumn::Thread,
+        GroupColumn::Entity,
+        GroupColumn::Source,
+        GroupColumn::Author,
+    ];
 
     /// The column's name in config, tables and JSON.
     pub fn name(self) -> &'static str {
@@ -223,9 +228,11 @@ impl WeightSpec {
             WeightSpec::Log1p => UNIT + (libm::log1p(votes.max(0) as f64) * UNIT as f64).round() as i64,
             WeightSpec::LinearClamped { max } => votes.clamp(1, (*max).clamp(1, MAX_WEIGHT)) * UNIT,
             WeightSpec::Uniform => UNIT,
-            WeightSpec::Table { steps } => {
-                steps.iter().take_while(|(from, _)| votes >= *from).last().map_or(UNIT, |(_, w)| *w)
-            }
+            WeightSpec::Table { steps } => steps
+                .iter()
+                .take_while(|(from, _)| votes >= *from)
+                .last()
+                .map_or(UNIT, |(_, w)| *w),
         }
     }
 }
@@ -245,7 +252,12 @@ pub struct LinkSpec {
 
 impl Default for LinkSpec {
     fn default() -> Self {
-        LinkSpec { exact_confidence: 950_000, fuzzy_min: Some(85), inherit_from_parent: true, seed_compat: false }
+        LinkSpec {
+            exact_confidence: 950_000,
+            fuzzy_min: Some(85),
+            inherit_from_parent: true,
+            seed_compat: false,
+        }
     }
 }
 

@@ -44,7 +44,12 @@ impl Texts {
     pub fn create(folder: &Path, recent_limit: usize) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let path = folder.join(format!("texts-{}.cache", std::process::id()));
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&path)?;
         // Unlinked at once: the space is given back however the process ends.
         std::fs::remove_file(&path)?;
         Ok(Texts {
@@ -98,10 +103,14 @@ impl Texts {
         if let Some(text) = inner.recent.get(&key) {
             return Ok(Some(Arc::clone(text)));
         }
-        let Some(place) = inner.index.get(&key) else { return Ok(None) };
+        let Some(place) = inner.index.get(&key) else {
+            return Ok(None);
+        };
         let mut bytes = vec![0; place.len as usize];
         inner.file.read_exact_at(&mut bytes, place.offset)?;
-        String::from_utf8(bytes).map(|s| Some(Arc::from(s))).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
+        String::from_utf8(bytes)
+            .map(|s| Some(Arc::from(s)))
+            .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
     }
 
     /// How many texts there are.
@@ -140,11 +149,18 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("groundswell-texts-{}", std::process::id()));
         let texts = Texts::create(&folder, 64).expect("created");
         let all: Vec<String> = (0..100).map(|i| format!("text number {i} ü")).collect();
-        texts.put(all.iter().map(|t| (TextKey::of(t.as_bytes()), t.as_str()))).expect("written");
-        texts.put(all.iter().map(|t| (TextKey::of(t.as_bytes()), t.as_str()))).expect("again: skipped");
+        texts
+            .put(all.iter().map(|t| (TextKey::of(t.as_bytes()), t.as_str())))
+            .expect("written");
+        texts
+            .put(all.iter().map(|t| (TextKey::of(t.as_bytes()), t.as_str())))
+            .expect("again: skipped");
         assert_eq!(texts.len(), 100);
         for t in &all {
-            assert_eq!(texts.get(TextKey::of(t.as_bytes())).expect("read").as_deref(), Some(t.as_str()));
+            assert_eq!(
+                texts.get(TextKey::of(t.as_bytes())).expect("read").as_deref(),
+                Some(t.as_str())
+            );
         }
         assert_eq!(texts.get(TextKey::of(b"never")).expect("read"), None);
         std::fs::remove_dir_all(folder).expect("clean");

@@ -97,7 +97,9 @@ pub fn main() -> ExitCode {
     let quiet = matches!(args.command, Command::Demo(_));
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(if quiet { "warn" } else { "warn,groundswell=info" }));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
@@ -149,9 +151,21 @@ fn cli_reference() -> String {
     let mut pages = vec![("groundswell".to_owned(), command)];
     while let Some((name, mut command)) = pages.pop() {
         let help = command.render_long_help();
-        page.push_str(&format!("\n## `{name}`\n\n```text\n{}\n```\n", help.to_string().trim_end()));
-        let subcommands: Vec<_> = command.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help").cloned().collect();
-        pages.extend(subcommands.into_iter().rev().map(|c| (format!("{name} {}", c.get_name()), c)));
+        page.push_str(&format!(
+            "\n## `{name}`\n\n```text\n{}\n```\n",
+            help.to_string().trim_end()
+        ));
+        let subcommands: Vec<_> = command
+            .get_subcommands()
+            .filter(|c| !c.is_hide_set() && c.get_name() != "help")
+            .cloned()
+            .collect();
+        pages.extend(
+            subcommands
+                .into_iter()
+                .rev()
+                .map(|c| (format!("{name} {}", c.get_name()), c)),
+        );
     }
     page
 }

@@ -125,10 +125,16 @@ impl Shared {
     /// # Errors
     /// If the cache cannot be created or a metric not be registered.
     pub fn create(cache: &std::path::Path) -> Result<Self, EngineError> {
-        let texts = Texts::create(cache, RECENT_TEXTS)
-            .map_err(|e| EngineError::Cache { folder: cache.display().to_string(), source: e })?;
+        let texts = Texts::create(cache, RECENT_TEXTS).map_err(|e| EngineError::Cache {
+            folder: cache.display().to_string(),
+            source: e,
+        })?;
         let metrics = Metrics::new().map_err(|e| EngineError::Failed(e.to_string()))?;
-        Ok(Shared { names: Arc::default(), texts: Arc::new(texts), metrics: Arc::new(metrics) })
+        Ok(Shared {
+            names: Arc::default(),
+            texts: Arc::new(texts),
+            metrics: Arc::new(metrics),
+        })
     }
 
     /// The id string of a post.
@@ -185,7 +191,11 @@ impl Engine {
         connections: Connections,
     ) -> Result<Engine, EngineError> {
         let OpenState { log, recorded } = state;
-        let Connections { sources, sinks, observers } = connections;
+        let Connections {
+            sources,
+            sinks,
+            observers,
+        } = connections;
         let status = Arc::new(Status::default());
         let stop = StopFlag::default();
         let names: Vec<String> = sources.iter().map(|s| s.name().to_owned()).collect();
@@ -199,7 +209,9 @@ impl Engine {
         let (pool, stats, wants) = start_pool(&options, shared, &input, recorded.upper)?;
 
         let sink_events = sink_events(&shared.metrics);
-        let sinks = sinks.into_iter().map(|s| SinkThread::start(s, stop.clone(), Arc::clone(&sink_events)));
+        let sinks = sinks
+            .into_iter()
+            .map(|s| SinkThread::start(s, stop.clone(), Arc::clone(&sink_events)));
         let dispatcher = Dispatcher {
             plan: plan.clone(),
             observers,
@@ -223,7 +235,11 @@ impl Engine {
             stats: Arc::clone(&stats),
             known: hashbrown::HashSet::new(),
         });
-        let kept = options.graph.views.iter().map(|v| v.keep.map(|keep| keep.saturating_add(v.window.size())));
+        let kept = options
+            .graph
+            .views
+            .iter()
+            .map(|v| v.keep.map(|keep| keep.saturating_add(v.window.size())));
         let mut recorder = Recorder {
             log,
             options: options.ticks,
@@ -254,8 +270,16 @@ impl Engine {
             recorder.run(&at_recorder, unfinished)
         })?;
 
-        let start = SourceStart { input: input.clone(), stop: stop.clone(), names: Arc::clone(&shared.names), horizon, resume };
-        let sources = (0..).zip(sources).map(|(id, source)| start.spawn(id, source, &ready, &status));
+        let start = SourceStart {
+            input: input.clone(),
+            stop: stop.clone(),
+            names: Arc::clone(&shared.names),
+            horizon,
+            resume,
+        };
+        let sources = (0..)
+            .zip(sources)
+            .map(|(id, source)| start.spawn(id, source, &ready, &status));
         let sources = sources.collect::<Result<_, _>>()?;
         Ok(Engine {
             status,
@@ -287,7 +311,9 @@ impl Engine {
     /// If the engine stopped by itself.
     pub fn wait_drained(&self, timeout: Duration) -> Result<bool, EngineError> {
         let drained = self.status.wait(timeout, Status::is_drained);
-        self.status.fatal().map_or(Ok(drained), |why| Err(EngineError::Failed(why)))
+        self.status
+            .fatal()
+            .map_or(Ok(drained), |why| Err(EngineError::Failed(why)))
     }
 
     /// Stops: sources first, then what was read is recorded, computed and handed to the sinks.
@@ -336,7 +362,9 @@ fn spawn(
         match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
             Ok(Ok(())) => {}
             Ok(Err(why)) => status.fail(why),
-            Err(_) => status.fail(format!("the {label} thread panicked; this is a bug, the record is intact")),
+            Err(_) => status.fail(format!(
+                "the {label} thread panicked; this is a bug, the record is intact"
+            )),
         }
     })
 }
@@ -354,10 +382,12 @@ fn start_pool(
     };
     let texts = Arc::clone(&shared.texts);
     let fetch = move |key| texts.get(key).ok().flatten();
-    let (pool, answers) = ScorerPool::start(Arc::clone(scorer), fetch, options.pool)
-        .map_err(|e| EngineError::Failed(e.to_string()))?;
+    let (pool, answers) =
+        ScorerPool::start(Arc::clone(scorer), fetch, options.pool).map_err(|e| EngineError::Failed(e.to_string()))?;
     let (pool, out) = (Arc::new(pool), input.clone());
-    std::thread::Builder::new().name("answers".into()).spawn(move || carry(&answers, &out))?;
+    std::thread::Builder::new()
+        .name("answers".into())
+        .spawn(move || carry(&answers, &out))?;
     let stats = Arc::clone(pool.stats());
     let wants = PoolWants::new(Arc::clone(&pool), upper);
     Ok((Some(pool), stats, Box::new(wants)))
@@ -383,7 +413,8 @@ fn start_workers(
 ) -> Result<(Feeds, JoinHandle<()>), EngineError> {
     let count = options.workers.max(1);
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| bounded(WORKER_QUEUE)).unzip();
-    let receivers: Vec<Mutex<Option<Receiver<Released>>>> = receivers.into_iter().map(|r| Mutex::new(Some(r))).collect();
+    let receivers: Vec<Mutex<Option<Receiver<Released>>>> =
+        receivers.into_iter().map(|r| Mutex::new(Some(r))).collect();
     let texts = Arc::clone(&shared.texts);
     let failing = Arc::clone(status);
     let fetch = Arc::new(move |key| match texts.get(key) {
@@ -409,7 +440,9 @@ fn start_workers(
     let join = spawn("workers", status, move || {
         let guards = timely::execute(timely::Config::process(count), move |worker| {
             let index = worker.index();
-            let Some(input) = receivers.get(index).and_then(|r| r.lock().take()) else { return };
+            let Some(input) = receivers.get(index).and_then(|r| r.lock().take()) else {
+                return;
+            };
             if hello.send((index, std::thread::current())).is_ok() {
                 worker::run(worker, &input, &given);
             }
@@ -424,7 +457,10 @@ fn start_workers(
         return Err(EngineError::Failed("the dataflow workers did not start".into()));
     }
     threads.sort_by_key(|(index, _)| *index);
-    Ok((senders.into_iter().zip(threads.into_iter().map(|(_, t)| t)).collect(), join))
+    Ok((
+        senders.into_iter().zip(threads.into_iter().map(|(_, t)| t)).collect(),
+        join,
+    ))
 }
 
 /// What every source is started with.

@@ -1,9 +1,9 @@
 //! From a validated pipeline to a running one: connectors, model, engine, hub and server, wired together.
 
-use crate::config::{Clock, Collection, FileFormat, LiveModel, Pace, Pipeline, SinkFrom, SinkKind, SourceKind, TimeUnit};
-use crate::engine::{
-    ClockMode, Connections, Engine, EngineError, EngineOptions, Shared, State, Status, TickOptions,
+use crate::config::{
+    Clock, Collection, FileFormat, LiveModel, Pace, Pipeline, SinkFrom, SinkKind, SourceKind, TimeUnit,
 };
+use crate::engine::{ClockMode, Connections, Engine, EngineError, EngineOptions, Shared, State, Status, TickOptions};
 use groundswell_connectors::decode::{self, DecoderSpec, FieldMap, MapError};
 use groundswell_connectors::file::{self, FileSource, FileSpec};
 use groundswell_connectors::generator::{Generator, GeneratorSpec};
@@ -72,7 +72,10 @@ impl Running {
 /// # Errors
 /// [`StartError`], naming what could not be opened.
 pub fn start(pipeline: &Pipeline, extra: Connections) -> Result<Running, StartError> {
-    let state = State::Folder { path: pipeline.state.folder.clone(), fold_after: pipeline.state.fold_after };
+    let state = State::Folder {
+        path: pipeline.state.folder.clone(),
+        fold_after: pipeline.state.fold_after,
+    };
     let state = state.open().map_err(EngineError::from)?;
     let shared = Shared::create(&pipeline.state.folder.join("cache"))?;
     let mut sources = sources(pipeline)?;
@@ -97,16 +100,40 @@ pub fn start(pipeline: &Pipeline, extra: Connections) -> Result<Running, StartEr
     }
     let mut options = engine_options(pipeline)?;
     options.collect_posts |= !observers.is_empty();
-    let engine = Engine::start(options, state, &shared, Connections { sources, sinks, observers })?;
+    let engine = Engine::start(
+        options,
+        state,
+        &shared,
+        Connections {
+            sources,
+            sinks,
+            observers,
+        },
+    )?;
     let server = match &pipeline.serve {
         None => None,
         Some(serve) => {
-            let health = Arc::new(EngineHealth { status: Arc::clone(engine.status()) });
-            let options = ServeOptions { addr: serve.http, ..ServeOptions::default() };
-            Some(http::serve(options, Arc::clone(&hub), Arc::clone(&shared.metrics), health)?)
+            let health = Arc::new(EngineHealth {
+                status: Arc::clone(engine.status()),
+            });
+            let options = ServeOptions {
+                addr: serve.http,
+                ..ServeOptions::default()
+            };
+            Some(http::serve(
+                options,
+                Arc::clone(&hub),
+                Arc::clone(&shared.metrics),
+                health,
+            )?)
         }
     };
-    Ok(Running { engine, shared, hub, server })
+    Ok(Running {
+        engine,
+        shared,
+        hub,
+        server,
+    })
 }
 
 struct EngineHealth {
@@ -125,28 +152,50 @@ impl Health for EngineHealth {
             reasons.push("the views are not complete yet".to_owned());
         }
         let healthy = self.status.fatal().is_none();
-        let status = if healthy { format!("complete up to tick {}", self.status.complete()) } else { "stopped".into() };
+        let status = if healthy {
+            format!("complete up to tick {}", self.status.complete())
+        } else {
+            "stopped".into()
+        };
         let services = [("engine".to_owned(), Service { healthy, status })].into();
-        HealthReport { ready: reasons.is_empty(), reasons, services }
+        HealthReport {
+            ready: reasons.is_empty(),
+            reasons,
+            services,
+        }
     }
 }
 
 fn engine_options(pipeline: &Pipeline) -> Result<EngineOptions, StartError> {
     let mut options = EngineOptions::new(pipeline.graph.clone());
     options.rules = pipeline.rules.clone();
-    options.rules_may_come = pipeline
-        .sources
-        .iter()
-        .any(|s| matches!(&s.kind, SourceKind::File { into: Collection::Rules, .. }));
+    options.rules_may_come = pipeline.sources.iter().any(|s| {
+        matches!(
+            &s.kind,
+            SourceKind::File {
+                into: Collection::Rules,
+                ..
+            }
+        )
+    });
     options.workers = pipeline.workers;
     let timed = |view: &groundswell_core::spec::ViewSpec| match view.window {
         WindowSpec::Sliding { every, .. } => Some(every),
         window => view.keep.map(|_| window.size()),
     };
     let watched = |view: &groundswell_core::spec::ViewSpec| {
-        pipeline.rules.iter().any(|rule| rule.view == view.name).then(|| view.window.step())
+        pipeline
+            .rules
+            .iter()
+            .any(|rule| rule.view == view.name)
+            .then(|| view.window.step())
     };
-    let steps = pipeline.graph.views.iter().flat_map(|view| [timed(view), watched(view)]).flatten();
+    let steps = pipeline
+        .graph
+        .views
+        .iter()
+        .flat_map(|view| [timed(view), watched(view)])
+        .flatten();
     options.ticks = TickOptions {
         every: Duration::from_millis(u64::try_from(pipeline.time.tick_ms).unwrap_or(100)),
         clock: match pipeline.time.clock {
@@ -160,7 +209,10 @@ fn engine_options(pipeline: &Pipeline) -> Result<EngineOptions, StartError> {
     options.scorer = scorer(pipeline)?;
     options.strict = pipeline.time.strict;
     options.pool = PoolOptions {
-        limits: Limits { texts: pipeline.model.batch_max, ..Limits::default() },
+        limits: Limits {
+            texts: pipeline.model.batch_max,
+            ..Limits::default()
+        },
         age: Duration::from_millis(u64::try_from(pipeline.model.batch_age_ms).unwrap_or(20)),
         ..PoolOptions::default()
     };
@@ -177,14 +229,12 @@ fn scorer(pipeline: &Pipeline) -> Result<Option<Arc<dyn Scorer>>, StartError> {
         LiveModel::Bundle { path, device } => {
             use groundswell_models::torch::DeviceChoice;
             use groundswell_models::{TorchOptions, TorchScorer};
-            let mut options = TorchOptions::default();
-            options.device = match device {
+            let device = match device {
                 crate::config::Device::Auto => DeviceChoice::Auto,
                 crate::config::Device::Cpu => DeviceChoice::Cpu,
             };
-            if let Some(threads) = pipeline.model.threads {
-                options.threads = threads;
-            }
+            let threads = pipeline.model.threads.unwrap_or(TorchOptions::default().threads);
+            let options = TorchOptions { device, threads };
             let scorer = TorchScorer::open(path, options).map_err(|e| StartError::Model(e.to_string()))?;
             Ok(Some(Arc::new(scorer)))
         }
@@ -197,12 +247,22 @@ fn scorer(pipeline: &Pipeline) -> Result<Option<Arc<dyn Scorer>>, StartError> {
 }
 
 fn sources(pipeline: &Pipeline) -> Result<Vec<Box<dyn Source>>, StartError> {
-    pipeline.sources.iter().map(|source| one_source(&source.name, &source.kind, pipeline)).collect()
+    pipeline
+        .sources
+        .iter()
+        .map(|source| one_source(&source.name, &source.kind, pipeline))
+        .collect()
 }
 
 fn one_source(name: &str, kind: &SourceKind, pipeline: &Pipeline) -> Result<Box<dyn Source>, StartError> {
     Ok(match kind {
-        SourceKind::File { path, into, pace, map, format } => {
+        SourceKind::File {
+            path,
+            into,
+            pace,
+            map,
+            format,
+        } => {
             let into = match into {
                 Collection::Posts => decode::Collection::Posts,
                 Collection::Votes => decode::Collection::Votes,
@@ -216,7 +276,13 @@ fn one_source(name: &str, kind: &SourceKind, pipeline: &Pipeline) -> Result<Box<
                     TimeUnit::Millis => decode::TimeUnit::Milliseconds,
                     TimeUnit::Micros => decode::TimeUnit::Microseconds,
                 });
-                (field.clone(), decode::FieldRef { field: at.path.clone(), unit })
+                (
+                    field.clone(),
+                    decode::FieldRef {
+                        field: at.path.clone(),
+                        unit,
+                    },
+                )
             });
             let decoder = DecoderSpec::new(into).with_map(FieldMap(fields.collect()));
             Box::new(FileSource::new(FileSpec {
@@ -236,7 +302,12 @@ fn one_source(name: &str, kind: &SourceKind, pipeline: &Pipeline) -> Result<Box<
             })?)
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a share, checked to lie in [0, 1]
-        SourceKind::Generator { seed, posts_per_minute, garbage, limit } => Box::new(Generator::new(
+        SourceKind::Generator {
+            seed,
+            posts_per_minute,
+            garbage,
+            limit,
+        } => Box::new(Generator::new(
             name,
             GeneratorSpec {
                 seed: *seed,

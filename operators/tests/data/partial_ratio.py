@@ -9,7 +9,7 @@ import sys
 import rapidfuzz
 from rapidfuzz import fuzz
 
-ROWS = int(sys.argv[1]) if len(sys.argv) > 1 else 900
+ROWS = int(sys.argv[1]) if len(sys.argv) > 1 else 600
 random.seed(7)
 NAMES = """lebron james|kyrie irving|kevin love|tristan thompson|j.r. smith|matthew dellavedova|stephen curry|klay thompson
 draymond green|andre iguodala|bitcoin|ethereum|johnson & johnson|berkshire hathaway|daenerys targaryen|jaime lannister

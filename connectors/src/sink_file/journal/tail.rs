@@ -65,7 +65,10 @@ fn last_commit(bytes: &[u8], start: u64) -> Option<Committed> {
         };
         let line = &bytes[begin..end - 1];
         if let Some(upper) = progress_of(line) {
-            let here = Committed { len: start + end as u64, upper };
+            let here = Committed {
+                len: start + end as u64,
+                upper,
+            };
             match candidate {
                 Some(found) => return Some(found),
                 None if upper.is_none() => return Some(here),
@@ -85,5 +88,8 @@ fn progress_of(line: &[u8]) -> Option<Option<Tick>> {
     struct Progress {
         progress: Option<Tick>,
     }
-    line.starts_with(b"{\"progress\":").then(|| serde_json::from_slice::<Progress>(line).ok()).flatten().map(|p| p.progress)
+    line.starts_with(b"{\"progress\":")
+        .then(|| serde_json::from_slice::<Progress>(line).ok())
+        .flatten()
+        .map(|p| p.progress)
 }

@@ -4,7 +4,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use tempfile::tempdir;
 
 fn lines(tick: Tick) -> Vec<u8> {
-    (0..tick % 4).map(|i| format!("{{\"line\":\"{tick}.{i} ü\"}}\n")).collect::<String>().into_bytes()
+    (0..tick % 4)
+        .map(|i| format!("{{\"line\":\"{tick}.{i} ü\"}}\n"))
+        .collect::<String>()
+        .into_bytes()
 }
 
 fn replay(journal: &mut Journal, last: Tick) {
@@ -30,10 +33,16 @@ fn a_crash_after_any_byte_changes_nothing_in_the_end() {
             std::fs::write(&path, &torn).expect("torn");
             let mut journal = Journal::open(&path, "test").unwrap_or_else(|e| panic!("after {cut} bytes: {e}"));
             let committed = std::fs::read(&path).expect("read");
-            assert!(whole.starts_with(&committed) && committed.len() <= cut.max(header("test").len()), "after {cut} bytes");
+            assert!(
+                whole.starts_with(&committed) && committed.len() <= cut.max(header("test").len()),
+                "after {cut} bytes"
+            );
             replay(&mut journal, 9);
             drop(journal);
-            assert!(std::fs::read(&path).expect("read") == whole, "after {cut} bytes and {zeros} zeros");
+            assert!(
+                std::fs::read(&path).expect("read") == whole,
+                "after {cut} bytes and {zeros} zeros"
+            );
         }
     }
 }
@@ -44,7 +53,10 @@ fn a_tick_that_lost_a_page_is_taken_back() {
     let path = folder.path().join("lines.jsonl");
     replay(&mut Journal::open(&path, "test").expect("created"), 7);
     let whole = std::fs::read(&path).expect("read");
-    let hole = String::from_utf8(whole.clone()).expect("text").find("{\"line\":\"7.1").expect("there");
+    let hole = String::from_utf8(whole.clone())
+        .expect("text")
+        .find("{\"line\":\"7.1")
+        .expect("there");
     let mut torn = whole.clone();
     torn[hole..hole + 30].fill(0);
     std::fs::write(&path, &torn).expect("torn");
@@ -59,14 +71,20 @@ fn long_ticks_and_many_short_ones_are_found_again() {
     let folder = tempdir().expect("folder");
     let path = folder.path().join("lines.jsonl");
     let mut journal = Journal::open(&path, "test").expect("created");
-    let long = format!("{{\"line\":\"{}\"}}\n", "x".repeat(1000)).repeat(300).into_bytes();
+    let long = format!("{{\"line\":\"{}\"}}\n", "x".repeat(1000))
+        .repeat(300)
+        .into_bytes();
     for tick in 1..=3 {
         journal.append(tick, long.clone()).expect("written");
     }
     drop(journal);
     assert_eq!(Journal::open(&path, "test").expect("opened").upper(), Some(3));
     let len = std::fs::metadata(&path).expect("there").len();
-    File::options().write(true).open(&path).and_then(|f| f.set_len(len - 5)).expect("cut");
+    File::options()
+        .write(true)
+        .open(&path)
+        .and_then(|f| f.set_len(len - 5))
+        .expect("cut");
     let mut journal = Journal::open(&path, "test").expect("opened");
     assert_eq!(journal.upper(), Some(2));
     for tick in 3..=5_000 {
@@ -102,18 +120,46 @@ fn committed_ticks_are_not_written_twice() {
 fn what_is_not_ours_is_refused_and_left_alone() {
     let folder = tempdir().expect("folder");
     let path = folder.path().join("lines.jsonl");
-    for foreign in ["hello\n", "hello", "{\"a\":1}", "{\"a\":1}\n{\"progress\":5}\n", "{\n  \"a\": 1\n}\n", "\n"] {
+    for foreign in [
+        "hello\n",
+        "hello",
+        "{\"a\":1}",
+        "{\"a\":1}\n{\"progress\":5}\n",
+        "{\n  \"a\": 1\n}\n",
+        "\n",
+    ] {
         std::fs::write(&path, foreign).expect("written");
         let error = Journal::open(&path, "test").err().expect("refused").to_string();
-        assert!(error.contains("is not a file of this sink") && error.contains("lines.jsonl"), "{error}");
+        assert!(
+            error.contains("is not a file of this sink") && error.contains("lines.jsonl"),
+            "{error}"
+        );
         assert_eq!(std::fs::read_to_string(&path).expect("read"), foreign);
     }
     std::fs::remove_file(&path).expect("removed");
     drop(Journal::open(&path, "alerts").expect("created"));
-    assert!(matches!(Journal::open(&path, "test"), Err(FileError { problem: Problem::NotOurs { .. }, .. })));
-    assert!(matches!(Journal::open(folder.path(), "test"), Err(FileError { problem: Problem::NotAFile, .. })));
+    assert!(matches!(
+        Journal::open(&path, "test"),
+        Err(FileError {
+            problem: Problem::NotOurs { .. },
+            ..
+        })
+    ));
+    assert!(matches!(
+        Journal::open(folder.path(), "test"),
+        Err(FileError {
+            problem: Problem::NotAFile,
+            ..
+        })
+    ));
     let below = path.join("below/lines.jsonl");
-    assert!(matches!(Journal::open(&below, "test"), Err(FileError { problem: Problem::Folder(_), .. })));
+    assert!(matches!(
+        Journal::open(&below, "test"),
+        Err(FileError {
+            problem: Problem::Folder(_),
+            ..
+        })
+    ));
 }
 
 #[test]
@@ -121,9 +167,21 @@ fn a_file_has_one_writer_and_keeps_its_place() {
     let folder = tempdir().expect("folder");
     let path = folder.path().join("lines.jsonl");
     let mut journal = Journal::open(&path, "test").expect("created");
-    assert!(matches!(Journal::open(&path, "test"), Err(FileError { problem: Problem::Locked, .. })));
+    assert!(matches!(
+        Journal::open(&path, "test"),
+        Err(FileError {
+            problem: Problem::Locked,
+            ..
+        })
+    ));
     std::fs::write(&path, "x").expect("meddled");
-    assert!(matches!(journal.append(1, Vec::new()), Err(FileError { problem: Problem::Changed, .. })));
+    assert!(matches!(
+        journal.append(1, Vec::new()),
+        Err(FileError {
+            problem: Problem::Changed,
+            ..
+        })
+    ));
     std::fs::remove_file(&path).expect("removed");
     let error = journal.append(1, Vec::new()).expect_err("refused");
     assert!(error.to_string().contains("removed or changed"), "{error}");
@@ -139,7 +197,11 @@ impl Medium for SmallDisk {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let room = usize::try_from(self.room.load(Ordering::Relaxed)).unwrap_or(0);
         self.file.write_all_at(&bytes[..bytes.len().min(room)], offset)?;
-        if bytes.len() > room { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
+        if bytes.len() > room {
+            Err(ErrorKind::StorageFull.into())
+        } else {
+            Ok(())
+        }
     }
     fn truncate(&self, len: u64) -> io::Result<()> {
         self.file.set_len(len)
@@ -160,7 +222,10 @@ fn a_full_disk_commits_nothing_and_the_tick_can_be_tried_again() {
     let mut journal = Journal::open(&path, "test").expect("created");
     let room = Arc::new(AtomicI64::new(0));
     let file = File::options().read(true).write(true).open(&path).expect("opened");
-    journal.medium = Box::new(SmallDisk { file, room: Arc::clone(&room) });
+    journal.medium = Box::new(SmallDisk {
+        file,
+        room: Arc::clone(&room),
+    });
     let mut errors = 0;
     for tick in 1..=8 {
         for bytes in 0.. {
@@ -176,5 +241,8 @@ fn a_full_disk_commits_nothing_and_the_tick_can_be_tried_again() {
         }
     }
     assert!(errors > 100);
-    assert_eq!(std::fs::read(&path).expect("read"), std::fs::read(&plain).expect("read"));
+    assert_eq!(
+        std::fs::read(&path).expect("read"),
+        std::fs::read(&plain).expect("read")
+    );
 }

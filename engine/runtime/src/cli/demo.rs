@@ -70,7 +70,13 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
             gathering.lock().take(changes, 0, &specs, names);
         }
     });
-    let running = start(&pipeline, Connections { observers: vec![observer], ..Connections::default() })?;
+    let running = start(
+        &pipeline,
+        Connections {
+            observers: vec![observer],
+            ..Connections::default()
+        },
+    )?;
     *names.lock() = Some(Arc::clone(&running.shared.names));
     if let Some(addr) = running.addr() {
         println!("console at http://{addr}  (Ctrl-C ends the demo)");
@@ -79,32 +85,40 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
     let stats = Arc::clone(running.engine.scorer_stats());
     let deadline = args.duration.map(|d| began + d);
     let ends = args.input.is_some();
-    wait_and(&running, deadline, |status| ends && deadline.is_none() && status.is_drained(), || {
-        let summary = summary.lock();
-        for alert in &summary.alerts[alerts..] {
-            println!("  ! {alert}");
-        }
-        alerts = summary.alerts.len();
-        if printed.elapsed() >= Duration::from_secs(2) {
-            printed = Instant::now();
-            println!(
-                "  {:>4.0} s  {:>6} posts changed  {:>6} texts scored  {:>5} waiting  {:>5} rows revised  {} dead letters",
-                began.elapsed().as_secs_f64(),
-                summary.posts,
-                stats.texts.load(Ordering::Relaxed),
-                running.engine.status().wanted(),
-                summary.revised,
-                summary.dead,
-            );
-        }
-    })?;
+    wait_and(
+        &running,
+        deadline,
+        |status| ends && deadline.is_none() && status.is_drained(),
+        || {
+            let summary = summary.lock();
+            for alert in &summary.alerts[alerts..] {
+                println!("  ! {alert}");
+            }
+            alerts = summary.alerts.len();
+            if printed.elapsed() >= Duration::from_secs(2) {
+                printed = Instant::now();
+                println!(
+                    "  {:>4.0} s  {:>6} posts changed  {:>6} texts scored  {:>5} waiting  {:>5} rows revised  {} dead letters",
+                    began.elapsed().as_secs_f64(),
+                    summary.posts,
+                    stats.texts.load(Ordering::Relaxed),
+                    running.engine.status().wanted(),
+                    summary.revised,
+                    summary.dead,
+                );
+            }
+        },
+    )?;
     let scored = stats.texts.load(Ordering::Relaxed);
     let passes = stats.passes.load(Ordering::Relaxed);
     let names = Arc::clone(&running.shared.names);
     running.stop()?;
     let summary = summary.lock();
     println!("\n{}", summary.table(&pipeline.graph.views[0], &names, 12));
-    println!("{scored} texts scored in {passes} forward passes; {} alerts fired, {} resolved or retracted; {} dead letters kept with their bytes", summary.fired, summary.ended, summary.dead);
+    println!(
+        "{scored} texts scored in {passes} forward passes; {} alerts fired, {} resolved or retracted; {} dead letters kept with their bytes",
+        summary.fired, summary.ended, summary.dead
+    );
     Ok(())
 }
 
@@ -124,15 +138,26 @@ fn pipeline(args: &DemoArgs, state: &Path) -> Result<config::Pipeline, Failure> 
         .map_err(|errors| Failure::Usage(errors.to_string()))?;
     if let Some(input) = &args.input {
         if !input.exists() {
-            return Err(Failure::Usage(format!("--input: \"{}\" does not exist", input.display())));
+            return Err(Failure::Usage(format!(
+                "--input: \"{}\" does not exist",
+                input.display()
+            )));
         }
         let file = |name: &str, path: &Path, into, format| SourceConfig {
             name: name.into(),
-            kind: SourceKind::File { path: path.to_owned(), into, pace: Pace::Full, map: BTreeMap::new(), format },
+            kind: SourceKind::File {
+                path: path.to_owned(),
+                into,
+                pace: Pace::Full,
+                map: BTreeMap::new(),
+                format,
+            },
         };
         pipeline.sources = vec![file("input", input, Collection::Posts, FileFormat::Jsonl)];
         if let Some(entities) = &args.entities {
-            pipeline.sources.push(file("entities", entities, Collection::Entities, FileFormat::Yaml));
+            pipeline
+                .sources
+                .push(file("entities", entities, Collection::Entities, FileFormat::Yaml));
         }
         pipeline.time.clock = config::Clock::Event;
         for view in &mut pipeline.graph.views {
@@ -142,7 +167,10 @@ fn pipeline(args: &DemoArgs, state: &Path) -> Result<config::Pipeline, Failure> 
             // Without a dictionary nothing is an entity; the same views by source.
             for view in &mut pipeline.graph.views {
                 use groundswell_core::spec::GroupColumn::{Entity, Source};
-                view.group_by.iter_mut().filter(|c| **c == Entity).for_each(|c| *c = Source);
+                view.group_by
+                    .iter_mut()
+                    .filter(|c| **c == Entity)
+                    .for_each(|c| *c = Source);
             }
         }
     }

@@ -19,7 +19,11 @@ pub(super) fn run(pipeline: &Pipeline, until_done: bool) -> Result<(), Failure> 
 }
 
 /// Waits for SIGTERM or SIGINT, the deadline, the engine's failure, or `done`; calls nothing in between.
-pub(super) fn wait(running: &Running, deadline: Option<Instant>, done: impl Fn(&Status) -> bool) -> Result<(), Failure> {
+pub(super) fn wait(
+    running: &Running,
+    deadline: Option<Instant>,
+    done: impl Fn(&Status) -> bool,
+) -> Result<(), Failure> {
     wait_and(running, deadline, done, || {})
 }
 

@@ -5,7 +5,9 @@ use std::path::Path;
 
 #[cfg(not(feature = "torch"))]
 pub(super) fn run(_model: &Path) -> Result<(), Failure> {
-    Err(Failure::Other("this build was made without LibTorch (feature \"torch\")".into()))
+    Err(Failure::Other(
+        "this build was made without LibTorch (feature \"torch\")".into(),
+    ))
 }
 
 #[cfg(feature = "torch")]
@@ -31,7 +33,9 @@ pub(super) fn run(model: &Path) -> Result<(), Failure> {
                     "is_toxic": s.is_toxic, "sarcastic": f64::from(s.sarcastic) / 1e6, "is_sarcastic": s.is_sarcastic,
                     "emotion": groundswell_core::score::EMOTIONS.get(usize::from(s.emotion)), "model": scorer.name(),
                 }),
-                Err(failure) => serde_json::json!({"text": text, "error": {"code": failure.code(), "message": failure.to_string()}}),
+                Err(failure) => {
+                    serde_json::json!({"text": text, "error": {"code": failure.code(), "message": failure.to_string()}})
+                }
             };
             writeln!(out, "{line}")?;
         }

@@ -25,7 +25,10 @@ pub(super) fn run(command: &StateCommand) -> Result<(), Failure> {
             let found = verify(dir)?;
             println!("{}", serde_json::to_string_pretty(&found)?);
             if !found.is_ok() {
-                return Err(Failure::Other(format!("the state in \"{dir}\" has {} problems", found.problems.len())));
+                return Err(Failure::Other(format!(
+                    "the state in \"{dir}\" has {} problems",
+                    found.problems.len()
+                )));
             }
         }
     }

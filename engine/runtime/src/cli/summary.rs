@@ -39,11 +39,19 @@ impl Summary {
                 AlertState::Firing => self.fired += 1,
                 AlertState::Resolved | AlertState::Retracted => self.ended += 1,
             }
-            let group = views.iter().find(|v| *v.name == *alert.view).map_or(String::new(), |v| group(v, alert.key, names));
+            let group = views
+                .iter()
+                .find(|v| *v.name == *alert.view)
+                .map_or(String::new(), |v| group(v, alert.key, names));
             let value = alert.value.map_or("no rows".to_owned(), |v| format!("{v:+.2}"));
-            let (state, cause) = (format!("{:?}", alert.state).to_lowercase(), format!("{:?}", alert.cause).to_lowercase());
+            let (state, cause) = (
+                format!("{:?}", alert.state).to_lowercase(),
+                format!("{:?}", alert.cause).to_lowercase(),
+            );
             let (rule, posts) = (&alert.rule, alert.posts);
-            self.alerts.push(format!("{rule} {state} for {group}: {value} over {posts} posts (cause: {cause})"));
+            self.alerts.push(format!(
+                "{rule} {state} for {group}: {value} over {posts} posts (cause: {cause})"
+            ));
         }
     }
 
@@ -56,14 +64,20 @@ impl Summary {
         }
         let mut groups: Vec<_> = groups.into_iter().collect();
         groups.sort_by_key(|(group, acc)| (std::cmp::Reverse(acc.posts), *group));
-        let mut out = format!("  {:<28} {:>7} {:>7} {:>10} {:>8} {:>8}\n", "", "posts", "scored", "sentiment", "±95 %", "toxic");
+        let mut out = format!(
+            "  {:<28} {:>7} {:>7} {:>10} {:>8} {:>8}\n",
+            "", "posts", "scored", "sentiment", "±95 %", "toxic"
+        );
         for (at, acc) in groups.iter().take(most) {
             let name = group(spec, ViewKey { group: *at, start: 0 }, names);
             let number = |n: Option<f64>| n.map_or("–".to_owned(), |n| format!("{n:+.3}"));
             let ci = acc.sentiment_ci().map_or("–".to_owned(), |n| format!("{n:.3}"));
             out.push_str(&format!(
                 "  {name:<28} {:>7} {:>7} {:>10} {ci:>8} {:>8}\n",
-                acc.posts, acc.scored, number(acc.sentiment()), acc.toxic
+                acc.posts,
+                acc.scored,
+                number(acc.sentiment()),
+                acc.toxic
             ));
         }
         out
@@ -71,9 +85,23 @@ impl Summary {
 }
 
 fn group(spec: &ViewSpec, key: ViewKey, names: &Names) -> String {
-    let value = |dim: Dim| if dim == Dim::NONE { Arc::from("–") } else { names.get(dim).unwrap_or_else(|| Arc::from("?")) };
+    let value = |dim: Dim| {
+        if dim == Dim::NONE {
+            Arc::from("–")
+        } else {
+            names.get(dim).unwrap_or_else(|| Arc::from("?"))
+        }
+    };
     // A thread is a long id in most sources; the entity is what people look for.
-    let shown = spec.group_by.iter().zip(key.group).filter(|(c, _)| spec.group_by.len() == 1 || **c != GroupColumn::Thread);
+    let shown = spec
+        .group_by
+        .iter()
+        .zip(key.group)
+        .filter(|(c, _)| spec.group_by.len() == 1 || **c != GroupColumn::Thread);
     let parts: Vec<String> = shown.map(|(_, dim)| value(dim).to_string()).collect();
-    if parts.is_empty() { "all posts".into() } else { parts.join(" / ") }
+    if parts.is_empty() {
+        "all posts".into()
+    } else {
+        parts.join(" / ")
+    }
 }

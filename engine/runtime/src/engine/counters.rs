@@ -1,7 +1,7 @@
 //! Counters of the recorder, by source: `read = accepted + duplicate + dead-lettered`.
 
-use groundswell_connectors::metrics::{Metrics, SourceMetrics, StorePart};
 use super::dispatch::Counts;
+use groundswell_connectors::metrics::{Metrics, SourceMetrics, StorePart};
 use groundswell_core::record::{CONTROL, Envelope, Record, SCORER, SourceId};
 use groundswell_core::store::StoreBytes;
 use groundswell_core::time::wall_now;
@@ -15,7 +15,10 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn new(metrics: Arc<Metrics>, sources: &[String]) -> Self {
-        let sources = sources.iter().map(|name| (Arc::from(name.as_str()), metrics.source(name))).collect();
+        let sources = sources
+            .iter()
+            .map(|name| (Arc::from(name.as_str()), metrics.source(name)))
+            .collect();
         Counters { metrics, sources }
     }
 
@@ -24,13 +27,18 @@ impl Counters {
         match source {
             SCORER => Arc::from("scorer"),
             CONTROL => Arc::from("control"),
-            _ => self.sources.get(usize::from(source)).map_or_else(|| Arc::from("unknown"), |(name, _)| Arc::clone(name)),
+            _ => self
+                .sources
+                .get(usize::from(source))
+                .map_or_else(|| Arc::from("unknown"), |(name, _)| Arc::clone(name)),
         }
     }
 
     /// Counts what a source handed over.
     pub(crate) fn read(&self, source: SourceId, records: &[Envelope]) {
-        let Some((_, metrics)) = self.sources.get(usize::from(source)) else { return };
+        let Some((_, metrics)) = self.sources.get(usize::from(source)) else {
+            return;
+        };
         let mut newest = None;
         for envelope in records {
             match &envelope.record {
@@ -61,7 +69,9 @@ impl Counters {
     /// Counts what became of a tick's records, now that the graph has seen them.
     pub(crate) fn complete(&self, counts: &Counts, duplicates: &Counts) {
         for (source, n) in counts {
-            let Some((_, metrics)) = self.sources.get(usize::from(*source)) else { continue };
+            let Some((_, metrics)) = self.sources.get(usize::from(*source)) else {
+                continue;
+            };
             let repeated = duplicates.get(source).copied().unwrap_or(0).min(*n);
             metrics.accepted(n - repeated);
             metrics.duplicate(repeated);

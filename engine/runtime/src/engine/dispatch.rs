@@ -36,7 +36,12 @@ pub(crate) type Counts = BTreeMap<SourceId, u64>;
 pub(crate) enum ToDispatch {
     Part(Part),
     /// Facts about a tick that do not pass through the graph; sent before the tick is released.
-    Tick { tick: Tick, clock: EventTime, dead: Vec<DeadChange>, counts: Counts },
+    Tick {
+        tick: Tick,
+        clock: EventTime,
+        dead: Vec<DeadChange>,
+        counts: Counts,
+    },
     /// Every tick below this is complete.
     Complete(Tick),
     /// Nothing follows.
@@ -79,7 +84,12 @@ impl Dispatcher {
         for message in input {
             match message {
                 ToDispatch::Part(part) => self.gather(part),
-                ToDispatch::Tick { tick, clock, dead, counts } => {
+                ToDispatch::Tick {
+                    tick,
+                    clock,
+                    dead,
+                    counts,
+                } => {
                     let slot = self.pending.entry(tick).or_default();
                     slot.counts = counts;
                     slot.clock = slot.clock.max(Some(clock));
@@ -104,7 +114,10 @@ impl Dispatcher {
         match part {
             Part::Rows(tick, rows) => {
                 let slot = self.pending.entry(tick).or_default();
-                for (row, diff) in rows.into_iter().filter(|(row, _)| usize::from(row.at.view) < self.plan.declared) {
+                for (row, diff) in rows
+                    .into_iter()
+                    .filter(|(row, _)| usize::from(row.at.view) < self.plan.declared)
+                {
                     let change = slot.rows.entry((row.at.view, row.at.key)).or_insert(None);
                     if diff > 0 {
                         *change = Some(row.acc);
@@ -114,7 +127,10 @@ impl Dispatcher {
             Part::Posts(tick, rows) => {
                 let slot = self.pending.entry(tick).or_default();
                 for (live, diff) in rows {
-                    let change = slot.posts.entry(live.key).or_insert(PostChange { key: live.key, post: None });
+                    let change = slot.posts.entry(live.key).or_insert(PostChange {
+                        key: live.key,
+                        post: None,
+                    });
                     if diff > 0 {
                         change.post = Some(live.post);
                     }
@@ -122,7 +138,11 @@ impl Dispatcher {
             }
             Part::Wanted(tick, rows) => self.pending.entry(tick).or_default().wanted.extend(rows),
             Part::Alerts(tick, rows) => {
-                self.pending.entry(tick).or_default().alerts.extend(rows.into_iter().map(|(proven, _)| proven));
+                self.pending
+                    .entry(tick)
+                    .or_default()
+                    .alerts
+                    .extend(rows.into_iter().map(|(proven, _)| proven));
             }
         }
     }
@@ -133,7 +153,9 @@ impl Dispatcher {
         for ((view, key), acc) in gathered.rows {
             views[usize::from(view)].push(RowChange { key, acc });
         }
-        views.iter_mut().for_each(|rows| rows.sort_unstable_by_key(|row| row.key));
+        views
+            .iter_mut()
+            .for_each(|rows| rows.sort_unstable_by_key(|row| row.key));
         let mut alerts: Vec<_> = gathered.alerts.iter().filter_map(|p| self.alert(tick, p)).collect();
         alerts.sort_by_key(|a| (a.id, a.state != AlertState::Firing));
         let changes = Arc::new(TickChanges {
@@ -145,7 +167,9 @@ impl Dispatcher {
             dead: gathered.dead,
         });
         self.observers.iter_mut().for_each(|observer| observer(&changes));
-        self.sinks.iter_mut().for_each(|sink| sink.offer(&changes, &self.status));
+        self.sinks
+            .iter_mut()
+            .for_each(|sink| sink.offer(&changes, &self.status));
         let wanted = self.wants.change(tick, gathered.wanted);
         self.status.set_wanted(wanted);
         self.status.set_complete(tick);
@@ -176,6 +200,8 @@ impl Dispatcher {
 /// The alert's id: a digest of rule, view, group and the window that fired, so that it is the same after any replay.
 fn alert_id(rule: &str, view: &ViewSpec, key: groundswell_core::spec::ViewKey) -> u128 {
     let mut bytes = format!("{rule}\0{}\0{}", view.name, key.start).into_bytes();
-    key.group.iter().for_each(|dim| bytes.extend_from_slice(&dim.0.to_le_bytes()));
+    key.group
+        .iter()
+        .for_each(|dim| bytes.extend_from_slice(&dim.0.to_le_bytes()));
     PostKey::of(&bytes).0
 }

@@ -104,7 +104,9 @@ impl Recorder {
             for envelope in &batch.records {
                 self.remember(envelope);
             }
-            let more = ticks.peek().is_some_and(|next| next.as_ref().is_ok_and(|next| next.tick == batch.tick));
+            let more = ticks
+                .peek()
+                .is_some_and(|next| next.as_ref().is_ok_and(|next| next.tick == batch.tick));
             (self.last, self.clock) = (batch.tick, self.clock.max(batch.clock));
             self.release(&batch, more, Counts::new())?;
             self.status.set_recorded(batch.tick);
@@ -136,7 +138,10 @@ impl Recorder {
     /// Records what the configuration says and the record does not: rules changed or gone, another live model.
     pub(crate) fn configure(&mut self, rules: &[RuleSpec], model: Option<ModelKey>) -> Result<(), String> {
         let mut records = Vec::new();
-        for rule in rules.iter().filter(|rule| self.config_rules.get(&rule.id) != Some(rule)) {
+        for rule in rules
+            .iter()
+            .filter(|rule| self.config_rules.get(&rule.id) != Some(rule))
+        {
             records.push(Record::Rule(rule.clone()));
         }
         let named: BTreeSet<_> = rules.iter().map(|r| r.id.as_str()).collect();
@@ -150,13 +155,26 @@ impl Recorder {
             return Ok(());
         }
         let tick = self.next_tick();
-        let envelope = |(i, record)| Envelope { source: CONTROL, partition: 0, offset: i, order: tick, record };
-        let collected = Collected { records: (0..).zip(records).map(envelope).collect(), ..Collected::default() };
+        let envelope = |(i, record)| Envelope {
+            source: CONTROL,
+            partition: 0,
+            offset: i,
+            order: tick,
+            record,
+        };
+        let collected = Collected {
+            records: (0..).zip(records).map(envelope).collect(),
+            ..Collected::default()
+        };
         self.seal(collected)
     }
 
     /// Collects, records and releases until asked to stop or everything feeding it is gone.
-    pub(crate) fn run(&mut self, input: &Receiver<SourceBatch>, mut unfinished: BTreeSet<SourceId>) -> Result<(), String> {
+    pub(crate) fn run(
+        &mut self,
+        input: &Receiver<SourceBatch>,
+        mut unfinished: BTreeSet<SourceId>,
+    ) -> Result<(), String> {
         let mut collected = Collected::default();
         self.status.set_input_done(unfinished.is_empty());
         loop {
@@ -207,7 +225,10 @@ impl Recorder {
 
     fn idle_tick_due(&self) -> bool {
         self.options.clock == ClockMode::Wall
-            && self.options.idle_every.is_some_and(|every| wall_now().div_euclid(every) > self.clock.div_euclid(every))
+            && self
+                .options
+                .idle_every
+                .is_some_and(|every| wall_now().div_euclid(every) > self.clock.div_euclid(every))
     }
 
     fn next_tick(&self) -> Tick {
@@ -278,9 +299,17 @@ impl Recorder {
             }),
             _ => None,
         });
-        let tick = ToDispatch::Tick { tick: batch.tick, clock: batch.clock, dead: dead.collect(), counts };
-        self.dispatch.send(tick).map_err(|_| "the dispatcher is gone".to_owned())?;
-        let split = split(batch, self.workers.len(), &self.names, &self.texts, self.keep_ids).map_err(|e| e.to_string())?;
+        let tick = ToDispatch::Tick {
+            tick: batch.tick,
+            clock: batch.clock,
+            dead: dead.collect(),
+            counts,
+        };
+        self.dispatch
+            .send(tick)
+            .map_err(|_| "the dispatcher is gone".to_owned())?;
+        let split =
+            split(batch, self.workers.len(), &self.names, &self.texts, self.keep_ids).map_err(|e| e.to_string())?;
         for (mut released, (worker, thread)) in split.into_iter().zip(&self.workers) {
             released.more = more;
             worker.send(released).map_err(|_| "a worker is gone".to_owned())?;

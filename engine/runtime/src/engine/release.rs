@@ -35,14 +35,25 @@ pub(crate) fn split(
     texts: &Texts,
     keep_ids: bool,
 ) -> Result<Vec<Released>, ReleaseError> {
-    let mut out: Vec<Released> = (0..workers).map(|_| Released { tick: batch.tick, ..Released::default() }).collect();
+    let mut out: Vec<Released> = (0..workers)
+        .map(|_| Released {
+            tick: batch.tick,
+            ..Released::default()
+        })
+        .collect();
     let share = batch.records.len() / workers + 1;
     out.iter_mut().for_each(|r| r.posts.reserve(share));
     let mut fresh = Vec::with_capacity(batch.records.len());
     for envelope in &batch.records {
         match Event::of(envelope, names)? {
             Event::Post(key, event) => {
-                if let (Record::Post(post), PostEvent::Row { row: Some((row, _)), .. }) = (&envelope.record, &event) {
+                if let (
+                    Record::Post(post),
+                    PostEvent::Row {
+                        row: Some((row, _)), ..
+                    },
+                ) = (&envelope.record, &event)
+                {
                     fresh.push((row.text, post.text.as_str()));
                     if keep_ids {
                         // A post's key is the digest of its id, so the id is stored like a text.

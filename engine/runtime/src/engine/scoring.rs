@@ -18,7 +18,11 @@ use std::sync::Arc;
 fn fact(offset: u64, answer: &Answer) -> Option<Envelope> {
     let (text, model) = (answer.text, answer.model);
     let record = match &answer.result {
-        Ok(score) => Record::Score { text, model, score: *score },
+        Ok(score) => Record::Score {
+            text,
+            model,
+            score: *score,
+        },
         Err(failure) if failure.is_lasting() => {
             tracing::warn!(%text, code = failure.code(), %failure, "a text cannot be scored");
             Record::Unscorable { text, model }
@@ -28,7 +32,13 @@ fn fact(offset: u64, answer: &Answer) -> Option<Envelope> {
             return None;
         }
     };
-    Some(Envelope { source: SCORER, partition: 0, offset, order: 0, record })
+    Some(Envelope {
+        source: SCORER,
+        partition: 0,
+        offset,
+        order: 0,
+        record,
+    })
 }
 
 /// Carries the pool's answers to the recorder until the pool stops.
@@ -40,7 +50,14 @@ pub(crate) fn carry(answers: &Receiver<Vec<Answer>>, out: &Sender<SourceBatch>) 
             records.extend(fact(offset, answer));
             offset += 1;
         }
-        if out.send(SourceBatch { source: SCORER, records, ..SourceBatch::default() }).is_err() {
+        if out
+            .send(SourceBatch {
+                source: SCORER,
+                records,
+                ..SourceBatch::default()
+            })
+            .is_err()
+        {
             return;
         }
     }
@@ -57,7 +74,11 @@ pub(crate) struct PoolWants {
 
 impl PoolWants {
     pub(crate) fn new(pool: Arc<ScorerPool>, upper: Option<Tick>) -> Self {
-        PoolWants { pool, wanted: HashMap::new(), replaying: upper }
+        PoolWants {
+            pool,
+            wanted: HashMap::new(),
+            replaying: upper,
+        }
     }
 }
 
@@ -133,6 +154,9 @@ impl Strict {
             return Vec::new();
         }
         let answers = score_all(&*self.scorer, &texts, self.limits, &self.stats);
-        (0..).zip(&answers).filter_map(|(offset, answer)| fact(offset, answer)).collect()
+        (0..)
+            .zip(&answers)
+            .filter_map(|(offset, answer)| fact(offset, answer))
+            .collect()
     }
 }

@@ -51,7 +51,12 @@ impl SinkThread {
                 done.fetch_sub(1, Ordering::Release);
             }
         })?;
-        Ok(SinkThread { queue, thread, upper, behind })
+        Ok(SinkThread {
+            queue,
+            thread,
+            upper,
+            behind,
+        })
     }
 
     /// Queues a tick the sink has not committed yet.

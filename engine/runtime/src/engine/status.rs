@@ -93,7 +93,8 @@ impl Status {
                 return false;
             }
             // Conditions may also depend on things that do not wake us; look again soon.
-            self.changed.wait_until(&mut fatal, end.min(Instant::now() + Duration::from_millis(20)));
+            self.changed
+                .wait_until(&mut fatal, end.min(Instant::now() + Duration::from_millis(20)));
         }
     }
 }

@@ -6,12 +6,12 @@ use super::status::Status;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use differential_dataflow::input::InputSession;
 use groundswell_core::dataflow::at_each_tick;
+use groundswell_core::id::PostKey;
 use groundswell_core::time::Tick;
 use groundswell_operators::dedupe::Duplicates;
+use groundswell_operators::event::{Control, Fact, PostEvent};
 use groundswell_operators::graph::{Inputs, Plan, render};
 use groundswell_operators::link::FetchText;
-use groundswell_operators::event::{Control, Fact, PostEvent};
-use groundswell_core::id::PostKey;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,14 +63,23 @@ impl Feeds {
 /// Runs one worker until its channel closes and everything fed is complete.
 pub(crate) fn run(worker: &mut Worker, input: &Receiver<Released>, shared: &Shared) {
     let probe = ProbeHandle::<Tick>::new();
-    let mut feeds = Feeds { posts: InputSession::new(), facts: InputSession::new(), control: InputSession::new() };
+    let mut feeds = Feeds {
+        posts: InputSession::new(),
+        facts: InputSession::new(),
+        control: InputSession::new(),
+    };
     worker.dataflow(|scope| {
         let inputs = Inputs {
             posts: feeds.posts.to_collection(scope),
             facts: feeds.facts.to_collection(scope),
             control: feeds.control.to_collection(scope),
         };
-        let outputs = render(&shared.plan, inputs, Arc::clone(&shared.fetch), shared.duplicates.clone());
+        let outputs = render(
+            &shared.plan,
+            inputs,
+            Arc::clone(&shared.fetch),
+            shared.duplicates.clone(),
+        );
         let to = |wrap: fn(Tick, Vec<_>) -> Part| sender(shared, wrap);
         at_each_tick(outputs.rows, "RowsOut", to(Part::Rows)).probe_with(&probe);
         if shared.collect_posts {
@@ -117,7 +126,10 @@ pub(crate) fn run(worker: &mut Worker, input: &Receiver<Released>, shared: &Shar
     }
 }
 
-fn sender<D: 'static>(shared: &Shared, wrap: fn(Tick, Vec<(D, isize)>) -> Part) -> impl FnMut(Tick, Vec<(D, isize)>) + 'static {
+fn sender<D: 'static>(
+    shared: &Shared,
+    wrap: fn(Tick, Vec<(D, isize)>) -> Part,
+) -> impl FnMut(Tick, Vec<(D, isize)>) + 'static {
     let (out, status) = (shared.out.clone(), Arc::clone(&shared.status));
     move |tick, rows| {
         if out.send(ToDispatch::Part(wrap(tick, rows))).is_err() {

@@ -34,7 +34,10 @@ fn put<T>(map: &mut Ranked<T>, id: &str, rank: Rank, value: Option<T>) {
 
 impl Oracle {
     pub fn of(ticks: &[TickBatch]) -> Oracle {
-        let mut o = Oracle { clock: i64::MIN, ..Oracle::default() };
+        let mut o = Oracle {
+            clock: i64::MIN,
+            ..Oracle::default()
+        };
         for batch in ticks {
             o.clock = o.clock.max(batch.clock);
             for e in &batch.records {
@@ -68,20 +71,28 @@ impl Oracle {
 
     fn live_posts(&self) -> BTreeMap<&str, &Post> {
         let alive = |p: &&Post| !matches!(self.deleted.get(&p.thread), Some((_, Some(()))));
-        self.posts.iter().filter_map(|(id, (_, p))| p.as_ref().filter(alive).map(|p| (id.as_str(), p))).collect()
+        self.posts
+            .iter()
+            .filter_map(|(id, (_, p))| p.as_ref().filter(alive).map(|p| (id.as_str(), p)))
+            .collect()
     }
 
     /// Entities of every live post, its own or inherited; and how many posts inherited.
     fn mentions(&self) -> (BTreeMap<&str, BTreeSet<Dim>>, usize) {
         let posts = self.live_posts();
-        let matcher = Matcher::build(self.entities.values().filter_map(|(_, e)| e.as_ref()), &LinkSpec::default());
+        let matcher = Matcher::build(
+            self.entities.values().filter_map(|(_, e)| e.as_ref()),
+            &LinkSpec::default(),
+        );
         let own = |p: &Post| matcher.link(&p.text).iter().map(|m| m.entity).collect::<BTreeSet<_>>();
         let mut inherited = 0;
         let mut all = BTreeMap::new();
         for (id, post) in &posts {
             let (mut at, mut seen, mut found) = (*post, BTreeSet::new(), own(post));
             while found.is_empty() && seen.insert(at.id.clone()) {
-                let Some(parent) = at.parent.as_ref().and_then(|p| posts.get(p.as_str())) else { break };
+                let Some(parent) = at.parent.as_ref().and_then(|p| posts.get(p.as_str())) else {
+                    break;
+                };
                 at = parent;
                 found = own(at);
             }
@@ -99,10 +110,21 @@ impl Oracle {
         let own = (post.observed_at, post.votes);
         let votes = self.votes.get(&post.id).map_or(own, |seen| own.max(*seen)).1;
         let text = TextKey::of(post.text.as_bytes());
-        let scored = self.live.and_then(|live| self.facts.get(&(text, live)).copied().flatten());
+        let scored = self
+            .live
+            .and_then(|live| self.facts.get(&(text, live)).copied().flatten());
         match post.score.or(scored) {
-            None => Acc { posts: 1, ..Acc::default() },
-            Some(s) => Acc::scored(WeightSpec::Log1p.weight(votes), s.sentiment(), s.label(), s.is_toxic, s.is_sarcastic),
+            None => Acc {
+                posts: 1,
+                ..Acc::default()
+            },
+            Some(s) => Acc::scored(
+                WeightSpec::Log1p.weight(votes),
+                s.sentiment(),
+                s.label(),
+                s.is_toxic,
+                s.is_sarcastic,
+            ),
         }
     }
 
@@ -129,10 +151,17 @@ impl Oracle {
                 }
                 let (size, step) = (spec.window.size(), spec.window.step());
                 let last = post.created_at.div_euclid(step) * step;
-                let reach = if matches!(spec.window, WindowSpec::Sliding { .. }) { step } else { size };
+                let reach = if matches!(spec.window, WindowSpec::Sliding { .. }) {
+                    step
+                } else {
+                    size
+                };
                 let mut start = last;
                 while start > last - reach {
-                    let key = RowKey { view, key: ViewKey { group, start } };
+                    let key = RowKey {
+                        view,
+                        key: ViewKey { group, start },
+                    };
                     rows.entry(key).or_default().plus_equals(&self.contribution(post));
                     start -= step;
                 }
@@ -145,13 +174,22 @@ impl Oracle {
         use differential_dataflow::difference::Semigroup;
         let sums = self.sums(view, spec);
         if !matches!(spec.window, WindowSpec::Sliding { .. }) {
-            let kept = |start: i64| spec.keep.is_none_or(|keep| start + spec.window.size() + keep > self.clock);
+            let kept = |start: i64| {
+                spec.keep
+                    .is_none_or(|keep| start + spec.window.size() + keep > self.clock)
+            };
             return sums.into_iter().filter(|(row, _)| kept(row.key.start)).collect();
         }
         let (from, to) = spec.window.sliding_bounds(self.clock);
         let mut rows = BTreeMap::<RowKey, Acc>::new();
-        for (row, acc) in sums.into_iter().filter(|(row, _)| from <= row.key.start && row.key.start < to) {
-            let key = RowKey { key: ViewKey { start: 0, ..row.key }, ..row };
+        for (row, acc) in sums
+            .into_iter()
+            .filter(|(row, _)| from <= row.key.start && row.key.start < to)
+        {
+            let key = RowKey {
+                key: ViewKey { start: 0, ..row.key },
+                ..row
+            };
             rows.entry(key).or_default().plus_equals(&acc);
         }
         rows
@@ -163,13 +201,27 @@ impl Oracle {
             let rows = self.rows(i, spec);
             let mut groups = BTreeMap::<[Dim; 4], BTreeMap<i64, Acc>>::new();
             let bound = spec.window.sliding_bounds(self.clock).1;
-            for (row, acc) in rows.iter().filter(|(row, _)| row.key.start + spec.window.size() <= bound) {
+            for (row, acc) in rows
+                .iter()
+                .filter(|(row, _)| row.key.start + spec.window.size() <= bound)
+            {
                 groups.entry(row.key.group).or_default().insert(row.key.start, *acc);
             }
-            for rule in self.rules.values().filter_map(|(_, r)| r.as_ref()).filter(|r| plan.watch(&r.view) == Some(i)) {
+            for rule in self
+                .rules
+                .values()
+                .filter_map(|(_, r)| r.as_ref())
+                .filter(|r| plan.watch(&r.view) == Some(i))
+            {
                 for (group, windows) in &groups {
                     for (fired, resolved) in episodes_of(rule, spec.window, windows) {
-                        let row = RowKey { view: i, key: ViewKey { group: *group, start: fired } };
+                        let row = RowKey {
+                            view: i,
+                            key: ViewKey {
+                                group: *group,
+                                start: fired,
+                            },
+                        };
                         views.alerts.insert((rule.id.clone(), row), resolved);
                     }
                 }

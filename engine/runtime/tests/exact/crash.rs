@@ -43,7 +43,9 @@ fn data() -> Option<(PathBuf, PathBuf)> {
 
 fn lines(path: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
-    flate2::read::MultiGzDecoder::new(std::fs::File::open(path).unwrap()).read_to_end(&mut bytes).unwrap();
+    flate2::read::MultiGzDecoder::new(std::fs::File::open(path).unwrap())
+        .read_to_end(&mut bytes)
+        .unwrap();
     bytes
 }
 
@@ -55,7 +57,13 @@ fn envelopes(source: u16, path: &Path, into: Collection, names: &Names) -> Vec<E
     let mut out = Vec::new();
     for line in bytes.split_inclusive(|b| *b == b'\n') {
         let (record, _) = decoder.decode(None, Some(line.trim_ascii_end()), names).unwrap();
-        out.push(Envelope { source, partition: 0, offset, order: offset, record });
+        out.push(Envelope {
+            source,
+            partition: 0,
+            offset,
+            order: offset,
+            record,
+        });
         offset += line.len() as u64;
     }
     out
@@ -110,14 +118,23 @@ fn expected(plan: &Plan, oracle: &Oracle, names: &Names) -> Vec<BTreeMap<String,
     for (row, acc) in oracle.views(plan).rows {
         let spec: &ViewSpec = &plan.views[usize::from(row.view)];
         let value = |dim| names.get(dim).unwrap().to_string();
-        let key: Map<_, _> = spec.group_by.iter().zip(row.key.group).map(|(c, d)| (c.name().into(), json!(value(d)))).collect();
+        let key: Map<_, _> = spec
+            .group_by
+            .iter()
+            .zip(row.key.group)
+            .map(|(c, d)| (c.name().into(), json!(value(d))))
+            .collect();
         let start = serde_json::to_value(groundswell_connectors::json::TimeJson(row.key.start)).unwrap();
         let measures: Map<_, _> = Measure::ALL
             .iter()
             .map(|m| {
                 let value = m.value(&acc);
                 #[allow(clippy::cast_possible_truncation)]
-                let value = if m.is_count() { json!(value.unwrap() as i64) } else { json!(value) };
+                let value = if m.is_count() {
+                    json!(value.unwrap() as i64)
+                } else {
+                    json!(value)
+                };
                 (m.name().to_owned(), value)
             })
             .collect();
@@ -137,7 +154,13 @@ fn oracle(posts: &Path, votes: &Path, names: &Names) -> (Oracle, usize) {
         .zip(&entities)
         .map(|(offset, e)| {
             let (record, _) = decoder.decode(None, Some(e.to_string().as_bytes()), names).unwrap();
-            Envelope { source: 0, partition: 0, offset, order: offset, record }
+            Envelope {
+                source: 0,
+                partition: 0,
+                offset,
+                order: offset,
+                record,
+            }
         })
         .collect();
     records.extend(envelopes(1, posts, Collection::Posts, names));
@@ -149,15 +172,39 @@ fn oracle(posts: &Path, votes: &Path, names: &Names) -> (Oracle, usize) {
             let text = groundswell_core::id::TextKey::of(post.text.as_bytes());
             if texts.insert(text) {
                 let score = *scorer.forward(&[&post.text]).unwrap().results[0].as_ref().unwrap();
-                let record = Record::Score { text, model: scorer.model(), score };
-                facts.push(Envelope { source: 9, partition: 0, offset: 0, order: 0, record });
+                let record = Record::Score {
+                    text,
+                    model: scorer.model(),
+                    score,
+                };
+                facts.push(Envelope {
+                    source: 9,
+                    partition: 0,
+                    offset: 0,
+                    order: 0,
+                    record,
+                });
             }
         }
     }
     let model = Record::LiveModel { model: scorer.model() };
-    facts.push(Envelope { source: 9, partition: 0, offset: 0, order: 0, record: model });
+    facts.push(Envelope {
+        source: 9,
+        partition: 0,
+        offset: 0,
+        order: 0,
+        record: model,
+    });
     records.extend(facts);
-    (Oracle::of(&[TickBatch { tick: 1, clock: 0, records, ..TickBatch::default() }]), texts.len())
+    (
+        Oracle::of(&[TickBatch {
+            tick: 1,
+            clock: 0,
+            records,
+            ..TickBatch::default()
+        }]),
+        texts.len(),
+    )
 }
 
 /// How often each text was scored, as recorded; opens the state, so nobody else may.
@@ -177,8 +224,14 @@ fn facts(state: &Path) -> BTreeMap<String, usize> {
 #[test]
 fn killed_at_random_moments_the_views_end_as_if_nothing_had_happened() {
     let Some((posts, votes)) = data() else { return };
-    let kills: usize = std::env::var("GROUNDSWELL_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(50);
-    let seed: u64 = std::env::var("GROUNDSWELL_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(7);
+    let kills: usize = std::env::var("GROUNDSWELL_KILLS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(50);
+    let seed: u64 = std::env::var("GROUNDSWELL_SEED")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(7);
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     let folder = tempfile::tempdir().unwrap();
     let file = pipeline(folder.path(), &posts, &votes);
@@ -217,7 +270,10 @@ fn killed_at_random_moments_the_views_end_as_if_nothing_had_happened() {
     let child = start();
     let end = child.wait_with_output().unwrap();
     assert!(end.status.success(), "{}", String::from_utf8_lossy(&end.stderr));
-    println!("{killed} kills (seed {seed}), {ended_early} runs ended before theirs, in {:.0?}", began.elapsed());
+    println!(
+        "{killed} kills (seed {seed}), {ended_early} runs ended before theirs, in {:.0?}",
+        began.elapsed()
+    );
 
     let names = Names::default();
     let (oracle, texts) = oracle(&posts, &votes, &names);
@@ -249,7 +305,13 @@ fn vote_updates_cost_no_forward_pass() {
     let log = MemoryLog::default();
     let mut passes = Vec::new();
     // The votes come as a second source, so the posts keep their source id when both run.
-    for specs in [vec![("posts", &posts, Collection::Posts)], vec![("posts", &posts, Collection::Posts), ("votes", &votes, Collection::Votes)]] {
+    for specs in [
+        vec![("posts", &posts, Collection::Posts)],
+        vec![
+            ("posts", &posts, Collection::Posts),
+            ("votes", &votes, Collection::Votes),
+        ],
+    ] {
         let shared = Shared::create(folder.path()).unwrap();
         let view = ViewSpec {
             name: "by_day".into(),
@@ -266,15 +328,30 @@ fn vote_updates_cost_no_forward_pass() {
         });
         options.scorer = Some(Arc::new(FixtureScorer::default()));
         let sources = specs.into_iter().map(|(name, path, into)| {
-            Box::new(FileSource::new(FileSpec::new(name, path, into)).unwrap()) as Box<dyn groundswell_core::source::Source>
+            Box::new(FileSource::new(FileSpec::new(name, path, into)).unwrap())
+                as Box<dyn groundswell_core::source::Source>
         });
-        let connections = Connections { sources: sources.collect(), ..Connections::default() };
-        let engine = Engine::start(options, State::Memory(log.clone()).open().unwrap(), &shared, connections).unwrap();
+        let connections = Connections {
+            sources: sources.collect(),
+            ..Connections::default()
+        };
+        let engine = Engine::start(
+            options,
+            State::Memory(log.clone()).open().unwrap(),
+            &shared,
+            connections,
+        )
+        .unwrap();
         assert!(engine.wait_drained(Duration::from_secs(300)).unwrap(), "drained");
         passes.push(engine.scorer_stats().passes.load(Ordering::Relaxed));
         engine.stop().unwrap();
     }
-    let recorded: usize = log.ticks().iter().flat_map(|t| &t.records).filter(|e| matches!(e.record, Record::Votes(_))).count();
+    let recorded: usize = log
+        .ticks()
+        .iter()
+        .flat_map(|t| &t.records)
+        .filter(|e| matches!(e.record, Record::Votes(_)))
+        .count();
     assert_eq!(recorded, 737_401, "all vote updates went through");
     assert!(passes[0] > 1_000, "the posts were scored: {} passes", passes[0]);
     assert_eq!(passes[1], 0, "737,401 vote updates over them: no forward pass");

@@ -1,5 +1,6 @@
 //! Runs ticks through the real graph and collects what it says at every tick.
 
+use differential_dataflow::input::InputSession;
 use groundswell_core::acc::Acc;
 use groundswell_core::dataflow::at_each_tick;
 use groundswell_core::id::{Names, TextKey};
@@ -13,7 +14,6 @@ use groundswell_operators::event::{Control, Event};
 use groundswell_operators::evidence::Proven;
 use groundswell_operators::graph::{Inputs, Plan, render};
 use groundswell_operators::window::RowKey;
-use differential_dataflow::input::InputSession;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use timely::dataflow::ProbeHandle;
@@ -36,9 +36,25 @@ pub fn plan() -> Plan {
         name: "oracle".into(),
         views: vec![
             view("by_minute", &[Thread, Entity], minute, None),
-            view("by_thread", &[Thread], WindowSpec::Hop { size: 120_000, every: 60_000 }, None),
+            view(
+                "by_thread",
+                &[Thread],
+                WindowSpec::Hop {
+                    size: 120_000,
+                    every: 60_000,
+                },
+                None,
+            ),
             view("kept", &[Source, Author], minute, Some(120_000)),
-            view("sliding", &[Entity], WindowSpec::Sliding { size: 180_000, every: 30_000 }, None),
+            view(
+                "sliding",
+                &[Entity],
+                WindowSpec::Sliding {
+                    size: 180_000,
+                    every: 30_000,
+                },
+                None,
+            ),
             view("all", &[], minute, None),
         ],
         link: LinkSpec::default(),
@@ -68,7 +84,11 @@ impl Seen {
     /// The state at a tick; each row must net to 0 or 1.
     pub fn at(&self, plan: &Plan, tick: Tick) -> Views {
         let mut net = BTreeMap::<(RowKey, Acc), isize>::new();
-        for (_, row, diff) in self.rows.iter().filter(|(at, row, _)| *at <= tick && usize::from(row.at.view) < plan.declared) {
+        for (_, row, diff) in self
+            .rows
+            .iter()
+            .filter(|(at, row, _)| *at <= tick && usize::from(row.at.view) < plan.declared)
+        {
             *net.entry((row.at, row.acc)).or_default() += diff;
         }
         net.retain(|_, n| *n != 0);
@@ -86,7 +106,10 @@ impl Seen {
                 AlertState::Firing => assert_ne!(views.alerts.insert(key, None), Some(None), "fired twice"),
                 AlertState::Resolved => {
                     let was = views.alerts.insert(key, Some(t.window));
-                    assert!(was.is_some_and(|was| was != Some(t.window)), "resolved without firing, or twice");
+                    assert!(
+                        was.is_some_and(|was| was != Some(t.window)),
+                        "resolved without firing, or twice"
+                    );
                 }
                 AlertState::Retracted => assert!(views.alerts.remove(&key).is_some(), "retracted without firing"),
             }
@@ -123,14 +146,26 @@ pub fn run(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Seen {
                 control: control.to_collection(scope),
             };
             let texts = Arc::clone(&texts);
-            let outputs = render(&plan, inputs, Arc::new(move |key| texts.get(&key).cloned()), Duplicates::default());
+            let outputs = render(
+                &plan,
+                inputs,
+                Arc::new(move |key| texts.get(&key).cloned()),
+                Duplicates::default(),
+            );
             let (rows, alerts) = (Arc::clone(&out), Arc::clone(&out));
             at_each_tick(outputs.rows, "Rows", move |tick, batch| {
-                rows.lock().unwrap().rows.extend(batch.into_iter().map(|(row, diff)| (tick, row, diff)));
+                rows.lock()
+                    .unwrap()
+                    .rows
+                    .extend(batch.into_iter().map(|(row, diff)| (tick, row, diff)));
             })
             .probe_with(&probe);
             at_each_tick(outputs.alerts.unwrap(), "Alerts", move |tick, batch| {
-                alerts.lock().unwrap().alerts.extend(batch.into_iter().map(|(alert, _)| (tick, alert)));
+                alerts
+                    .lock()
+                    .unwrap()
+                    .alerts
+                    .extend(batch.into_iter().map(|(alert, _)| (tick, alert)));
             })
             .probe_with(&probe);
         });

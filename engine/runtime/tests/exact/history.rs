@@ -14,12 +14,16 @@ const WORDS: [&str; 9] = ["ann", "bob", "Annabel", "good", "bad", "lee", "Ann Le
 /// One input; its index in the history is its source offset.
 #[derive(Clone, Debug)]
 pub enum Step {
-    Record(Record),
+    Record(Box<Record>),
     /// The clock moves on by this (ms).
     Clock(i64),
 }
 
 pub type History = Vec<Step>;
+
+fn recorded(record: Record) -> Step {
+    Step::Record(Box::new(record))
+}
 
 fn id(prefix: char, n: usize) -> impl Strategy<Value = String> {
     (0..n).prop_map(move |i| format!("{prefix}{i}"))
@@ -47,8 +51,8 @@ pub fn fixed_score(text: &str, model: u8) -> Score {
         negative,
         neutral: PPM - positive - negative,
         toxic: i32::try_from(hash / 13 % 1_000_000).unwrap(),
-        is_toxic: hash % 5 == 0,
-        is_sarcastic: hash % 7 == 0,
+        is_toxic: hash.is_multiple_of(5),
+        is_sarcastic: hash.is_multiple_of(7),
         ..Score::default()
     }
 }
@@ -60,8 +64,17 @@ pub fn model(n: u8) -> ModelKey {
 fn post() -> impl Strategy<Value = Record> {
     let parent = prop::option::weighted(0.6, id('p', 8));
     let given = prop::option::weighted(0.1, (-PPM..PPM).prop_map(Score::given));
-    (id('p', 8), id('t', 2), parent, prop::option::of(id('a', 3)), text(), votes(), time(), given).prop_map(
-        |(id, thread, parent, author, text, votes, created_at, score)| {
+    (
+        id('p', 8),
+        id('t', 2),
+        parent,
+        prop::option::of(id('a', 3)),
+        text(),
+        votes(),
+        time(),
+        given,
+    )
+        .prop_map(|(id, thread, parent, author, text, votes, created_at, score)| {
             Record::Post(Post {
                 id,
                 source: "s".into(),
@@ -75,17 +88,24 @@ fn post() -> impl Strategy<Value = Record> {
                 score,
                 extra: None,
             })
-        },
-    )
+        })
 }
 
 fn entity() -> impl Strategy<Value = Record> {
-    (id('e', 3), prop::sample::select(&WORDS[..]), prop::collection::vec(prop::sample::select(&WORDS[..]), 0..3)).prop_map(
-        |(id, name, aliases)| {
-            let aliases = aliases.into_iter().map(str::to_owned).collect();
-            Record::Entity(Entity { id, name: name.into(), aliases, ..Entity::default() })
-        },
+    (
+        id('e', 3),
+        prop::sample::select(&WORDS[..]),
+        prop::collection::vec(prop::sample::select(&WORDS[..]), 0..3),
     )
+        .prop_map(|(id, name, aliases)| {
+            let aliases = aliases.into_iter().map(str::to_owned).collect();
+            Record::Entity(Entity {
+                id,
+                name: name.into(),
+                aliases,
+                ..Entity::default()
+            })
+        })
 }
 
 fn rule() -> impl Strategy<Value = Record> {
@@ -109,30 +129,43 @@ fn rule() -> impl Strategy<Value = Record> {
 
 fn step() -> impl Strategy<Value = Step> {
     let votes = (id('p', 8), votes(), 0i64..6).prop_map(|(id, votes, at)| {
-        Record::Votes(Votes { id, votes, observed_at: T0 + at * 40_000 })
+        Record::Votes(Votes {
+            id,
+            votes,
+            observed_at: T0 + at * 40_000,
+        })
     });
-    let thread = (id('t', 2), prop::bool::weighted(0.5))
-        .prop_map(|(id, deleted)| Record::Thread(Thread { id, deleted, ..Thread::default() }));
+    let thread = (id('t', 2), prop::bool::weighted(0.5)).prop_map(|(id, deleted)| {
+        Record::Thread(Thread {
+            id,
+            deleted,
+            ..Thread::default()
+        })
+    });
     let fact = (text(), 0..2u8, prop::bool::weighted(0.1)).prop_map(|(text, m, unscorable)| {
         let (key, model) = (TextKey::of(text.as_bytes()), model(m));
         // Whether a text can be scored is a function of the text too.
         if unscorable && text.len() % 5 == 1 || text.len() % 5 == 1 {
             Record::Unscorable { text: key, model }
         } else {
-            Record::Score { text: key, model, score: fixed_score(&text, m) }
+            Record::Score {
+                text: key,
+                model,
+                score: fixed_score(&text, m),
+            }
         }
     });
     prop_oneof![
-        12 => post().prop_map(Step::Record),
-        2 => id('p', 8).prop_map(|id| Step::Record(Record::PostDeleted { id })),
-        8 => votes.prop_map(Step::Record),
-        1 => thread.prop_map(Step::Record),
-        4 => entity().prop_map(Step::Record),
-        1 => id('e', 3).prop_map(|id| Step::Record(Record::EntityDeleted { id })),
-        6 => rule().prop_map(Step::Record),
-        1 => id('r', 2).prop_map(|id| Step::Record(Record::RuleDeleted { id })),
-        8 => fact.prop_map(Step::Record),
-        2 => (0..2u8).prop_map(|m| Step::Record(Record::LiveModel { model: model(m) })),
+        12 => post().prop_map(recorded),
+        2 => id('p', 8).prop_map(|id| recorded(Record::PostDeleted { id })),
+        8 => votes.prop_map(recorded),
+        1 => thread.prop_map(recorded),
+        4 => entity().prop_map(recorded),
+        1 => id('e', 3).prop_map(|id| recorded(Record::EntityDeleted { id })),
+        6 => rule().prop_map(recorded),
+        1 => id('r', 2).prop_map(|id| recorded(Record::RuleDeleted { id })),
+        8 => fact.prop_map(recorded),
+        2 => (0..2u8).prop_map(|m| recorded(Record::LiveModel { model: model(m) })),
         2 => (0i64..300_000).prop_map(Step::Clock),
     ]
 }
@@ -140,7 +173,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// A history of up to `max` steps that starts with a live model.
 pub fn history(max: usize) -> impl Strategy<Value = History> {
     prop::collection::vec(step(), 1..max).prop_map(|mut steps| {
-        steps.insert(0, Step::Record(Record::LiveModel { model: model(0) }));
+        steps.insert(0, recorded(Record::LiveModel { model: model(0) }));
         steps
     })
 }
@@ -161,7 +194,10 @@ pub fn delivery(len: usize) -> impl Strategy<Value = Delivery> {
     (again, any::<prop::sample::Index>()).prop_flat_map(move |(again, _)| {
         let order: Vec<usize> = all.iter().copied().chain(again).collect();
         let n = order.len();
-        (Just(order).prop_shuffle(), prop::collection::vec(prop::bool::weighted(0.2), n))
+        (
+            Just(order).prop_shuffle(),
+            prop::collection::vec(prop::bool::weighted(0.2), n),
+        )
             .prop_map(|(order, cuts)| Delivery { order, cuts })
     })
 }
@@ -169,23 +205,34 @@ pub fn delivery(len: usize) -> impl Strategy<Value = Delivery> {
 impl Delivery {
     /// As written, one tick per step.
     pub fn natural(len: usize) -> Delivery {
-        Delivery { order: (0..len).collect(), cuts: vec![true; len] }
+        Delivery {
+            order: (0..len).collect(),
+            cuts: vec![true; len],
+        }
     }
 
     /// As written, all in one tick but for what must not share one.
     pub fn one_tick(&self, history: &History) -> Vec<TickBatch> {
-        Delivery { order: self.order.clone(), cuts: vec![false; self.order.len()] }.ticks(history)
+        Delivery {
+            order: self.order.clone(),
+            cuts: vec![false; self.order.len()],
+        }
+        .ticks(history)
     }
 
     /// The ticks. Model switches come from the engine itself, in their own order and never two in one tick; the clock is
     /// the sum of what has been passed and ends the same whatever the order, because every step is delivered.
     pub fn ticks(&self, history: &History) -> Vec<TickBatch> {
         let switches: Vec<usize> = (0..history.len())
-            .filter(|i| matches!(history[*i], Step::Record(Record::LiveModel { .. })))
+            .filter(|i| matches!(&history[*i], Step::Record(r) if matches!(**r, Record::LiveModel { .. })))
             .collect();
         let (mut next_switch, mut seen) = (0, vec![false; history.len()]);
         let mut clock = T0 + 120_000;
-        let mut ticks = vec![TickBatch { tick: 1, clock, ..TickBatch::default() }];
+        let mut ticks = vec![TickBatch {
+            tick: 1,
+            clock,
+            ..TickBatch::default()
+        }];
         for (place, cut) in self.order.iter().zip(&self.cuts) {
             let first = !std::mem::replace(&mut seen[*place], true);
             let batch = ticks.last_mut().unwrap();
@@ -195,14 +242,24 @@ impl Delivery {
                     batch.clock = clock;
                 }
                 Step::Clock(_) => {}
-                Step::Record(Record::LiveModel { .. }) if !first => {}
-                Step::Record(Record::LiveModel { .. }) => {
+                Step::Record(r) if matches!(**r, Record::LiveModel { .. }) && !first => {}
+                Step::Record(r) if matches!(**r, Record::LiveModel { .. }) => {
                     let index = switches[next_switch];
                     next_switch += 1;
-                    let Step::Record(record) = &history[index] else { unreachable!() };
-                    if batch.records.iter().any(|e| matches!(e.record, Record::LiveModel { .. })) {
+                    let Step::Record(record) = &history[index] else {
+                        unreachable!()
+                    };
+                    if batch
+                        .records
+                        .iter()
+                        .any(|e| matches!(e.record, Record::LiveModel { .. }))
+                    {
                         let tick = batch.tick + 1;
-                        ticks.push(TickBatch { tick, clock, ..TickBatch::default() });
+                        ticks.push(TickBatch {
+                            tick,
+                            clock,
+                            ..TickBatch::default()
+                        });
                     }
                     ticks.last_mut().unwrap().records.push(envelope(index, record));
                 }
@@ -210,7 +267,11 @@ impl Delivery {
             }
             if *cut {
                 let tick = ticks.last().unwrap().tick + 1;
-                ticks.push(TickBatch { tick, clock, ..TickBatch::default() });
+                ticks.push(TickBatch {
+                    tick,
+                    clock,
+                    ..TickBatch::default()
+                });
             }
         }
         ticks
@@ -219,5 +280,11 @@ impl Delivery {
 
 fn envelope(index: usize, record: &Record) -> Envelope {
     let offset = index as u64;
-    Envelope { source: 0, partition: 0, offset, order: offset, record: record.clone() }
+    Envelope {
+        source: 0,
+        partition: 0,
+        offset,
+        order: offset,
+        record: record.clone(),
+    }
 }

@@ -2,16 +2,24 @@
 //! recorded up to it, for any order, batching, duplicates, number of workers, and with a restart after every tick.
 
 use crate::batch::Oracle;
-use groundswell_core::record::TickBatch;
-use groundswell_core::store::{Store, StoreOptions};
 use crate::harness::{SLIDING, Views, plan, run};
 use crate::history::{Delivery, History, delivery, history};
+use groundswell_core::record::TickBatch;
+use groundswell_core::store::{Store, StoreOptions};
 use proptest::prelude::*;
 
 /// Cases per property; `GROUNDSWELL_ORACLE_CASES` asks for more.
 fn cases(default: u32) -> ProptestConfig {
-    let cases = std::env::var("GROUNDSWELL_ORACLE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(default);
-    ProptestConfig { cases, max_shrink_iters: 1_000, failure_persistence: None, ..ProptestConfig::default() }
+    let cases = std::env::var("GROUNDSWELL_ORACLE_CASES")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(default);
+    ProptestConfig {
+        cases,
+        max_shrink_iters: 1_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
 }
 
 /// Checks every tick of a run against the oracle.
@@ -22,7 +30,14 @@ fn check_all(ticks: &[TickBatch], workers: usize) -> Result<Views, TestCaseError
     for end in 1..=ticks.len() {
         let expected = Oracle::of(&ticks[..end]).views(&plan);
         let got = seen.at(&plan, ticks[end - 1].tick);
-        prop_assert_eq!(&got, &expected, "at tick {} of {}, {} workers", end, ticks.len(), workers);
+        prop_assert_eq!(
+            &got,
+            &expected,
+            "at tick {} of {}, {} workers",
+            end,
+            ticks.len(),
+            workers
+        );
         last = got;
     }
     Ok(last)
@@ -104,7 +119,9 @@ fn histories_cover_the_cases() {
         alerts += views.alerts.len();
         resolved += views.alerts.values().filter(|r| r.is_some()).count();
     }
-    println!("rows {rows} sliding {sliding} unscored {unscored} inherited {inherited} alerts {alerts} resolved {resolved}");
+    println!(
+        "rows {rows} sliding {sliding} unscored {unscored} inherited {inherited} alerts {alerts} resolved {resolved}"
+    );
     for n in [rows, inherited, alerts, resolved, unscored, sliding] {
         assert!(n > 15, "too few of one kind");
     }
