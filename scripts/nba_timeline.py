@@ -11,7 +11,6 @@ Standard library only. A run that was interrupted goes on where it stopped; one 
 """
 
 import argparse
-import bisect
 import csv
 import gzip
 import html
@@ -24,7 +23,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections import Counter, defaultdict
+from collections import Counter
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -134,7 +133,7 @@ def run(work, program):
         return
     pipeline = work / "pipeline.yaml"
     subprocess.run([program, "check", pipeline], check=True, stdout=subprocess.DEVNULL)
-    metrics, stop = {}, threading.Event()
+    metrics, said, stop = {}, [None], threading.Event()
 
     def watch():
         while not stop.wait(1.0):
@@ -145,7 +144,9 @@ def run(work, program):
                 continue
             metrics.update(line.rsplit(" ", 1) for line in text.splitlines() if line and line[0] != "#")
             done = metrics.get("groundswell_scorer_texts_total", "0")
-            print(f"run: {time.monotonic() - start:6.0f} s, {done} texts scored", file=sys.stderr)
+            if done != said[0]:
+                said[0] = done
+                print(f"run: {time.monotonic() - start:6.0f} s, {done} texts scored", file=sys.stderr)
 
     start = time.monotonic()
     watcher = threading.Thread(target=watch, daemon=True)
@@ -209,9 +210,7 @@ def named(text, players):
     for key, (names, excludes) in players.items():
         spans = [(m.start(1), m.end(1)) for m in names.finditer(text)]
         if spans and excludes:
-            # Overlapping phrases count as one, hence the searches one character apart.
-            covers = [(m.start(1), m.end(1)) for m in excludes.finditer(text)]
-            covers = merged(covers)
+            covers = merged((m.start(1), m.end(1)) for m in excludes.finditer(text))
             spans = [s for s in spans if not any(a <= s[0] and s[1] <= b for a, b in covers)]
         if spans:
             found.add(key)
@@ -219,6 +218,7 @@ def named(text, players):
 
 
 def merged(spans):
+    """Overlapping spans as one."""
     out = []
     for a, b in sorted(spans):
         if out and a < out[-1][1]:
@@ -269,7 +269,8 @@ def recount(data, work):
     differ = {k for k in engine.keys() | full.keys() if engine.get(k, 0) != full.get(k, 0)}
     differ_all = {k for k in whole.keys() | minutes.keys() if whole.get(k, 0) != minutes.get(k, 0)}
     mentioned = sum(1 for p in listed if effective(p["id"]))
-    print(f"recount: {len(listed)} posts, {sum(minutes.values())} in {len(whole)} minute rows, {len(differ_all)} rows differ")
+    print(f"recount: {len(listed)} posts, {sum(minutes.values())} in {len(whole)} minute rows, "
+          f"{len(differ_all)} rows differ")
     print(f"recount: {len(engine)} player rows, {sum(engine.values())} mentions in {mentioned} posts; "
           f"{sum(direct.values())} by the post's own words ({sum(1 for v in own.values() if v)} posts), "
           f"{sum(full.values()) - sum(direct.values())} inherited; {len(differ)} rows differ")
@@ -284,7 +285,205 @@ def recount(data, work):
     return not differ and not differ_all
 
 
+
+# ---- the picture ----------------------------------------------------------------------------------------------------
+
+# The five the story is about and the one the thread argued about most; colours told apart by all common eyes.
+DRAWN = [
+    ("lebron-james", "LeBron James", "#0072B2"),
+    ("kyrie-irving", "Kyrie Irving", "#009E73"),
+    ("kevin-love", "Kevin Love", "#8a5a83"),
+    ("stephen-curry", "Stephen Curry", "#D55E00"),
+    ("draymond-green", "Draymond Green", "#b07d00"),
+    ("harrison-barnes", "Harrison Barnes", "#56808f"),
+]
+# Moments of the game, by the minute in which the thread's words jump (see docs/nba-finals.md).
+MOMENTS = [("02:29", "the Block"), ("02:32", "Kyrie\u2019s three"), ("02:38", "final buzzer")]
+DAY = int(datetime(2016, 6, 20, tzinfo=timezone.utc).timestamp() * 1000)
+FROM, UNTIL = DAY, DAY + 180 * MINUTE
+QUIET = 10  # fewer posts in five minutes draw no line
+
+
+def clock(ms):
+    return datetime.fromtimestamp(ms / 1000, timezone.utc).strftime("%H:%M")
+
+
+def number(x):
+    return "" if x is None else f"{x:.4f}"
+
+
+def five_minutes(rows, key, start):
+    """\u03a3w\u00b7x / \u03a3w over the five minutes from `start`, from the minutes' rows."""
+    parts = [rows.get((key, start + i * MINUTE)) for i in range(5)]
+    parts = [r for r in parts if r and r["sentiment"] is not None]
+    weight = sum(r["weight"] for r in parts)
+    return sum(r["weight"] * r["sentiment"] for r in parts) / weight if weight else None
+
+
+def draw(work, docs):
+    rows, smooth = fold(work / "players.jsonl"), fold(work / "players_5m.jsonl")
+    rows.update(fold(work / "everyone.jsonl"))
+    worst = 0.0
+    for (key, start), row in smooth.items():
+        again = five_minutes(rows, key, start)
+        if again is not None:
+            worst = max(worst, abs(again - row["sentiment"]))
+    print(f"draw: {len(smooth)} five-minute rows equal the sums of their minutes within {worst:.1e}")
+    series = {}
+    with open(docs / "nba-finals.csv", "w", newline="", encoding="utf-8") as out:
+        table = csv.writer(out, lineterminator="\n")
+        table.writerow(["minute_utc", "player", "posts", "scored", "weight", "sentiment", "sentiment_ci",
+                        "posts_5m", "sentiment_5m", "sentiment_5m_ci"])
+        for key, name, _ in [*DRAWN, (None, "(all posts)", "")]:
+            for start in range(FROM, UNTIL, MINUTE):
+                row = rows.get((key, start))
+                # The five minutes around this one; all posts have no such view, their sums do as well.
+                wide = smooth.get((key, start - 2 * MINUTE))
+                if key is None:
+                    parts = [rows.get((None, start + i * MINUTE)) for i in range(-2, 3)]
+                    wide = {"posts": sum(p["posts"] for p in parts if p), "sentiment_ci": None,
+                            "sentiment": five_minutes(rows, None, start - 2 * MINUTE)}
+                series[key, start] = (row, wide)
+                r, w = row or {}, wide or {}
+                table.writerow([datetime.fromtimestamp(start / 1000, timezone.utc).strftime("%Y-%m-%dT%H:%MZ"), name,
+                                r.get("posts", 0), r.get("scored", 0), number(r.get("weight", 0)),
+                                number(r.get("sentiment")), number(r.get("sentiment_ci")),
+                                w.get("posts", 0), number(w.get("sentiment")), number(w.get("sentiment_ci"))])
+    (docs / "nba-finals.svg").write_text(picture(series), encoding="utf-8")
+
+
+LEFT, RIGHT, TOP, PANEL, GAP, VOLUME = 150, 1060, 92, 84, 12, 110
+LOW, HIGH = -0.8, 0.8
+
+
+def picture(series):
+    """Small multiples, one panel a player, and the volume of all comments below, on one axis of time."""
+
+    def x(ms):
+        return LEFT + (ms + MINUTE / 2 - FROM) / (UNTIL - FROM) * (RIGHT - LEFT)
+
+    bottom = TOP + len(DRAWN) * (PANEL + GAP)
+    height = bottom + 26 + VOLUME + 52
+    svg = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1100 {height}" width="1100" height="{height}" '
+        'font-family="Helvetica, Arial, sans-serif" font-size="12" fill="#333" role="img" '
+        'aria-labelledby="t d"><title id="t">Sentiment per player during game 7 of the 2016 NBA Finals</title>'
+        '<desc id="d">One panel per player: vote-weighted sentiment over time with its 95 % interval; below, comments '
+        "per minute.</desc>",
+        f'<rect width="1100" height="{height}" fill="#fff"/>',
+        '<text x="20" y="28" font-size="18" font-weight="bold" fill="#111">Game 7, 2016 NBA Finals: how the live thread '
+        "felt about six players</text>",
+        '<text x="20" y="48" fill="#555">Vote-weighted sentiment (\u22121 to 1), mean of the five minutes around each '
+        "minute, band: 95 % interval; dotted: all comments. No line below "
+        f"{QUIET} comments.</text>",
+    ]
+    guides = []
+    for label, text in MOMENTS:
+        at = x(FROM + (int(label[:2]) * 60 + int(label[3:])) * MINUTE)
+        anchor, dx = {"02:29": ("end", -3), "02:32": ("middle", 0), "02:38": ("start", 3)}[label]
+        row = 68 if label == "02:32" else 82
+        guides.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{row + 4}" y2="{height - 52}" stroke="#555" '
+                      'stroke-width="0.8" stroke-dasharray="3 3"/>')
+        svg.append(f'<text x="{at + dx:.1f}" y="{row}" text-anchor="{anchor}" fill="#111">{text} {label}</text>')
+    for i, (key, name, colour) in enumerate(DRAWN):
+        svg += panel(series, key, name, colour, TOP + i * (PANEL + GAP), x)
+    svg += volume(series, bottom + 26, x)
+    svg += guides
+    for start in range(FROM, UNTIL + 1, 15 * MINUTE):
+        at = x(start - MINUTE / 2)
+        svg.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{height - 52}" y2="{height - 47}" stroke="#666"/>')
+        svg.append(f'<text x="{at:.1f}" y="{height - 33}" text-anchor="middle">{clock(start)}</text>')
+    svg.append(f'<text x="{(LEFT + RIGHT) / 2}" y="{height - 12}" text-anchor="middle" fill="#555">'
+               "UTC, 20 June 2016 (Pacific time + 7 h)</text></svg>")
+    return "\n".join(svg) + "\n"
+
+
+def panel(series, key, name, colour, top, x):
+    def y(v):
+        return top + (HIGH - min(max(v, LOW), HIGH)) / (HIGH - LOW) * PANEL
+
+    total = sum(series[key, s][0]["posts"] for s in range(FROM, UNTIL, MINUTE) if series[key, s][0])
+    svg = [f'<rect x="{LEFT}" y="{top}" width="{RIGHT - LEFT}" height="{PANEL}" fill="#fafafa" stroke="#ddd"/>']
+    for v in (-0.5, 0, 0.5):
+        label = "0" if v == 0 else f"{v:+.1f}".replace("-", "\u2212")
+        stroke = "#bbb" if v == 0 else "#e6e6e6"
+        svg.append(f'<line x1="{LEFT}" x2="{RIGHT}" y1="{y(v):.1f}" y2="{y(v):.1f}" stroke="{stroke}"/>')
+        svg.append(f'<text x="{LEFT - 6}" y="{y(v) + 4:.1f}" text-anchor="end" font-size="10" fill="#666">'
+                   f'{label}</text>')
+    svg.append(f'<text x="20" y="{top + 32}" font-weight="bold" fill="{colour}">{html.escape(name)}</text>')
+    svg.append(f'<text x="20" y="{top + 48}" font-size="11" fill="#666">{total:,} comments</text>')
+    everyone = [(x(s), y(series[None, s][1]["sentiment"])) for s in range(FROM, UNTIL, MINUTE)
+                if series[None, s][1]["sentiment"] is not None]
+    svg.append(line(everyone, "#888", 'stroke-width="1" stroke-dasharray="1 3"'))
+    for piece in pieces(series, key):
+        band = [(x(s), y(w["sentiment"] + (w["sentiment_ci"] or 0))) for s, w in piece]
+        band += [(x(s), y(w["sentiment"] - (w["sentiment_ci"] or 0))) for s, w in reversed(piece)]
+        svg.append(f'<polygon points="{points(band)}" fill="{colour}" fill-opacity="0.18"/>')
+        svg.append(line([(x(s), y(w["sentiment"])) for s, w in piece], colour, 'stroke-width="1.8"'))
+    return svg
+
+
+def pieces(series, key):
+    """Runs of minutes with enough posts to say something."""
+    piece = []
+    for start in range(FROM, UNTIL, MINUTE):
+        wide = series[key, start][1]
+        if wide and wide["posts"] >= QUIET and wide["sentiment"] is not None:
+            piece.append((start, wide))
+        elif piece:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
+
+
+def points(xy):
+    return " ".join(f"{a:.1f},{b:.1f}" for a, b in xy)
+
+
+def line(xy, colour, style):
+    return f'<polyline points="{points(xy)}" fill="none" stroke="{colour}" {style}/>'
+
+
+def volume(series, top, x):
+    counts = {s: (series[None, s][0] or {"posts": 0})["posts"] for s in range(FROM, UNTIL, MINUTE)}
+    most = 200 * -(-max(counts.values()) // 200)
+    svg = [f'<text x="20" y="{top + 32}" font-weight="bold">Comments</text>',
+           f'<text x="20" y="{top + 48}" font-size="11" fill="#666">per minute, all</text>']
+    for n in range(0, most + 1, 400):
+        at = top + VOLUME - n / most * VOLUME
+        svg.append(f'<line x1="{LEFT}" x2="{RIGHT}" y1="{at:.1f}" y2="{at:.1f}" stroke="#e6e6e6"/>')
+        svg.append(f'<text x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end" font-size="10" fill="#666">{n}</text>')
+    width = (RIGHT - LEFT) / len(counts)
+    for start, n in counts.items():
+        tall = n / most * VOLUME
+        svg.append(f'<rect x="{x(start) - width / 2 + 0.4:.1f}" y="{top + VOLUME - tall:.1f}" width="{width - 0.8:.1f}" '
+                   f'height="{tall:.1f}" fill="#8c8c8c"/>')
+    return svg
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("step", choices=["prepare", "run", "recount", "draw", "all"])
+    parser.add_argument("--work", type=Path, required=True, help="folder for the state and the views")
+    folder = os.environ.get("GROUNDSWELL_DATA") or ROOT / "../shared/data"
+    parser.add_argument("--data", type=Path, default=Path(folder), help="folder with events/ and entities/")
+    parser.add_argument("--program", type=Path, default=ROOT / "target/release/groundswell")
+    args = parser.parse_args()
+    data, work = args.data.resolve(), args.work.resolve()
+    for path in (POSTS, ROSTER):
+        if not (data / path).exists():
+            print(f"nba-timeline: no {path} in {data}; point GROUNDSWELL_DATA at the data folder", file=sys.stderr)
+            return 3
+    if args.step in ("prepare", "all"):
+        prepare(data, work)
+    if args.step in ("run", "all"):
+        run(work, args.program)
+    same = recount(data, work) if args.step in ("recount", "all") else True
+    if args.step in ("draw", "all"):
+        draw(work, ROOT / "docs")
+    return 0 if same else 1
+
+
 if __name__ == "__main__":
-    work, data = Path("/root/.cache/groundswell/nba-finals"), Path("/work/shared/data")
-    prepare(data, work)
-    run(work, ROOT / "target/release/groundswell")
+    sys.exit(main())

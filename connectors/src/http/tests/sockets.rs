@@ -30,16 +30,19 @@ async fn say(socket: &mut Socket, what: &Value) {
 
 /// The next frame; `None` when the server closed.
 async fn hear(socket: &mut Socket) -> Option<Value> {
-    loop {
-        let next = tokio::time::timeout(Duration::from_secs(20), socket.next())
-            .await
-            .expect("a frame in time");
-        match next {
-            Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).expect("json")),
-            Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
-            Some(Ok(_)) => {}
+    let frame = async {
+        loop {
+            match socket.next().await {
+                Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).expect("json")),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                Some(Ok(_)) => {}
+            }
         }
-    }
+    };
+    // Pings come for ever: the limit is on the frame.
+    tokio::time::timeout(Duration::from_secs(20), frame)
+        .await
+        .expect("a frame in time")
 }
 
 /// Every feed as JSON rows.

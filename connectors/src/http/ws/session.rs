@@ -168,6 +168,8 @@ impl Session {
             window: None,
             resyncs: 0,
         };
+        // Progress speaks for the subscriptions answered before it: this one needs its own, even at the same tick.
+        self.told = 0;
         match from {
             None => {
                 let subscription = self.snapshot(subscription)?;

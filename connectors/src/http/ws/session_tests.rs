@@ -106,8 +106,8 @@ fn a_resume_point_that_is_forgotten_or_unknown_means_a_fresh_snapshot() {
     let frames = bench.say(&json!({"op": "subscribe", "view": VIEWS[0], "from": now}));
     assert_eq!(
         kinds(&frames),
-        ["resumed"],
-        "nothing was missed, and the client was told about this tick"
+        ["resumed", "progress"],
+        "nothing was missed, and this subscription is told so too"
     );
 }
 
