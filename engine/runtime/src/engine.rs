@@ -206,12 +206,13 @@ impl Engine {
 
         let (to_dispatch, at_dispatch) = bounded(DISPATCH_QUEUE);
         let (input, at_recorder) = bounded(SOURCE_QUEUE);
-        let (pool, stats, wants) = start_pool(&options, shared, &input, recorded.upper)?;
+        let (pool, stats, wants) = start_pool(&options, shared, &input, recorded.upper, &status)?;
 
         let sink_events = sink_events(&shared.metrics);
-        let sinks = sinks
-            .into_iter()
-            .map(|s| SinkThread::start(s, stop.clone(), Arc::clone(&sink_events)));
+        let sinks = sinks.into_iter().map(|s| {
+            let committed = status.watch_sink(s.upper().unwrap_or(0));
+            SinkThread::start(s, committed, stop.clone(), Arc::clone(&sink_events))
+        });
         let dispatcher = Dispatcher {
             plan: plan.clone(),
             observers,
@@ -376,18 +377,20 @@ fn start_pool(
     shared: &Shared,
     input: &Sender<SourceBatch>,
     upper: Option<Tick>,
+    status: &Arc<Status>,
 ) -> Result<Scoring, EngineError> {
-    let Some(scorer) = options.scorer.as_ref().filter(|_| !options.strict) else {
+    // In strict mode too: texts that a new model has not answered are not in any tick that is still to come.
+    let Some(scorer) = &options.scorer else {
         return Ok((None, Arc::default(), Box::new(NoWants)));
     };
     let texts = Arc::clone(&shared.texts);
-    let fetch = move |key| texts.get(key).ok().flatten();
-    let (pool, answers) =
-        ScorerPool::start(Arc::clone(scorer), fetch, options.pool).map_err(|e| EngineError::Failed(e.to_string()))?;
-    let (pool, out) = (Arc::new(pool), input.clone());
+    let fetch: scoring::Fetch = Arc::new(move |key| texts.get(key).ok().flatten());
+    let given = Arc::clone(&fetch);
+    let (pool, answers) = ScorerPool::start(Arc::clone(scorer), move |key| given(key), options.pool).map_err(|e| EngineError::Failed(e.to_string()))?;
+    let (pool, out, status) = (Arc::new(pool), input.clone(), Arc::clone(status));
     std::thread::Builder::new()
         .name("answers".into())
-        .spawn(move || carry(&answers, &out))?;
+        .spawn(move || carry(&answers, &out, &fetch, &status))?;
     let stats = Arc::clone(pool.stats());
     let wants = PoolWants::new(Arc::clone(&pool), upper);
     Ok((Some(pool), stats, Box::new(wants)))

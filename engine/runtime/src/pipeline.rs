@@ -32,6 +32,27 @@ pub enum StartError {
     /// The server.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// The sources are not those the state knows, in its order.
+    #[error(
+        "the state in \"{folder}\" was recorded with the sources {recorded}, the pipeline has {configured}: positions are kept \
+         by place in the list, so keep the recorded sources first and in that order and add new ones at the end"
+    )]
+    Sources {
+        /// The state folder.
+        folder: String,
+        /// Names in the state.
+        recorded: String,
+        /// Names in the pipeline.
+        configured: String,
+    },
+    /// The list of sources cannot be kept.
+    #[error("cannot keep the list of sources in \"{path}\": {source}")]
+    SourceList {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The model.
     #[error("the live model cannot be used: {0}")]
     Model(String),
@@ -80,6 +101,7 @@ pub fn start(pipeline: &Pipeline, extra: Connections) -> Result<Running, StartEr
     let shared = Shared::create(&pipeline.state.folder.join("cache"))?;
     let mut sources = sources(pipeline)?;
     sources.extend(extra.sources);
+    check_sources(pipeline, &sources)?;
     let mut sinks = sinks(pipeline, &shared)?;
     sinks.extend(extra.sinks);
     let lookup = shared.clone();
@@ -134,6 +156,33 @@ pub fn start(pipeline: &Pipeline, extra: Connections) -> Result<Running, StartEr
         hub,
         server,
     })
+}
+
+/// A source's positions are recorded under its place in the list. The list lies beside the record, so that a pipeline whose
+/// sources moved is refused instead of reading each from another one's position.
+fn check_sources(pipeline: &Pipeline, sources: &[Box<dyn Source>]) -> Result<(), StartError> {
+    let path = pipeline.state.folder.join("sources.json");
+    let failed = |source| StartError::SourceList { path: path.display().to_string(), source };
+    let names: Vec<String> = sources.iter().map(|s| s.name().to_owned()).collect();
+    let recorded: Vec<String> = match std::fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| failed(e.into()))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(failed(error)),
+    };
+    if !names.starts_with(&recorded) {
+        return Err(StartError::Sources {
+            folder: pipeline.state.folder.display().to_string(),
+            recorded: recorded.join(", "),
+            configured: names.join(", "),
+        });
+    }
+    if names != recorded {
+        // Written whole beside it and renamed: a crash leaves the old list or the new one.
+        let fresh = path.with_extension("json.new");
+        let text = serde_json::to_vec(&names).map_err(|e| failed(e.into()))?;
+        std::fs::write(&fresh, text).and_then(|()| std::fs::rename(&fresh, &path)).map_err(failed)?;
+    }
+    Ok(())
 }
 
 struct EngineHealth {

@@ -202,7 +202,7 @@ async fn follow(addr: SocketAddr, client: usize, last: tokio::sync::watch::Recei
 #[test]
 fn twenty_subscribers_have_the_state_of_every_tick_they_are_told_about() {
     let limits = HubLimits {
-        history_ticks: 150,
+        history_ticks: 100,
         ..HubLimits::default()
     };
     let mut running = Running::start(
@@ -226,7 +226,7 @@ fn twenty_subscribers_have_the_state_of_every_tick_they_are_told_about() {
         .collect();
     let mut states: HashMap<u64, Vec<Vec<Value>>> = HashMap::new();
     states.insert(running.history.tick, content(&running.hub));
-    for _ in 0..400 {
+    for _ in 0..250 {
         std::thread::sleep(Duration::from_millis(3));
         running.tick();
         states.insert(running.history.tick, content(&running.hub));

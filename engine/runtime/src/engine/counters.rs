@@ -44,6 +44,9 @@ impl Counters {
             match &envelope.record {
                 Record::Dead(letter) => {
                     metrics.dead_lettered(&letter.stage, &letter.code, 1);
+                    if letter.code == "late" {
+                        metrics.late(1);
+                    }
                 }
                 Record::Post(post) => newest = newest.max(Some(post.created_at)),
                 Record::Votes(votes) => newest = newest.max(Some(votes.observed_at)),

@@ -97,7 +97,8 @@ impl Dispatcher {
                 }
                 ToDispatch::Complete(below) => {
                     while let Some(first) = self.pending.first_entry() {
-                        if *first.key() >= below {
+                        // After a failure inside the graph a tick may be wrong; it is computed again after a restart.
+                        if *first.key() >= below || self.status.fatal().is_some() {
                             break;
                         }
                         let (tick, gathered) = first.remove_entry();

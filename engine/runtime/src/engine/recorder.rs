@@ -192,6 +192,12 @@ impl Recorder {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => self.stop.stop(),
             }
+            if self.stop.is_set() {
+                // Sources have stopped or are about to; what they handed over is recorded.
+                while let Ok(batch) = input.try_recv() {
+                    self.collect(&mut collected, batch);
+                }
+            }
             let due = collected.since.is_some_and(|at| at.elapsed() >= self.options.every)
                 || collected.records.len() >= self.options.max_records
                 || self.stop.is_set();
@@ -258,6 +264,10 @@ impl Recorder {
     /// Mints a tick, records it, releases it.
     fn seal(&mut self, mut collected: Collected) -> Result<(), String> {
         let began = Instant::now();
+        // What is folded away cannot be handed to a sink that has not committed it: fold only what all have.
+        if self.status.committed() >= self.last {
+            self.log.maintain();
+        }
         if let Some(strict) = &mut self.strict {
             let facts = strict.score(&collected.records, self.live_model);
             collected.records.extend(facts);
@@ -277,7 +287,6 @@ impl Recorder {
         (self.last, self.clock) = (batch.tick, batch.clock);
         self.status.set_recorded(batch.tick);
         self.release(&batch, false, self.counters.alive(&batch.records))?;
-        self.log.maintain();
         self.move_horizon();
         self.counters.sealed(began.elapsed(), self.log.bytes());
         Ok(())

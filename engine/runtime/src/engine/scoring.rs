@@ -7,57 +7,53 @@
 use super::dispatch::Wants;
 use crossbeam_channel::{Receiver, Sender};
 use groundswell_core::id::{ModelKey, TextKey};
-use groundswell_core::record::{Envelope, Record, SCORER};
+use super::status::Status;
+use groundswell_core::record::{DeadLetter, Envelope, Record, SCORER};
 use groundswell_core::source::SourceBatch;
 use groundswell_core::time::{EventTime, Tick};
-use groundswell_models::{Answer, Limits, Scorer, ScorerPool, ScorerStats, score_all};
+use groundswell_models::{Answer, Limits, ScoreFailure, Scorer, ScorerPool, ScorerStats, score_all};
 use hashbrown::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// An answer as a recorded fact. A failure that would repeat is a fact too; a passing one is not recorded.
-fn fact(offset: u64, answer: &Answer) -> Option<Envelope> {
+/// Fetches a text by its key, for the dead letter of a text that cannot be scored.
+pub(crate) type Fetch = Arc<dyn Fn(TextKey) -> Option<Arc<str>> + Send + Sync>;
+
+/// An answer as recorded facts. A failure that would repeat is a fact too, so that nobody asks again, and a dead letter
+/// with the text.
+///
+/// All facts have the same rank: the first one recorded for a text and model stands, in the graph and in the snapshot.
+fn facts(answer: &Answer, fetch: &dyn Fn(TextKey) -> Option<Arc<str>>) -> Result<Vec<Envelope>, ScoreFailure> {
     let (text, model) = (answer.text, answer.model);
-    let record = match &answer.result {
-        Ok(score) => Record::Score {
-            text,
-            model,
-            score: *score,
-        },
+    let envelope = |record| Envelope { source: SCORER, partition: 0, offset: 0, order: 0, record };
+    match &answer.result {
+        Ok(score) => Ok(vec![envelope(Record::Score { text, model, score: *score })]),
         Err(failure) if failure.is_lasting() => {
             tracing::warn!(%text, code = failure.code(), %failure, "a text cannot be scored");
-            Record::Unscorable { text, model }
+            let letter = DeadLetter {
+                stage: "score".into(),
+                code: failure.code().into(),
+                message: failure.to_string(),
+                payload: fetch(text).map(|t| t.as_bytes().to_vec()).unwrap_or_default(),
+                ..DeadLetter::default()
+            };
+            Ok(vec![envelope(Record::Unscorable { text, model }), envelope(Record::Dead(letter))])
         }
-        Err(failure) => {
-            tracing::error!(%text, code = failure.code(), %failure, "a text could not be scored now");
-            return None;
-        }
-    };
-    Some(Envelope {
-        source: SCORER,
-        partition: 0,
-        offset,
-        order: 0,
-        record,
-    })
+        Err(failure) => Err(failure.clone()),
+    }
 }
 
-/// Carries the pool's answers to the recorder until the pool stops.
-pub(crate) fn carry(answers: &Receiver<Vec<Answer>>, out: &Sender<SourceBatch>) {
-    let mut offset = 0;
+/// Carries the pool's answers to the recorder until the pool stops. A failure that is nobody's fact (the text is gone
+/// from the cache) stops the engine: the text would wait for ever.
+pub(crate) fn carry(answers: &Receiver<Vec<Answer>>, out: &Sender<SourceBatch>, fetch: &Fetch, status: &Status) {
     for lot in answers {
         let mut records = Vec::with_capacity(lot.len());
         for answer in &lot {
-            records.extend(fact(offset, answer));
-            offset += 1;
+            match facts(answer, &**fetch) {
+                Ok(facts) => records.extend(facts),
+                Err(failure) => status.fail(format!("a text could not be scored: {failure}; restart to rebuild the text cache")),
+            }
         }
-        if out
-            .send(SourceBatch {
-                source: SCORER,
-                records,
-                ..SourceBatch::default()
-            })
-            .is_err()
-        {
+        if out.send(SourceBatch { source: SCORER, records, ..SourceBatch::default() }).is_err() {
             return;
         }
     }
@@ -154,9 +150,7 @@ impl Strict {
             return Vec::new();
         }
         let answers = score_all(&*self.scorer, &texts, self.limits, &self.stats);
-        (0..)
-            .zip(&answers)
-            .filter_map(|(offset, answer)| fact(offset, answer))
-            .collect()
+        let fetch = |key| texts.iter().find(|(k, _)| *k == key).map(|(_, text)| Arc::clone(text));
+        answers.iter().filter_map(|answer| facts(answer, &fetch).ok()).flatten().collect()
     }
 }

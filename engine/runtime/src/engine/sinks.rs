@@ -9,7 +9,7 @@ use groundswell_core::serving::{Sink, TickChanges};
 use groundswell_core::source::StopFlag;
 use groundswell_core::time::Tick;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -22,18 +22,23 @@ pub(crate) struct SinkThread {
     queue: Sender<Arc<TickChanges>>,
     thread: JoinHandle<()>,
     upper: Option<Tick>,
-    behind: Arc<AtomicUsize>,
+    committed: Arc<AtomicU64>,
+    stop: StopFlag,
 }
 
 /// How a sink reports what became of a tick.
 pub(crate) type SinkEvents = Arc<dyn Fn(&str, Result<(), &str>) + Send + Sync>;
 
 impl SinkThread {
-    pub(crate) fn start(mut sink: Box<dyn Sink>, stop: StopFlag, events: SinkEvents) -> std::io::Result<SinkThread> {
+    pub(crate) fn start(
+        mut sink: Box<dyn Sink>,
+        committed: Arc<AtomicU64>,
+        stop: StopFlag,
+        events: SinkEvents,
+    ) -> std::io::Result<SinkThread> {
         let (queue, ticks) = bounded::<Arc<TickChanges>>(QUEUE);
         let upper = sink.upper();
-        let behind = Arc::new(AtomicUsize::new(0));
-        let done = Arc::clone(&behind);
+        let (done, stopping) = (Arc::clone(&committed), stop.clone());
         let name = format!("sink-{}", sink.name());
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             for changes in ticks {
@@ -41,37 +46,32 @@ impl SinkThread {
                 while let Err(why) = sink.apply(&changes) {
                     events(sink.name(), Err(&why));
                     tracing::warn!(sink = sink.name(), %why, retry_in = ?pause, "a sink failed");
-                    if stop.is_set() {
+                    if stopping.is_set() {
                         return;
                     }
-                    stop.sleep(pause);
+                    stopping.sleep(pause);
                     pause = (pause * 2).min(MAX_PAUSE);
                 }
                 events(sink.name(), Ok(()));
-                done.fetch_sub(1, Ordering::Release);
+                done.store(changes.tick, Ordering::Release);
             }
         })?;
-        Ok(SinkThread {
-            queue,
-            thread,
-            upper,
-            behind,
-        })
+        Ok(SinkThread { queue, thread, upper, committed, stop })
     }
 
     /// Queues a tick the sink has not committed yet.
     pub(crate) fn offer(&mut self, changes: &Arc<TickChanges>, status: &Status) {
         if self.upper.is_some_and(|upper| changes.tick <= upper) {
+            self.committed.fetch_max(changes.tick, Ordering::AcqRel);
             return;
         }
-        self.behind.fetch_add(1, Ordering::AcqRel);
         let mut changes = Arc::clone(changes);
         loop {
             match self.queue.try_send(changes) {
                 Ok(()) => return,
-                Err(TrySendError::Disconnected(_)) => {
-                    return status.fail("a sink's thread is gone");
-                }
+                // A failing sink gives up when the engine stops; what it has not committed comes again after a restart.
+                Err(TrySendError::Disconnected(_)) if self.stop.is_set() => return,
+                Err(TrySendError::Disconnected(_)) => return status.fail("a sink's thread is gone"),
                 Err(TrySendError::Full(back)) => {
                     changes = back;
                     std::thread::sleep(Duration::from_millis(5));

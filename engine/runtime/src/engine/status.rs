@@ -2,6 +2,7 @@
 
 use groundswell_core::time::Tick;
 use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ pub struct Status {
     replayed: AtomicBool,
     input_done: AtomicBool,
     wanted: AtomicUsize,
+    sinks: Mutex<Vec<Arc<AtomicU64>>>,
     fatal: Mutex<Option<String>>,
     changed: Condvar,
 }
@@ -44,6 +46,17 @@ impl Status {
             && self.is_replayed()
             && self.complete() >= self.recorded()
             && self.wanted() == 0
+    }
+
+    /// The last tick that every sink has committed; everything if there are no sinks.
+    pub fn committed(&self) -> Tick {
+        self.sinks.lock().iter().map(|sink| sink.load(Ordering::Acquire)).min().unwrap_or(Tick::MAX)
+    }
+
+    pub(crate) fn watch_sink(&self, upper: Tick) -> Arc<AtomicU64> {
+        let committed = Arc::new(AtomicU64::new(upper));
+        self.sinks.lock().push(Arc::clone(&committed));
+        committed
     }
 
     pub(crate) fn set_recorded(&self, tick: Tick) {

@@ -64,6 +64,19 @@ pub fn plan() -> Plan {
     Plan::new(&spec, |name| name != "kept")
 }
 
+/// One view with retention that rules watch.
+pub fn kept_plan() -> Plan {
+    let view = ViewSpec {
+        name: "kept".into(),
+        group_by: vec![],
+        window: WindowSpec::Tumble { size: 60_000 },
+        measures: Measure::ALL.to_vec(),
+        keep: Some(300_000),
+    };
+    let spec = GraphSpec { name: "kept".into(), views: vec![view], link: LinkSpec::default(), weight: WeightSpec::Log1p };
+    Plan::new(&spec, |_| true)
+}
+
 /// What the views and rules say at one tick.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Views {
@@ -81,6 +94,11 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// All alert transitions in the order of their ticks.
+    pub fn transitions(&self) -> impl Iterator<Item = &groundswell_operators::threshold::Transition> {
+        self.alerts.iter().map(|(_, proven)| &proven.transition)
+    }
+
     /// The state at a tick; each row must net to 0 or 1.
     pub fn at(&self, plan: &Plan, tick: Tick) -> Views {
         let mut net = BTreeMap::<(RowKey, Acc), isize>::new();

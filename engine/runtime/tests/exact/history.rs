@@ -288,3 +288,26 @@ fn envelope(index: usize, record: &Record) -> Envelope {
         record: record.clone(),
     }
 }
+
+/// A rule, then minute after minute one post it dislikes, with the clock at the post.
+pub fn one_bad_post_a_minute(minutes: i64) -> Vec<TickBatch> {
+    let rule = RuleSpec {
+        id: "r".into(),
+        view: "kept".into(),
+        when: Expr::parse("sentiment < -0.3").unwrap(),
+        clear: Some(Expr::parse("sentiment > 0.3").unwrap()),
+        min_posts: 1,
+        for_ms: 0,
+        cooldown_ms: 0,
+    };
+    let mut ticks = vec![TickBatch { tick: 1, clock: T0, records: vec![envelope(0, &Record::Rule(rule))], ..TickBatch::default() }];
+    for minute in 0..minutes {
+        let created_at = T0 + minute * 60_000;
+        let score = Some(Score::given(-900_000));
+        let post = Post { id: format!("p{minute}"), source: "s".into(), created_at, score, ..Post::default() };
+        let index = usize::try_from(minute).unwrap() + 1;
+        let records = vec![envelope(index, &Record::Post(post))];
+        ticks.push(TickBatch { tick: 1 + index as u64, clock: created_at, records, ..TickBatch::default() });
+    }
+    ticks
+}

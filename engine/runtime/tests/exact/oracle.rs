@@ -126,3 +126,13 @@ fn histories_cover_the_cases() {
         assert!(n > 15, "too few of one kind");
     }
 }
+
+/// Windows that pass out of retention are forgotten: the alert they fired stands, it is neither retracted nor fired anew.
+#[test]
+fn retention_leaves_alerts_standing() {
+    use groundswell_core::serving::AlertState;
+    let ticks = crate::history::one_bad_post_a_minute(20);
+    let seen = run(&crate::harness::kept_plan(), &ticks, 2);
+    let states: Vec<_> = seen.transitions().map(|t| (t.state, t.fired.key.start)).collect();
+    assert_eq!(states, [(AlertState::Firing, crate::history::T0.div_euclid(60_000) * 60_000)]);
+}
