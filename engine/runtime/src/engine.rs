@@ -386,7 +386,8 @@ fn start_pool(
     let texts = Arc::clone(&shared.texts);
     let fetch: scoring::Fetch = Arc::new(move |key| texts.get(key).ok().flatten());
     let given = Arc::clone(&fetch);
-    let (pool, answers) = ScorerPool::start(Arc::clone(scorer), move |key| given(key), options.pool).map_err(|e| EngineError::Failed(e.to_string()))?;
+    let (pool, answers) = ScorerPool::start(Arc::clone(scorer), move |key| given(key), options.pool)
+        .map_err(|e| EngineError::Failed(e.to_string()))?;
     let (pool, out, status) = (Arc::new(pool), input.clone(), Arc::clone(status));
     std::thread::Builder::new()
         .name("answers".into())

@@ -162,7 +162,10 @@ pub fn start(pipeline: &Pipeline, extra: Connections) -> Result<Running, StartEr
 /// sources moved is refused instead of reading each from another one's position.
 fn check_sources(pipeline: &Pipeline, sources: &[Box<dyn Source>]) -> Result<(), StartError> {
     let path = pipeline.state.folder.join("sources.json");
-    let failed = |source| StartError::SourceList { path: path.display().to_string(), source };
+    let failed = |source| StartError::SourceList {
+        path: path.display().to_string(),
+        source,
+    };
     let names: Vec<String> = sources.iter().map(|s| s.name().to_owned()).collect();
     let recorded: Vec<String> = match std::fs::read(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| failed(e.into()))?,
@@ -180,7 +183,9 @@ fn check_sources(pipeline: &Pipeline, sources: &[Box<dyn Source>]) -> Result<(),
         // Written whole beside it and renamed: a crash leaves the old list or the new one.
         let fresh = path.with_extension("json.new");
         let text = serde_json::to_vec(&names).map_err(|e| failed(e.into()))?;
-        std::fs::write(&fresh, text).and_then(|()| std::fs::rename(&fresh, &path)).map_err(failed)?;
+        std::fs::write(&fresh, text)
+            .and_then(|()| std::fs::rename(&fresh, &path))
+            .map_err(failed)?;
     }
     Ok(())
 }

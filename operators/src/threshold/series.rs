@@ -76,12 +76,13 @@ impl Series {
         for (start, acc) in windows.range(first..) {
             let (next, moved) = step(state, rule, shape, *start, acc);
             let old = self.states.insert(*start, (next, moved));
-            if old != Some((next, moved)) {
-                if let Some((_, moved)) = old {
+            let before = old.map(|(_, moved)| moved);
+            if before != Some(moved) {
+                if let Some(moved) = before {
                     self.undo(*start, moved, &mut touched);
                 }
                 self.redo(*start, moved, &mut touched);
-            } else if *start > last {
+            } else if *start > last && old == Some((next, moved)) {
                 break;
             }
             state = next;

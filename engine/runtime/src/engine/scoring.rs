@@ -5,9 +5,9 @@
 //! and both are recorded together.
 
 use super::dispatch::Wants;
+use super::status::Status;
 use crossbeam_channel::{Receiver, Sender};
 use groundswell_core::id::{ModelKey, TextKey};
-use super::status::Status;
 use groundswell_core::record::{DeadLetter, Envelope, Record, SCORER};
 use groundswell_core::source::SourceBatch;
 use groundswell_core::time::{EventTime, Tick};
@@ -24,9 +24,19 @@ pub(crate) type Fetch = Arc<dyn Fn(TextKey) -> Option<Arc<str>> + Send + Sync>;
 /// All facts have the same rank: the first one recorded for a text and model stands, in the graph and in the snapshot.
 fn facts(answer: &Answer, fetch: &dyn Fn(TextKey) -> Option<Arc<str>>) -> Result<Vec<Envelope>, ScoreFailure> {
     let (text, model) = (answer.text, answer.model);
-    let envelope = |record| Envelope { source: SCORER, partition: 0, offset: 0, order: 0, record };
+    let envelope = |record| Envelope {
+        source: SCORER,
+        partition: 0,
+        offset: 0,
+        order: 0,
+        record,
+    };
     match &answer.result {
-        Ok(score) => Ok(vec![envelope(Record::Score { text, model, score: *score })]),
+        Ok(score) => Ok(vec![envelope(Record::Score {
+            text,
+            model,
+            score: *score,
+        })]),
         Err(failure) if failure.is_lasting() => {
             tracing::warn!(%text, code = failure.code(), %failure, "a text cannot be scored");
             let letter = DeadLetter {
@@ -36,7 +46,10 @@ fn facts(answer: &Answer, fetch: &dyn Fn(TextKey) -> Option<Arc<str>>) -> Result
                 payload: fetch(text).map(|t| t.as_bytes().to_vec()).unwrap_or_default(),
                 ..DeadLetter::default()
             };
-            Ok(vec![envelope(Record::Unscorable { text, model }), envelope(Record::Dead(letter))])
+            Ok(vec![
+                envelope(Record::Unscorable { text, model }),
+                envelope(Record::Dead(letter)),
+            ])
         }
         Err(failure) => Err(failure.clone()),
     }
@@ -50,10 +63,19 @@ pub(crate) fn carry(answers: &Receiver<Vec<Answer>>, out: &Sender<SourceBatch>, 
         for answer in &lot {
             match facts(answer, &**fetch) {
                 Ok(facts) => records.extend(facts),
-                Err(failure) => status.fail(format!("a text could not be scored: {failure}; restart to rebuild the text cache")),
+                Err(failure) => status.fail(format!(
+                    "a text could not be scored: {failure}; restart to rebuild the text cache"
+                )),
             }
         }
-        if out.send(SourceBatch { source: SCORER, records, ..SourceBatch::default() }).is_err() {
+        if out
+            .send(SourceBatch {
+                source: SCORER,
+                records,
+                ..SourceBatch::default()
+            })
+            .is_err()
+        {
             return;
         }
     }
@@ -151,6 +173,10 @@ impl Strict {
         }
         let answers = score_all(&*self.scorer, &texts, self.limits, &self.stats);
         let fetch = |key| texts.iter().find(|(k, _)| *k == key).map(|(_, text)| Arc::clone(text));
-        answers.iter().filter_map(|answer| facts(answer, &fetch).ok()).flatten().collect()
+        answers
+            .iter()
+            .filter_map(|answer| facts(answer, &fetch).ok())
+            .flatten()
+            .collect()
     }
 }

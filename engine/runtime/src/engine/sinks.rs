@@ -56,7 +56,13 @@ impl SinkThread {
                 done.store(changes.tick, Ordering::Release);
             }
         })?;
-        Ok(SinkThread { queue, thread, upper, committed, stop })
+        Ok(SinkThread {
+            queue,
+            thread,
+            upper,
+            committed,
+            stop,
+        })
     }
 
     /// Queues a tick the sink has not committed yet.

@@ -50,7 +50,12 @@ impl Status {
 
     /// The last tick that every sink has committed; everything if there are no sinks.
     pub fn committed(&self) -> Tick {
-        self.sinks.lock().iter().map(|sink| sink.load(Ordering::Acquire)).min().unwrap_or(Tick::MAX)
+        self.sinks
+            .lock()
+            .iter()
+            .map(|sink| sink.load(Ordering::Acquire))
+            .min()
+            .unwrap_or(Tick::MAX)
     }
 
     pub(crate) fn watch_sink(&self, upper: Tick) -> Arc<AtomicU64> {

@@ -73,7 +73,12 @@ pub fn kept_plan() -> Plan {
         measures: Measure::ALL.to_vec(),
         keep: Some(300_000),
     };
-    let spec = GraphSpec { name: "kept".into(), views: vec![view], link: LinkSpec::default(), weight: WeightSpec::Log1p };
+    let spec = GraphSpec {
+        name: "kept".into(),
+        views: vec![view],
+        link: LinkSpec::default(),
+        weight: WeightSpec::Log1p,
+    };
     Plan::new(&spec, |_| true)
 }
 

@@ -300,14 +300,30 @@ pub fn one_bad_post_a_minute(minutes: i64) -> Vec<TickBatch> {
         for_ms: 0,
         cooldown_ms: 0,
     };
-    let mut ticks = vec![TickBatch { tick: 1, clock: T0, records: vec![envelope(0, &Record::Rule(rule))], ..TickBatch::default() }];
+    let mut ticks = vec![TickBatch {
+        tick: 1,
+        clock: T0,
+        records: vec![envelope(0, &Record::Rule(rule))],
+        ..TickBatch::default()
+    }];
     for minute in 0..minutes {
         let created_at = T0 + minute * 60_000;
         let score = Some(Score::given(-900_000));
-        let post = Post { id: format!("p{minute}"), source: "s".into(), created_at, score, ..Post::default() };
+        let post = Post {
+            id: format!("p{minute}"),
+            source: "s".into(),
+            created_at,
+            score,
+            ..Post::default()
+        };
         let index = usize::try_from(minute).unwrap() + 1;
         let records = vec![envelope(index, &Record::Post(post))];
-        ticks.push(TickBatch { tick: 1 + index as u64, clock: created_at, records, ..TickBatch::default() });
+        ticks.push(TickBatch {
+            tick: 1 + index as u64,
+            clock: created_at,
+            records,
+            ..TickBatch::default()
+        });
     }
     ticks
 }

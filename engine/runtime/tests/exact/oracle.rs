@@ -134,5 +134,8 @@ fn retention_leaves_alerts_standing() {
     let ticks = crate::history::one_bad_post_a_minute(20);
     let seen = run(&crate::harness::kept_plan(), &ticks, 2);
     let states: Vec<_> = seen.transitions().map(|t| (t.state, t.fired.key.start)).collect();
-    assert_eq!(states, [(AlertState::Firing, crate::history::T0.div_euclid(60_000) * 60_000)]);
+    assert_eq!(
+        states,
+        [(AlertState::Firing, crate::history::T0.div_euclid(60_000) * 60_000)]
+    );
 }
