@@ -5,7 +5,7 @@
 //! engine hands over the rest again: a crash neither loses nor repeats a line. Readers skip lines with a `progress`, and
 //! lines not yet followed by one are not committed.
 //!
-//! [`journal`] is the file and its protocol; the shapes of the lines are in [`crate::json`].
+//! `journal` is the file and its protocol; the shapes of the lines are in [`crate::json`].
 
 mod journal;
 

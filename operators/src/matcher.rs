@@ -3,8 +3,8 @@
 //! In: the dictionary (once, when it changes) and a text. Out: one [`Mention`] per entity, sorted by entity. State: the
 //! compiled dictionary only, so the answer is a function of (dictionary, spec, text) and can be computed anywhere.
 //!
-//! The rule: aliases and canonical names as whole words, letter case folded ([`fold`], [`exact`]); only where no entity
-//! was named that way, canonical names approximately ([`fuzzy`], [`ratio`]). An exclude phrase silences the matches of
+//! The rule: aliases and canonical names as whole words, letter case folded (`fold`, `exact`); only where no entity
+//! was named that way, canonical names approximately (`fuzzy`, `ratio`). An exclude phrase silences the matches of
 //! its entity that lie inside it, and keeps the fuzzy rule from bringing that entity back.
 //!
 //! With [`LinkSpec::seed_compat`] the rule is the first systems', to the letter: `alias.lower() in text.lower()`,
