@@ -82,6 +82,21 @@ pub struct Metrics {
     http_duration: HistogramVec,
 }
 
+/// Totals of a scorer since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScorerTotals {
+    /// Batches given to the model.
+    pub batches: u64,
+    /// Texts answered.
+    pub texts: u64,
+    /// Forward passes, those of bisected batches included.
+    pub forward_passes: u64,
+    /// Texts wanted again and answered from memory.
+    pub memo_hits: u64,
+    /// Texts the model could not score.
+    pub failed: u64,
+}
+
 impl Metrics {
     /// All metrics at zero, in a registry of their own.
     ///
@@ -244,26 +259,22 @@ impl Metrics {
         self.scorer_queue.set(whole(texts));
     }
 
-    /// A batch came back from the model.
-    pub fn scorer_batch(&self, texts: usize, forward_passes: usize) {
-        self.scorer_batches.inc();
-        self.scorer_texts.inc_by(texts as u64);
-        self.scorer_forward_passes.inc_by(forward_passes as u64);
+    /// What the scorer has done since it started; counters move up to these totals.
+    pub fn scorer_totals(&self, totals: ScorerTotals) {
+        for (counter, total) in [
+            (&self.scorer_batches, totals.batches),
+            (&self.scorer_texts, totals.texts),
+            (&self.scorer_forward_passes, totals.forward_passes),
+            (&self.scorer_memo_hits, totals.memo_hits),
+            (&self.scorer_failed, totals.failed),
+        ] {
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
     }
 
     /// How long a text waited for its score, the model's time included.
     pub fn scorer_latency(&self, took: Duration) {
         self.scorer_latency.observe(took.as_secs_f64());
-    }
-
-    /// Posts whose text had a score when they arrived.
-    pub fn scorer_memo_hits(&self, posts: usize) {
-        self.scorer_memo_hits.inc_by(posts as u64);
-    }
-
-    /// A text the model cannot score.
-    pub fn scorer_failed(&self, texts: usize) {
-        self.scorer_failed.inc_by(texts as u64);
     }
 
     /// Forward passes so far.
@@ -388,7 +399,12 @@ mod tests {
         source.dead_lettered("decode", "invalid_json", 1);
         source.lag(Duration::from_millis(1500), Some(3));
         metrics.tick(Duration::from_millis(3));
-        metrics.scorer_batch(32, 1);
+        metrics.scorer_totals(ScorerTotals {
+            batches: 1,
+            texts: 32,
+            forward_passes: 1,
+            ..ScorerTotals::default()
+        });
         metrics.store_bytes(StorePart::Log, 12);
         metrics.http_request("/api/v1/views", 200, Duration::from_millis(1));
         let guard = metrics.websocket_client();

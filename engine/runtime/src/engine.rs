@@ -221,6 +221,7 @@ impl Engine {
             status: Arc::clone(&status),
             counters: Arc::clone(&counters),
             duplicates: duplicates.clone(),
+            scorer: Arc::clone(&stats),
             pending: std::collections::BTreeMap::new(),
         };
         let dispatcher = spawn("dispatcher", &status, move || {

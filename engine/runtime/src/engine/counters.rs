@@ -1,10 +1,11 @@
 //! Counters of the recorder, by source: `read = accepted + duplicate + dead-lettered`.
 
 use super::dispatch::Counts;
-use groundswell_connectors::metrics::{Metrics, SourceMetrics, StorePart};
+use groundswell_connectors::metrics::{Metrics, ScorerTotals, SourceMetrics, StorePart};
 use groundswell_core::record::{CONTROL, Envelope, Record, SCORER, SourceId};
 use groundswell_core::store::StoreBytes;
-use groundswell_core::time::wall_now;
+use groundswell_core::time::{Tick, wall_now};
+use groundswell_models::ScorerStats;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +80,22 @@ impl Counters {
             metrics.accepted(n - repeated);
             metrics.duplicate(repeated);
         }
+    }
+
+    /// Notes that a tick went out: how old it is by now, and how far the scorer is.
+    pub(crate) fn handed_over(&self, tick: Tick, scorer: &ScorerStats) {
+        let age = u64::try_from(wall_now()).unwrap_or(0).saturating_sub(tick);
+        self.metrics.frontier_lag(Duration::from_millis(age));
+        let now = scorer.snapshot();
+        self.metrics
+            .scorer_queue(usize::try_from(now.waiting).unwrap_or(usize::MAX));
+        self.metrics.scorer_totals(ScorerTotals {
+            batches: now.batches,
+            texts: now.texts,
+            forward_passes: now.passes,
+            memo_hits: now.memo_hits,
+            failed: now.failures,
+        });
     }
 
     /// Counts a recorded tick.

@@ -12,6 +12,7 @@ use groundswell_core::record::SourceId;
 use groundswell_core::serving::{AlertChange, AlertState, DeadChange, PostChange, RowChange, TickChanges};
 use groundswell_core::spec::ViewSpec;
 use groundswell_core::time::{EventTime, Tick};
+use groundswell_models::ScorerStats;
 use groundswell_operators::aggregate::Row;
 use groundswell_operators::dedupe::Duplicates;
 use groundswell_operators::evidence::Proven;
@@ -64,6 +65,7 @@ pub(crate) struct Dispatcher {
     pub(crate) status: Arc<Status>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) duplicates: Duplicates,
+    pub(crate) scorer: Arc<ScorerStats>,
     pub(crate) pending: BTreeMap<Tick, Gathered>,
 }
 
@@ -173,6 +175,7 @@ impl Dispatcher {
             .for_each(|sink| sink.offer(&changes, &self.status));
         let wanted = self.wants.change(tick, gathered.wanted);
         self.status.set_wanted(wanted);
+        self.counters.handed_over(tick, &self.scorer);
         self.status.set_complete(tick);
     }
 
