@@ -198,7 +198,10 @@ impl Table {
                     ..
                 }),
                 Some(clock),
-            ) => clock - keep - window.size() + 1,
+            ) => clock
+                .saturating_sub(*keep)
+                .saturating_sub(window.size())
+                .saturating_add(1),
             _ => EventTime::MIN,
         }
     }

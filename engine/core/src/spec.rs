@@ -156,6 +156,8 @@ impl WindowSpec {
 
     /// Bounds of a sliding window at a clock: the step under way is included, so that news shows at once.
     pub fn sliding_bounds(self, clock: EventTime) -> (EventTime, EventTime) {
+        // Before the first record of a replay the clock is the least time there is.
+        let clock = clock.max(EventTime::MIN / 2);
         let end = clock.div_euclid(self.step()) * self.step() + self.step();
         (end - self.size(), end)
     }

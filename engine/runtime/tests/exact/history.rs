@@ -289,7 +289,7 @@ fn envelope(index: usize, record: &Record) -> Envelope {
     }
 }
 
-/// A rule, then minute after minute one post it dislikes, with the clock at the post.
+/// A rule before any event time is known, then minute after minute one post it dislikes, with the clock at the post.
 pub fn one_bad_post_a_minute(minutes: i64) -> Vec<TickBatch> {
     let rule = RuleSpec {
         id: "r".into(),
@@ -302,12 +302,12 @@ pub fn one_bad_post_a_minute(minutes: i64) -> Vec<TickBatch> {
     };
     let mut ticks = vec![TickBatch {
         tick: 1,
-        clock: T0,
+        clock: i64::MIN,
         records: vec![envelope(0, &Record::Rule(rule))],
         ..TickBatch::default()
     }];
     for minute in 0..minutes {
-        let created_at = T0 + minute * 60_000;
+        let created_at = T0 + 20_000 + minute * 60_000;
         let score = Some(Score::given(-900_000));
         let post = Post {
             id: format!("p{minute}"),
