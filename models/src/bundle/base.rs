@@ -177,7 +177,7 @@ mod tests {
     fn the_base_model_is_looked_for_in_the_bundle_the_checkout_and_the_cache() {
         let places = places(
             Path::new("/none/models/social"),
-            Some(Path::new("/work")),
+            Some(Path::new("/here")),
             Some("/cache".into()),
         );
         let shown: Vec<String> = places.iter().map(|p| p.display().to_string()).collect();
@@ -188,7 +188,7 @@ mod tests {
                 "/none/models/.deps/all-MiniLM-L6-v2",
                 "/none/.deps/all-MiniLM-L6-v2",
                 "/.deps/all-MiniLM-L6-v2",
-                "/work/.deps/all-MiniLM-L6-v2",
+                "/here/.deps/all-MiniLM-L6-v2",
                 "/cache/all-MiniLM-L6-v2-0.1.0"
             ]
         );
