@@ -1,0 +1,1 @@
+//! A one-node Apache Kafka broker (KRaft).
