@@ -40,7 +40,7 @@ use groundswell_operators::dedupe::Duplicates;
 use groundswell_operators::graph::Plan;
 use parking_lot::Mutex;
 use recorder::Recorder;
-use release::Released;
+use release::{Buffers, Released};
 use scoring::{NoWants, PoolWants, Strict, carry};
 use sinks::SinkThread;
 use std::collections::BTreeSet;
@@ -229,7 +229,12 @@ impl Engine {
             Ok(())
         })?;
 
-        let (feeds, workers) = start_workers(&options, shared, &plan, &duplicates, &to_dispatch, &status)?;
+        let buffers = Buffers::new(options.workers.max(1));
+        let given = Given {
+            duplicates: duplicates.clone(),
+            buffers: buffers.clone(),
+        };
+        let (feeds, workers) = start_workers(&options, shared, &plan, given, &to_dispatch, &status)?;
         let horizon = Arc::new(AtomicI64::new(i64::MIN));
         let strict = options.scorer.as_ref().filter(|_| options.strict).map(|scorer| Strict {
             scorer: Arc::clone(scorer),
@@ -249,6 +254,7 @@ impl Engine {
             texts: Arc::clone(&shared.texts),
             keep_ids: options.collect_posts || plan.watches(),
             workers: feeds,
+            buffers,
             dispatch: to_dispatch.clone(),
             status: Arc::clone(&status),
             counters,
@@ -408,11 +414,17 @@ fn sink_events(metrics: &Arc<Metrics>) -> sinks::SinkEvents {
 
 type Feeds = Vec<(Sender<Released>, Thread)>;
 
+/// What the workers share with the recorder and the dispatcher.
+struct Given {
+    duplicates: Duplicates,
+    buffers: Buffers,
+}
+
 fn start_workers(
     options: &EngineOptions,
     shared: &Shared,
     plan: &Plan,
-    duplicates: &Duplicates,
+    given: Given,
     out: &Sender<ToDispatch>,
     status: &Arc<Status>,
 ) -> Result<(Feeds, JoinHandle<()>), EngineError> {
@@ -433,12 +445,13 @@ fn start_workers(
             None
         }
     });
-    let given = worker::Shared {
+    let shared = worker::Shared {
         plan: plan.clone(),
         fetch,
-        duplicates: duplicates.clone(),
+        duplicates: given.duplicates,
         out: out.clone(),
         collect_posts: options.collect_posts,
+        buffers: given.buffers,
         status: Arc::clone(status),
     };
     let (hello, threads) = bounded(count);
@@ -449,7 +462,7 @@ fn start_workers(
                 return;
             };
             if hello.send((index, std::thread::current())).is_ok() {
-                worker::run(worker, &input, &given);
+                worker::run(worker, &input, &shared);
             }
         })?;
         for result in guards.join() {

@@ -10,7 +10,7 @@
 use super::counters::Counters;
 use super::dispatch::{Counts, ToDispatch};
 use super::log::{Log, Recorded};
-use super::release::{Released, split};
+use super::release::{Buffers, Released, split};
 use super::scoring::Strict;
 use super::status::Status;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -71,6 +71,7 @@ pub(crate) struct Recorder {
     pub(crate) texts: Arc<Texts>,
     pub(crate) keep_ids: bool,
     pub(crate) workers: Vec<(Sender<Released>, Thread)>,
+    pub(crate) buffers: Buffers,
     pub(crate) dispatch: Sender<ToDispatch>,
     pub(crate) status: Arc<Status>,
     pub(crate) counters: Arc<Counters>,
@@ -166,7 +167,7 @@ impl Recorder {
             records: (0..).zip(records).map(envelope).collect(),
             ..Collected::default()
         };
-        self.seal(collected)
+        self.seal(collected).map(|_| ())
     }
 
     /// Collects, records and releases until asked to stop or everything feeding it is gone.
@@ -203,7 +204,7 @@ impl Recorder {
                 || self.stop.is_set();
             let something = !collected.records.is_empty() || !collected.bindings.is_empty();
             if (due && something) || self.idle_tick_due() {
-                self.seal(std::mem::take(&mut collected))?;
+                collected = self.seal(collected)?;
             } else if due {
                 collected.since = None;
             }
@@ -222,11 +223,7 @@ impl Recorder {
         for binding in batch.bindings {
             collected.bindings.insert((binding.source, binding.partition), binding);
         }
-        if collected.records.is_empty() {
-            collected.records = batch.records;
-        } else {
-            collected.records.extend(batch.records);
-        }
+        collected.records.extend(batch.records);
     }
 
     fn idle_tick_due(&self) -> bool {
@@ -261,8 +258,8 @@ impl Recorder {
         seen.map_or(self.clock, |at| at.max(self.clock))
     }
 
-    /// Mints a tick, records it, releases it.
-    fn seal(&mut self, mut collected: Collected) -> Result<(), String> {
+    /// Mints a tick, records it, releases it. What comes back is empty, with the memory the next tick will need.
+    fn seal(&mut self, mut collected: Collected) -> Result<Collected, String> {
         let began = Instant::now();
         // What is folded away cannot be handed to a sink that has not committed it: fold only what all have.
         if self.status.committed() >= self.last {
@@ -272,7 +269,7 @@ impl Recorder {
             let facts = strict.score(&collected.records, self.live_model);
             collected.records.extend(facts);
         }
-        let batch = TickBatch {
+        let mut batch = TickBatch {
             tick: self.next_tick(),
             clock: self.next_clock(&collected),
             bindings: collected.bindings.into_values().collect(),
@@ -289,7 +286,12 @@ impl Recorder {
         self.release(&batch, false, self.counters.alive(&batch.records))?;
         self.move_horizon();
         self.counters.sealed(began.elapsed(), self.log.bytes());
-        Ok(())
+        batch.records.clear();
+        batch.records.shrink_to(self.options.max_records);
+        Ok(Collected {
+            records: batch.records,
+            ..Collected::default()
+        })
     }
 
     fn move_horizon(&self) {
@@ -298,7 +300,7 @@ impl Recorder {
         }
     }
 
-    fn release(&self, batch: &TickBatch, more: bool, counts: Counts) -> Result<(), String> {
+    fn release(&mut self, batch: &TickBatch, more: bool, counts: Counts) -> Result<(), String> {
         let dead = batch.records.iter().filter_map(|e| match &e.record {
             Record::Dead(letter) => Some(DeadChange {
                 source: self.counters.name(e.source),
@@ -317,8 +319,8 @@ impl Recorder {
         self.dispatch
             .send(tick)
             .map_err(|_| "the dispatcher is gone".to_owned())?;
-        let split =
-            split(batch, self.workers.len(), &self.names, &self.texts, self.keep_ids).map_err(|e| e.to_string())?;
+        let buffers = self.workers.iter().map(|_| self.buffers.take()).collect();
+        let split = split(batch, buffers, &self.names, &self.texts, self.keep_ids).map_err(|e| e.to_string())?;
         for (mut released, (worker, thread)) in split.into_iter().zip(&self.workers) {
             released.more = more;
             worker.send(released).map_err(|_| "a worker is gone".to_owned())?;
