@@ -106,6 +106,8 @@ pub struct Connections {
     pub sinks: Vec<Box<dyn Sink>>,
     /// Who watches complete ticks on the engine's thread.
     pub observers: Vec<Observer>,
+    /// The observers look at rows, alerts and dead letters only: posts need not be collected for them.
+    pub without_posts: bool,
 }
 
 /// What the engine shares with those who serve.
@@ -163,6 +165,9 @@ pub enum EngineError {
     /// The engine stopped by itself.
     #[error("{0}")]
     Failed(String),
+    /// The engine stopped as it was asked to, but sinks have not taken everything.
+    #[error("{}", .0.join("; "))]
+    Sinks(Vec<String>),
 }
 
 /// A running engine.
@@ -195,6 +200,7 @@ impl Engine {
             sources,
             sinks,
             observers,
+            ..
         } = connections;
         let status = Arc::new(Status::default());
         let stop = StopFlag::default();
@@ -327,10 +333,18 @@ impl Engine {
     /// Stops: sources first, then what was read is recorded, computed and handed to the sinks.
     ///
     /// # Errors
-    /// If the engine had stopped by itself before.
+    /// If the engine had stopped by itself before, or a sink failed and has not taken everything.
     pub fn stop(mut self) -> Result<(), EngineError> {
         self.shut_down();
-        self.status.fatal().map_or(Ok(()), |why| Err(EngineError::Failed(why)))
+        if let Some(why) = self.status.fatal() {
+            return Err(EngineError::Failed(why));
+        }
+        let behind = self.status.behind();
+        if behind.is_empty() {
+            Ok(())
+        } else {
+            Err(EngineError::Sinks(behind))
+        }
     }
 
     fn shut_down(&mut self) {

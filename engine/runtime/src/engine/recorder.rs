@@ -8,7 +8,7 @@
 //! both are recorded. On a start the recorded past is released first, at its recorded times.
 
 use super::counters::Counters;
-use super::dispatch::{Counts, ToDispatch};
+use super::dispatch::{Tally, ToDispatch};
 use super::log::{Log, Recorded};
 use super::release::{Buffers, Released, split};
 use super::scoring::Strict;
@@ -105,11 +105,12 @@ impl Recorder {
             for envelope in &batch.records {
                 self.remember(envelope);
             }
+            self.counters.tally(&batch.records);
             let more = ticks
                 .peek()
                 .is_some_and(|next| next.as_ref().is_ok_and(|next| next.tick == batch.tick));
             (self.last, self.clock) = (batch.tick, self.clock.max(batch.clock));
-            self.release(&batch, more, Counts::new())?;
+            self.release(&batch, more, Tally::default())?;
             self.status.set_recorded(batch.tick);
         }
         self.move_horizon();
@@ -283,7 +284,7 @@ impl Recorder {
         self.log.append(&batch).map_err(|e| format!("cannot record: {e}"))?;
         (self.last, self.clock) = (batch.tick, batch.clock);
         self.status.set_recorded(batch.tick);
-        self.release(&batch, false, self.counters.alive(&batch.records))?;
+        self.release(&batch, false, self.counters.tally(&batch.records))?;
         self.move_horizon();
         self.counters.sealed(began.elapsed(), self.log.bytes());
         batch.records.clear();
@@ -296,11 +297,16 @@ impl Recorder {
 
     fn move_horizon(&self) {
         if let Some(kept) = self.longest_kept {
-            self.horizon.store(self.clock.saturating_sub(kept), Ordering::Release);
+            // A wall clock stands at the present before the first tick says so.
+            let clock = match self.options.clock {
+                ClockMode::Wall => self.clock.max(wall_now()),
+                ClockMode::Event => self.clock,
+            };
+            self.horizon.store(clock.saturating_sub(kept), Ordering::Release);
         }
     }
 
-    fn release(&mut self, batch: &TickBatch, more: bool, counts: Counts) -> Result<(), String> {
+    fn release(&mut self, batch: &TickBatch, more: bool, counts: Tally) -> Result<(), String> {
         let dead = batch.records.iter().filter_map(|e| match &e.record {
             Record::Dead(letter) => Some(DeadChange {
                 source: self.counters.name(e.source),
