@@ -75,10 +75,16 @@ impl Counters {
         let mut tally = Tally::default();
         for envelope in records.iter().filter(|e| !matches!(e.record, Record::Dead(_))) {
             *tally.alive.entry(envelope.source).or_default() += 1;
-            let identity = envelope.record.identity();
-            if matches!(identity, Identity::Thread(_) | Identity::Entity(_) | Identity::Rule(_))
-                && self.is_known(identity, envelope)
-            {
+            // Posts, votes and facts are counted by the graph, which knows what stands; their identity costs a digest.
+            let few = matches!(
+                envelope.record,
+                Record::Thread(_)
+                    | Record::Entity(_)
+                    | Record::EntityDeleted { .. }
+                    | Record::Rule(_)
+                    | Record::RuleDeleted { .. }
+            );
+            if few && self.is_known(envelope.record.identity(), envelope) {
                 *tally.repeated.entry(envelope.source).or_default() += 1;
             }
         }
