@@ -181,7 +181,7 @@ fn a_dead_letter_keeps_its_bytes() {
             message: "expected `,`".into(),
             payload: payload.into(),
             key: b"t1_a".into(),
-            id: None,
+            ..DeadLetter::default()
         },
     };
     assert_eq!(
