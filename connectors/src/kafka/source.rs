@@ -151,6 +151,7 @@ impl KafkaSource {
         let kilobytes = (spec.max_in_flight >> 10).max(1).to_string();
         // librdkafka wants room for one whole answer, and a message may be as large as an answer.
         let answer = spec.max_in_flight.clamp(1 << 20, 50 << 20).to_string();
+        let discover = spec.discover.as_millis().max(10).to_string();
         let config = spec.cluster.config(
             &[
                 ("queued.max.messages.kbytes", &kilobytes),
@@ -159,7 +160,7 @@ impl KafkaSource {
                 // A full queue empties in milliseconds; the default pause of a second would leave us idle.
                 ("fetch.queue.backoff.ms", "5"),
                 ("fetch.error.backoff.ms", "100"),
-                ("topic.metadata.refresh.interval.ms", "30000"),
+                ("topic.metadata.refresh.interval.ms", &discover),
                 ("check.crcs", "true"),
             ],
             &[
@@ -260,20 +261,16 @@ impl<'a> Reading<'a> {
     fn run(&mut self) -> Result<(), Ended> {
         // Where a partition without records begins is recorded too: "latest" means now, not the next start.
         self.flush()?;
-        let (mut tended, mut discovered) = (Instant::now(), Instant::now());
+        let mut tended = Instant::now();
         while !self.context.stop.is_set() {
             self.step()?;
             // A busy source gets here every few milliseconds as well.
             if tended.elapsed() >= HOUSEKEEPING {
                 tended = Instant::now();
                 self.commit();
-                self.measure();
-                // The position may have moved without a record.
+                self.look_around()?;
+                // Positions may have moved without a record.
                 self.flush()?;
-            }
-            if discovered.elapsed() >= self.source.spec.discover {
-                discovered = Instant::now();
-                self.partitions.discover()?;
             }
         }
         Ok(self.flush()?)
@@ -380,7 +377,8 @@ impl<'a> Reading<'a> {
                 before: true,
             })),
             // Unreachable: waited for like any broker that is away.
-            Err(KafkaError::Unreachable { .. }) | Ok(_) => Ok(()),
+            Err(KafkaError::Unreachable { .. }) | Ok(None) => Ok(()),
+            Ok(Some(found)) => Ok(self.partitions.check(&found)?),
             Err(other) => Err(other.into()),
         }
     }
@@ -409,11 +407,15 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn measure(&mut self) {
+    /// Takes in what librdkafka has heard in the background: where partitions end, and which ones there are. Asking would
+    /// have to wait behind what is being fetched.
+    fn look_around(&mut self) -> Result<(), KafkaError> {
         let Some(statistics) = self.consumer.context().take_statistics() else {
-            return;
+            return Ok(());
         };
-        let ends = lag::ends(&statistics, &self.source.spec.topic);
+        let topic = &self.source.spec.topic;
+        self.partitions.welcome(&lag::known(&statistics, topic))?;
+        let ends = lag::ends(&statistics, topic);
         let behind = self.partitions.caught_up(&ends);
         if let Some(metrics) = &self.source.metrics {
             let age = match (behind, self.newest) {
@@ -423,6 +425,7 @@ impl<'a> Reading<'a> {
             let records = usize::try_from(behind).unwrap_or(usize::MAX);
             metrics.lag(Duration::from_millis(age), Some(records));
         }
+        Ok(())
     }
 }
 

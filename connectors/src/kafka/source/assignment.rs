@@ -2,7 +2,7 @@
 
 use super::start::{self, Bounds};
 use super::{KafkaSourceSpec, OnGap};
-use crate::kafka::client::{self, Reporter};
+use crate::kafka::client::Reporter;
 use crate::kafka::error::{KafkaError, rights};
 use crate::kafka::source::lag::Ends;
 use groundswell_core::record::{Binding, SourceId};
@@ -125,24 +125,29 @@ impl<'a> Assignment<'a> {
     /// Starts reading partitions that were added to the topic.
     ///
     /// # Errors
-    /// If partitions that are read are gone.
-    pub fn discover(&mut self) -> Result<(), KafkaError> {
-        let topic = &self.spec.topic;
-        let Ok(metadata) = self.consumer.fetch_metadata(Some(topic), QUESTION) else {
-            return Ok(()); // away; the next look will tell
-        };
-        let Ok(found) = client::known(&metadata, topic) else {
-            return Ok(());
-        };
-        self.check_count(&found, &self.positions())?;
-        let new = |p: &u32| self.spec.share.has(*p) && self.next.get(*p as usize).is_none_or(Option::is_none);
-        let new: Vec<u32> = found.into_iter().filter(new).collect();
+    /// If nobody says where they begin.
+    pub fn welcome(&mut self, found: &[u32]) -> Result<(), KafkaError> {
+        let new = |p: &&u32| self.spec.share.has(**p) && self.next.get(**p as usize).is_none_or(Option::is_none);
+        let new: Vec<u32> = found.iter().filter(new).copied().collect();
         for partition in new {
             let low = self.bounds(partition)?.low;
-            tracing::info!(source = self.spec.name, topic, partition, "a new partition");
+            tracing::info!(
+                source = self.spec.name,
+                topic = self.spec.topic,
+                partition,
+                "a new partition"
+            );
             self.reassign(partition, low, false)?;
         }
         Ok(())
+    }
+
+    /// Checks that all partitions that are read are there.
+    ///
+    /// # Errors
+    /// [`KafkaError::Shrunk`].
+    pub fn check(&self, found: &[u32]) -> Result<(), KafkaError> {
+        self.check_count(found, &self.positions())
     }
 
     fn positions(&self) -> BTreeMap<u32, u64> {

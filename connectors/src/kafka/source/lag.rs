@@ -1,4 +1,4 @@
-//! How far the log goes on, from librdkafka's statistics.
+//! Which partitions a topic has and how far they go on, from librdkafka's statistics.
 
 use rdkafka::statistics::Statistics;
 use std::collections::BTreeMap;
@@ -10,6 +10,21 @@ pub(super) struct Ends {
     pub high: u64,
     /// Everything before this was handed out, because the end was reached there.
     pub read_to_end: Option<u64>,
+}
+
+/// The partitions that the brokers say a topic has, ascending.
+pub(super) fn known(statistics: &Statistics, topic: &str) -> Vec<u32> {
+    let partitions = statistics
+        .topics
+        .get(topic)
+        .into_iter()
+        .flat_map(|t| t.partitions.values());
+    let mut known: Vec<u32> = partitions
+        .filter(|p| !p.unknown)
+        .filter_map(|p| u32::try_from(p.partition).ok())
+        .collect();
+    known.sort_unstable();
+    known
 }
 
 /// The ends of a topic's partitions, as far as they are known.
@@ -61,6 +76,7 @@ mod tests {
         let found = ends(&statistics, "t");
         let at = |high, read_to_end| Ends { high, read_to_end };
         assert_eq!(found, [(0, at(10, Some(9))), (2, at(7, None))].into());
-        assert!(ends(&statistics, "other").is_empty());
+        assert_eq!(known(&statistics, "t"), [0, 1, 2]);
+        assert!(ends(&statistics, "other").is_empty() && known(&statistics, "other").is_empty());
     }
 }
