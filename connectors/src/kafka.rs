@@ -9,8 +9,14 @@
 
 mod client;
 mod error;
+mod producer;
+mod progress;
+mod sink;
 mod source;
+mod topics;
 
 pub use client::{Cluster, check_properties};
 pub use error::KafkaError;
+pub use producer::{Step, StepHook};
+pub use sink::{KafkaSink, KafkaSinkSpec, Origin};
 pub use source::{KafkaSource, KafkaSourceSpec, OnGap, Share, Start};

@@ -22,7 +22,7 @@ const QUESTION: Duration = Duration::from_secs(2);
 /// Events that may lie before the one that says why nobody answers.
 const EVENTS: usize = 64;
 /// How long a topic that was just made may stay unknown to a broker.
-const PROPAGATION: Duration = Duration::from_secs(3);
+pub(super) const PROPAGATION: Duration = Duration::from_secs(3);
 
 /// Properties that decide about exactness, and what to use in their place.
 const OURS: [(&str, &str); 12] = [
@@ -158,6 +158,8 @@ pub(super) struct Reporter {
     /// The newest statistics, until somebody takes them.
     statistics: Mutex<Option<Statistics>>,
     commit_refused: Mutex<bool>,
+    /// Why a record was not delivered.
+    delivery: Mutex<Option<(Code, String)>>,
 }
 
 impl Reporter {
@@ -167,11 +169,17 @@ impl Reporter {
             last: Mutex::default(),
             statistics: Mutex::default(),
             commit_refused: Mutex::default(),
+            delivery: Mutex::default(),
         }
     }
 
     pub fn last(&self) -> Option<(Code, String)> {
         self.last.lock().clone()
+    }
+
+    /// Why the first record was not delivered, since this was asked last.
+    pub fn take_delivery(&self) -> Option<(Code, String)> {
+        self.delivery.lock().take()
     }
 
     pub fn take_statistics(&self) -> Option<Statistics> {
@@ -221,10 +229,9 @@ impl ProducerContext for Reporter {
         if let Err((error, _)) = result
             && let Some(code) = error.rdkafka_error_code()
         {
-            let mut last = self.last.lock();
             // Once a record of a transaction has failed, the rest is purged: the first reason stands.
             if !matches!(code, Code::PurgeQueue | Code::PurgeInflight) {
-                *last = Some((code, error.to_string()));
+                self.delivery.lock().get_or_insert((code, error.to_string()));
             }
         }
     }
@@ -236,6 +243,17 @@ pub(super) fn partitions(
     consumer: &BaseConsumer<Reporter>,
     topic: &str,
     stop: &StopFlag,
+) -> Result<Option<Vec<u32>>, KafkaError> {
+    look(cluster, consumer, topic, stop, PROPAGATION)
+}
+
+/// The same, taking the first "no such topic" after `propagation` for an answer.
+pub(super) fn look(
+    cluster: &Cluster,
+    consumer: &BaseConsumer<Reporter>,
+    topic: &str,
+    stop: &StopFlag,
+    propagation: Duration,
 ) -> Result<Option<Vec<u32>>, KafkaError> {
     let began = Instant::now();
     loop {
@@ -252,7 +270,7 @@ pub(super) fn partitions(
         let error = match answer {
             Ok(metadata) => match known(&metadata, topic) {
                 Ok(partitions) => return Ok(Some(partitions)),
-                Err(Code::UnknownTopicOrPartition) if began.elapsed() > PROPAGATION.min(cluster.patience) => {
+                Err(Code::UnknownTopicOrPartition) if began.elapsed() >= propagation.min(cluster.patience) => {
                     return Err(KafkaError::MissingTopic {
                         brokers: cluster.brokers.clone(),
                         topic: topic.to_owned(),

@@ -172,7 +172,7 @@ pub trait Sink: Send + 'static {
     fn name(&self) -> &str;
 
     /// The last tick this sink has committed; earlier ticks are not handed to it again. `None` wants everything, the
-    /// restored state included.
+    /// restored state included. What the sink has not committed is kept in the record as it is.
     fn upper(&self) -> Option<Tick>;
 
     /// Takes the changes of one tick.
@@ -180,4 +180,18 @@ pub trait Sink: Send + 'static {
     /// # Errors
     /// A message for people; the engine reports it and keeps the sink's queue.
     fn apply(&mut self, changes: &TickChanges) -> Result<(), String>;
+
+    /// Most ticks this sink takes at once when it lags behind. Sinks that commit several as one say more than one.
+    fn most_ticks(&self) -> usize {
+        1
+    }
+
+    /// Takes the changes of up to [`Sink::most_ticks`] ticks, in order. Either all are committed or none: after a failure
+    /// the same ticks are handed over again.
+    ///
+    /// # Errors
+    /// As [`Sink::apply`].
+    fn apply_all(&mut self, changes: &[Arc<TickChanges>]) -> Result<(), String> {
+        changes.iter().try_for_each(|changes| self.apply(changes))
+    }
 }

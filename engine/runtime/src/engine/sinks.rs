@@ -41,9 +41,11 @@ impl SinkThread {
         let (done, stopping) = (Arc::clone(&committed), stop.clone());
         let name = format!("sink-{}", sink.name());
         let thread = std::thread::Builder::new().name(name).spawn(move || {
-            for changes in ticks {
+            while let Ok(first) = ticks.recv() {
+                let mut lot = vec![first];
+                lot.extend(ticks.try_iter().take(sink.most_ticks().saturating_sub(1)));
                 let mut pause = Duration::from_millis(100);
-                while let Err(why) = sink.apply(&changes) {
+                while let Err(why) = sink.apply_all(&lot) {
                     events(sink.name(), Err(&why));
                     tracing::warn!(sink = sink.name(), %why, retry_in = ?pause, "a sink failed");
                     if stopping.is_set() {
@@ -52,8 +54,10 @@ impl SinkThread {
                     stopping.sleep(pause);
                     pause = (pause * 2).min(MAX_PAUSE);
                 }
-                events(sink.name(), Ok(()));
-                done.store(changes.tick, Ordering::Release);
+                lot.iter().for_each(|_| events(sink.name(), Ok(())));
+                let last = lot.last().map_or(0, |changes| changes.tick);
+                // What is not committed must not be folded away: a sink may put off ticks that hold nothing for it.
+                done.store(sink.upper().map_or(last, |upper| upper.min(last)), Ordering::Release);
             }
         })?;
         Ok(SinkThread {
