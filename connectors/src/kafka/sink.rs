@@ -2,8 +2,8 @@
 //!
 //! In: complete ticks. Out: one record per change, and the sink's progress in the same transaction, so that a consumer
 //! that reads committed records sees each change once, however often the engine is killed ([`super::producer`]). State:
-//! the progress topic. Several ticks go in one transaction when the sink lags; ticks without a record of this sink move
-//! the progress now and then only.
+//! the progress topic. Several ticks go in one transaction when the sink lags; ticks without a record of this sink
+//! move the progress alone.
 //!
 //! | records of | key | value | headers |
 //! |---|---|---|---|
@@ -27,14 +27,8 @@ use groundswell_core::time::Tick;
 use records::{Alerts, DeadLetters, Rows};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 pub use records::Origin;
-
-/// Most ticks in one transaction, when the sink lags.
-const MOST_TICKS: usize = 256;
-/// How often progress is written for ticks without records.
-const IDLE_PROGRESS: Duration = Duration::from_secs(1);
 
 /// A topic and how it is written.
 #[derive(Clone)]
@@ -86,8 +80,6 @@ pub struct KafkaSink {
     name: String,
     writer: Writer,
     encode: Box<dyn Encode>,
-    /// When progress was written last.
-    written: Instant,
 }
 
 impl KafkaSink {
@@ -146,7 +138,6 @@ impl KafkaSink {
             name: spec.name,
             writer,
             encode,
-            written: Instant::now(),
         })
     }
 }
@@ -162,10 +153,6 @@ impl Sink for KafkaSink {
 
     fn apply(&mut self, changes: &TickChanges) -> Result<(), String> {
         self.write([changes])
-    }
-
-    fn most_ticks(&self) -> usize {
-        MOST_TICKS
     }
 
     fn apply_all(&mut self, changes: &[Arc<TickChanges>]) -> Result<(), String> {
@@ -184,11 +171,7 @@ impl KafkaSink {
             }
         }
         let Some(last) = last else { return Ok(()) };
-        if records.is_empty() && self.written.elapsed() < IDLE_PROGRESS {
-            return Ok(());
-        }
-        self.writer.commit(&records, last).map_err(|e| e.with_hint())?;
-        self.written = Instant::now();
-        Ok(())
+        // Ticks without records too: what is not committed cannot be folded away.
+        self.writer.commit(&records, last).map_err(|e| e.with_hint())
     }
 }

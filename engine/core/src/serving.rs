@@ -172,7 +172,7 @@ pub trait Sink: Send + 'static {
     fn name(&self) -> &str;
 
     /// The last tick this sink has committed; earlier ticks are not handed to it again. `None` wants everything, the
-    /// restored state included. What the sink has not committed is kept in the record as it is.
+    /// restored state included.
     fn upper(&self) -> Option<Tick>;
 
     /// Takes the changes of one tick.
@@ -181,13 +181,9 @@ pub trait Sink: Send + 'static {
     /// A message for people; the engine reports it and keeps the sink's queue.
     fn apply(&mut self, changes: &TickChanges) -> Result<(), String>;
 
-    /// Most ticks this sink takes at once when it lags behind. Sinks that commit several as one say more than one.
-    fn most_ticks(&self) -> usize {
-        1
-    }
-
-    /// Takes the changes of up to [`Sink::most_ticks`] ticks, in order. Either all are committed or none: after a failure
-    /// the same ticks are handed over again.
+    /// Takes the changes of several ticks, oldest first: what waits while a sink is behind. A sink that can commit them at
+    /// once overrides this. After an error some of the first may have been taken; the call is made again with all of them,
+    /// so taking one twice must change nothing.
     ///
     /// # Errors
     /// As [`Sink::apply`].
