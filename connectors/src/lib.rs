@@ -7,4 +7,5 @@ pub mod hub;
 pub mod json;
 pub mod metrics;
 pub mod pace;
+pub mod postgres;
 pub mod sink_file;

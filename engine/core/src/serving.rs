@@ -180,4 +180,14 @@ pub trait Sink: Send + 'static {
     /// # Errors
     /// A message for people; the engine reports it and keeps the sink's queue.
     fn apply(&mut self, changes: &TickChanges) -> Result<(), String>;
+
+    /// Takes the changes of several ticks, oldest first: what waits while a sink is behind. A sink that can commit them at
+    /// once overrides this. After an error some of the first may have been taken; the call is made again with all of them,
+    /// so taking one twice must change nothing.
+    ///
+    /// # Errors
+    /// As [`Sink::apply`].
+    fn apply_all(&mut self, changes: &[Arc<TickChanges>]) -> Result<(), String> {
+        changes.iter().try_for_each(|changes| self.apply(changes))
+    }
 }
