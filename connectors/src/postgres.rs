@@ -21,7 +21,7 @@ mod session;
 mod tls;
 mod value;
 
-pub use error::PostgresError;
+pub use error::{Altered, PostgresError};
 pub use session::Difference;
 
 use crate::json::PostIds;
@@ -223,9 +223,17 @@ impl PostgresSink {
             ));
         };
         let future = transaction(&mut session, &self.target.place, &self.plan, &self.progress);
-        let progress = limited(&self.runtime, &self.target, self.answer_timeout, future)?;
-        (self.session, self.progress) = (Some(session), progress);
-        Ok(())
+        match limited(&self.runtime, &self.target, self.answer_timeout, future) {
+            Ok(progress) => {
+                (self.session, self.progress) = (Some(session), progress);
+                Ok(())
+            }
+            Err(error) => {
+                drop(session);
+                close(&self.runtime);
+                Err(error)
+            }
+        }
     }
 }
 
@@ -240,11 +248,24 @@ fn limited<T>(
         server: target.place.server.clone(),
         after: limit,
     };
+    let done = runtime.block_on(async {
+        let done = tokio::time::timeout(limit, future).await;
+        done.unwrap_or_else(|_| Err(silent()))
+    });
+    if done.is_err() {
+        close(runtime);
+    }
+    done
+}
+
+/// Lets connections go that were dropped. On this thread's runtime nothing happens by itself: without this the server would
+/// hold a failed transaction's locks until the next attempt.
+fn close(runtime: &tokio::runtime::Runtime) {
     runtime.block_on(async {
-        tokio::time::timeout(limit, future)
-            .await
-            .unwrap_or_else(|_| Err(silent()))
-    })
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+    });
 }
 
 impl Sink for PostgresSink {

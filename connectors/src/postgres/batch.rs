@@ -4,7 +4,7 @@
 //! of them; the same for alerts. Dead letters all stay.
 
 use super::layout::ViewTable;
-use super::partition::Cut;
+use super::partition::{Part, Parts};
 use super::value::{Column, Text, Time, key_name, plain_json, plain_text};
 use super::{PostgresError, Strings};
 use crate::json::alert_json;
@@ -24,14 +24,17 @@ const CHUNK_BYTES: usize = 8 << 20;
 /// A row in the end: its sums and the tick that gave it them, or gone.
 pub(super) type Net = DigestMap<ViewKey, (Option<Acc>, Tick)>;
 
+/// Keys to delete, as columns, and the partition they are in.
+pub(super) type Deletion = (Option<Part>, Vec<Column>);
+
 /// Some ticks, folded.
 pub(super) struct Batch<'a> {
     /// The last tick.
     pub(super) tick: Tick,
     /// Its clock.
     pub(super) clock: EventTime,
-    /// Changed rows by table, in the order of the sink's tables.
-    pub(super) views: Vec<Net>,
+    /// Changed rows by table, in the order of the sink's tables; `None` for those that take no part.
+    pub(super) views: Vec<Option<Net>>,
     /// The last transition of each alert.
     pub(super) alerts: BTreeMap<u128, &'a AlertChange>,
     pub(super) dead: Vec<(Tick, &'a DeadChange)>,
@@ -43,14 +46,12 @@ impl<'a> Batch<'a> {
         let last = ticks.last()?;
         let fold = |(i, table): (usize, &ViewTable)| {
             let mut net = Net::default();
-            if wants(i) {
-                for tick in ticks {
-                    for change in tick.views.get(table.index).into_iter().flatten() {
-                        net.insert(change.key, (change.acc, tick.tick));
-                    }
+            for tick in ticks.iter().filter(|_| wants(i)) {
+                for change in tick.views.get(table.index).into_iter().flatten() {
+                    net.insert(change.key, (change.acc, tick.tick));
                 }
             }
-            net
+            wants(i).then_some(net)
         };
         let alerts = ticks.iter().flat_map(|tick| &tick.alerts);
         Some(Batch {
@@ -125,25 +126,31 @@ fn group_columns<'k>(
     spec.group_by.iter().enumerate().map(column).collect()
 }
 
-/// Rows that are gone in the end, as columns of the table's key, by partition. Windows the engine dropped because of `keep`
-/// are not among them: they go all together.
+/// Rows that are gone in the end, as columns of the table's key, by the partition they are in. Windows the engine dropped
+/// because of `keep` are not among them: they go all together.
 pub(super) fn deletes(
     table: &ViewTable,
     net: &Net,
+    parts: &Parts,
     clock: EventTime,
     strings: &Strings,
-) -> Result<Vec<(Option<EventTime>, Vec<Column>)>, PostgresError> {
+) -> Result<Vec<Deletion>, PostgresError> {
     let gone = net.iter().filter(|(_, (acc, _))| acc.is_none()).map(|(key, _)| *key);
-    let mut parts: BTreeMap<Option<EventTime>, Vec<ViewKey>> = BTreeMap::new();
+    let mut by_part: BTreeMap<Option<Part>, Vec<ViewKey>> = BTreeMap::new();
     for key in gone {
-        let part = match table.cut {
-            Some(cut) if key.start <= cut.expired(clock) => continue,
-            cut => cut.map(|cut: Cut| cut.partition(key.start)),
+        let Some(cut) = table.cut else {
+            by_part.entry(None).or_default().push(key);
+            continue;
         };
-        parts.entry(part).or_default().push(key);
+        // Without a partition there is no row.
+        if key.start > cut.expired(clock)
+            && let Some(part) = cut.find(parts, key.start)
+        {
+            by_part.entry(Some(part)).or_default().push(key);
+        }
     }
     let mut out = Vec::new();
-    for (part, keys) in parts {
+    for (part, keys) in by_part {
         for keys in keys.chunks(CHUNK) {
             let mut columns = group_columns(&table.spec, keys.iter(), strings)?;
             if !table.sliding() {

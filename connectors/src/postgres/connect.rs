@@ -6,6 +6,7 @@
 
 use super::error::{Place, PostgresError};
 use super::tls::{self, Mode};
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio_postgres::config::{Host, SslMode};
@@ -73,27 +74,61 @@ impl Target {
     }
 
     /// Connects; the connection runs as a task of the current runtime.
-    pub(super) async fn connect(&self) -> Result<Client, PostgresError> {
+    pub(super) async fn connect(&self) -> Result<Connected, PostgresError> {
         let failed = |e: tokio_postgres::Error| self.place.connecting(&e);
         match &self.tls {
             None => {
                 let (client, connection) = self.config.connect(NoTls).await.map_err(failed)?;
-                tokio::spawn(run(connection));
-                Ok(client)
+                Ok(Connected::new(client, connection))
             }
             Some(tls) => {
                 let (client, connection) = self.config.connect(tls.clone()).await.map_err(failed)?;
-                tokio::spawn(run(connection));
-                Ok(client)
+                Ok(Connected::new(client, connection))
             }
         }
     }
 }
 
-/// Drives a connection to its end. Whoever waits for an answer on it hears of its failure.
-async fn run<F: Future<Output = Result<(), tokio_postgres::Error>>>(connection: F) {
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "a connection to Postgres ended");
+/// A connection; dropping it closes the socket as soon as the runtime runs again, which ends its transaction on the server.
+pub(super) struct Connected {
+    client: Client,
+    connection: tokio::task::AbortHandle,
+}
+
+impl Connected {
+    fn new<F>(client: Client, connection: F) -> Self
+    where
+        F: Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
+    {
+        // Whoever waits for an answer on a connection hears of its failure; nobody needs to hear of it from here.
+        let task = tokio::spawn(async {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to Postgres ended");
+            }
+        });
+        Connected {
+            client,
+            connection: task.abort_handle(),
+        }
+    }
+}
+
+impl Deref for Connected {
+    type Target = Client;
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl DerefMut for Connected {
+    fn deref_mut(&mut self) -> &mut Client {
+        &mut self.client
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.connection.abort();
     }
 }
 

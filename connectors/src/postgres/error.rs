@@ -133,24 +133,8 @@ pub enum PostgresError {
         tick: i64,
     },
     /// A table is not as the engine made it.
-    #[error(
-        "table \"{schema}\".\"{table}\" was altered: {what} should be {expected}, and is {found}; undo the change, or drop the \
-         table{rebuilt}"
-    )]
-    Altered {
-        /// The schema.
-        schema: String,
-        /// The table.
-        table: String,
-        /// Which column, or the primary key.
-        what: String,
-        /// As it was created.
-        expected: String,
-        /// As it is.
-        found: String,
-        /// What happens then.
-        rebuilt: &'static str,
-    },
+    #[error(transparent)]
+    Altered(Box<Altered>),
     /// A table that is nobody's to rebuild is gone.
     #[error(
         "table \"{schema}\".\"{table}\" is gone: restore it, or delete its row from \"{schema}\"._tables to begin an empty one"
@@ -233,6 +217,27 @@ pub enum PostgresError {
         /// What it said.
         why: String,
     },
+}
+
+/// How a table differs from what the engine made.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "table \"{schema}\".\"{table}\" was altered: {what} should be {expected}, and is {found}; undo the change, or drop the \
+     table{rebuilt}"
+)]
+pub struct Altered {
+    /// The schema.
+    pub schema: String,
+    /// The table.
+    pub table: String,
+    /// Which column, or the primary key.
+    pub what: String,
+    /// As it was created.
+    pub expected: String,
+    /// As it is.
+    pub found: String,
+    /// What happens when it is dropped.
+    pub rebuilt: &'static str,
 }
 
 impl PostgresError {

@@ -2,7 +2,7 @@
 //!
 //! Pure: a view's specification in, SQL out. Every value is a parameter; identifiers are the pipeline's names, quoted.
 
-use super::partition::{self, Cut};
+use super::partition::{self, Cut, Part};
 use super::value::quoted;
 use crate::hub::render::is_sliding;
 use groundswell_core::spec::ViewSpec;
@@ -166,33 +166,22 @@ impl Layout {
         if self.key.is_empty() {
             sql.push_str(&format!("create unique index on {path} ((true));\n"));
         }
-        if cut.is_some() {
-            let later = self.partition_path(None);
-            sql.push_str(&format!("create table {later} partition of {path} default;\n"));
-        }
         sql
     }
 
     /// The table of a partition.
-    pub(super) fn partition_path(&self, start: Option<EventTime>) -> String {
-        format!(
-            "{}.{}",
-            quoted(&self.schema),
-            quoted(&partition::table_name(&self.name, start))
-        )
+    pub(super) fn partition_path(&self, part: Part) -> String {
+        let name = partition::table_name(&self.name, part);
+        format!("{}.{}", quoted(&self.schema), quoted(&name))
     }
 
-    /// Statements that make a partition: created beside its parent and attached, which no reader has to wait for. Windows
-    /// that were in the default partition move.
-    pub(super) fn create_partition(&self, start: EventTime, cut: Cut) -> String {
-        let (path, part, later) = (self.path(), self.partition_path(Some(start)), self.partition_path(None));
-        let (from, to) = (literal(start), literal(start.saturating_add(cut.length)));
-        let column = quoted("window_start");
+    /// Statements that make a partition: created beside its parent and attached, which no reader has to wait for.
+    pub(super) fn create_partition(&self, part: Part, cut: Cut) -> String {
+        let (path, table) = (self.path(), self.partition_path(part));
+        let (from, to) = (literal(part.start), literal(cut.end(part)));
         format!(
-            "create table {part} (like {path} including all) with (fillfactor = 85);\n\
-             with moved as (delete from {later} where {column} >= {from} and {column} < {to} returning *) \
-             insert into {part} select * from moved;\n\
-             alter table {path} attach partition {part} for values from ({from}) to ({to});\n"
+            "create table {table} (like {path} including all) with (fillfactor = 85);\n\
+             alter table {path} attach partition {table} for values from ({from}) to ({to});\n"
         )
     }
 

@@ -4,12 +4,11 @@
 //! tables of views there are `_schema` (version of this layout), `_progress` (one row per sink) and `_tables` (whose table it
 //! is, what its rows mean, whether it is complete). Everything happens inside the pipeline's own schema.
 
-use super::error::{Place, PostgresError};
+use super::error::{Altered, Place, PostgresError};
 use super::layout::{Layout, ViewTable};
-use super::partition;
+use super::partition::{self, Parts};
 use super::value::quoted;
-use groundswell_core::time::EventTime;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use tokio_postgres::Transaction;
 
 /// Version of the layout.
@@ -298,17 +297,19 @@ fn check_owner(
 
 /// Compares a table with what was created.
 fn check(layout: &Layout, partitioned: bool, found: Option<&Found>, is_view: bool) -> Result<(), PostgresError> {
-    let altered = |what: String, expected: String, found: String| PostgresError::Altered {
-        schema: layout.schema.clone(),
-        table: layout.name.clone(),
-        what,
-        expected,
-        found,
-        rebuilt: if is_view {
-            ": the next start builds it again from the record"
-        } else {
-            " and its row in _tables to begin an empty one"
-        },
+    let altered = |what: String, expected: String, found: String| {
+        PostgresError::Altered(Box::new(Altered {
+            schema: layout.schema.clone(),
+            table: layout.name.clone(),
+            what,
+            expected,
+            found,
+            rebuilt: if is_view {
+                ": the next start builds it again from the record"
+            } else {
+                " and its row in _tables to begin an empty one"
+            },
+        }))
     };
     let Some(found) = found else {
         return Err(match is_view {
@@ -376,13 +377,14 @@ pub(super) async fn partitions(
     tx: &Transaction<'_>,
     place: &Place,
     views: &[ViewTable],
-) -> Result<Vec<BTreeSet<EventTime>>, PostgresError> {
+) -> Result<Vec<Parts>, PostgresError> {
     let sql = "select p.relname::text, c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid \
          join pg_class p on p.oid = i.inhparent join pg_namespace n on n.oid = p.relnamespace where n.nspname = $1";
     let rows = tx.query(sql, &[&place.schema]).await.map_err(|e| place.statement(&e))?;
     let of = |view: &ViewTable| {
         let own = rows.iter().filter(|row| row.get::<_, &str>(0) == view.layout.name);
-        own.filter_map(|row| partition::start_of(row.get(1))).collect()
+        own.filter_map(|row| partition::part_of(row.get(1)).map(|p| (p.start, p.level)))
+            .collect()
     };
     Ok(views.iter().map(of).collect())
 }

@@ -3,31 +3,37 @@
 //! In: batches. Out: committed tables. State: prepared statements and what is known about partitions and sliding windows;
 //! all of it is only right while every transaction so far was committed, so after any error the session is thrown away.
 
-use super::batch::{self, Batch};
-use super::connect::Target;
+use super::batch::{self, Batch, Net};
+use super::connect::{Connected, Target};
 use super::error::{Place, PostgresError};
 use super::layout::{Layout, ViewTable};
+use super::partition::{Part, Parts};
 use super::schema::{self, Wanted};
 use super::value::{Column, Time, params, quoted};
 use super::{Plan, Progress};
 use groundswell_core::time::{EventTime, Tick};
 use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Statement, Transaction};
+use tokio_postgres::{Statement, Transaction};
 
 /// Longest wait for readers of a partition that is over; after that its rows are deleted and it is dropped later.
 const DROP_WAIT: &str = "500ms";
+/// Before a partition that readers hold is tried again.
+const DROP_AGAIN: Duration = Duration::from_secs(30);
 
 /// See the module documentation.
 pub(super) struct Session {
-    client: Client,
+    client: Connected,
     statements: Statements,
     /// Partitions there are, by table.
-    partitions: Vec<BTreeSet<EventTime>>,
+    partitions: Vec<Parts>,
     /// The last window start that was expired, by table.
     expired: Vec<Option<EventTime>>,
     /// End of the sliding window that all rows show, by table.
     slid: Vec<Option<EventTime>>,
+    /// When readers last kept a partition from being dropped.
+    readers: Option<Instant>,
 }
 
 impl Session {
@@ -90,13 +96,14 @@ impl Session {
         Ok((Self::new(client, plan, partitions), now))
     }
 
-    fn new(client: Client, plan: &Plan, partitions: Vec<BTreeSet<EventTime>>) -> Self {
+    fn new(client: Connected, plan: &Plan, partitions: Vec<Parts>) -> Self {
         Session {
             client,
             statements: Statements::default(),
             partitions,
             expired: vec![None; plan.views.len()],
             slid: vec![None; plan.views.len()],
+            readers: None,
         }
     }
 
@@ -117,34 +124,22 @@ impl Session {
         let mut tx = self.client.transaction().await.map_err(failed)?;
         let next = advance(&tx, place, plan, progress, batch.tick).await?;
         for (i, view) in plan.views.iter().enumerate() {
-            let Some(cut) = view.cut else { continue };
-            let known = &mut self.partitions[i];
+            let (Some(cut), Some(net)) = (view.cut, &batch.views[i]) else {
+                continue;
+            };
             let bound = cut.expired(batch.clock);
             if self.expired[i].is_none_or(|was| was < bound) {
-                expire(&mut tx, place, view, known, batch.clock).await?;
+                self.readers = expire(&mut tx, place, view, &mut self.partitions[i], batch.clock, self.readers).await?;
                 self.expired[i] = Some(bound);
             }
-            let starts: BTreeSet<EventTime> = batch::starts(&batch.views[i])
-                .filter(|start| !known.contains(&cut.partition(*start)) && !cut.is_far(*start, batch.clock))
-                .map(|start| cut.partition(start))
-                .collect();
-            for start in starts {
-                tx.batch_execute(&view.layout.create_partition(start, cut))
-                    .await
-                    .map_err(failed)?;
-                known.insert(start);
-            }
+            make_room(&tx, place, view, &mut self.partitions[i], net, batch.clock).await?;
         }
         let mut writes: Vec<(Statement, Vec<Column>)> = Vec::new();
         for (i, view) in plan.views.iter().enumerate() {
-            let net = &batch.views[i];
-            for (part, columns) in batch::deletes(view, net, batch.clock, &plan.strings)? {
+            let Some(net) = &batch.views[i] else { continue };
+            for (part, columns) in batch::deletes(view, net, &self.partitions[i], batch.clock, &plan.strings)? {
                 // A partition is addressed by its own name: the planner need not look for it.
-                let from = match part {
-                    None => view.layout.path(),
-                    Some(start) if self.partitions[i].contains(&start) => view.layout.partition_path(Some(start)),
-                    Some(_) => view.layout.partition_path(None),
-                };
+                let from = part.map_or_else(|| view.layout.path(), |part| view.layout.partition_path(part));
                 let statement = self.statements.get(&tx, place, view.layout.delete(&from)).await?;
                 writes.push((statement, columns));
             }
@@ -195,18 +190,10 @@ impl Session {
         let next = advance(&tx, place, plan, progress, full.tick).await?;
         let mut differences = Vec::new();
         for (i, view) in plan.views.iter().enumerate() {
-            let (net, known) = (&full.views[i], &mut self.partitions[i]);
-            if let Some(cut) = view.cut {
-                expire(&mut tx, place, view, known, full.clock).await?;
-                for start in batch::starts(net).map(|s| cut.partition(s)).collect::<BTreeSet<_>>() {
-                    if !known.contains(&start) && !cut.is_far(start, full.clock) {
-                        tx.batch_execute(&view.layout.create_partition(start, cut))
-                            .await
-                            .map_err(failed)?;
-                        known.insert(start);
-                    }
-                }
-            }
+            let Some(net) = &full.views[i] else { continue };
+            let known = &mut self.partitions[i];
+            self.readers = expire(&mut tx, place, view, known, full.clock, self.readers).await?;
+            make_room(&tx, place, view, known, net, full.clock).await?;
             let path = view.layout.path();
             let wanted = Layout {
                 schema: "pg_temp".to_owned(),
@@ -336,14 +323,20 @@ async fn expire(
     tx: &mut Transaction<'_>,
     place: &Place,
     view: &ViewTable,
-    known: &mut BTreeSet<EventTime>,
+    known: &mut Parts,
     clock: EventTime,
-) -> Result<(), PostgresError> {
+    mut readers: Option<Instant>,
+) -> Result<Option<Instant>, PostgresError> {
     let failed = |e: tokio_postgres::Error| place.statement(&e);
-    let Some(cut) = view.cut else { return Ok(()) };
-    let over: Vec<EventTime> = known.iter().copied().filter(|p| cut.is_over(*p, clock)).collect();
-    if !over.is_empty() {
-        let tables: Vec<String> = over.iter().map(|p| view.layout.partition_path(Some(*p))).collect();
+    let Some(cut) = view.cut else { return Ok(readers) };
+    let parts = known.iter().map(|(start, level)| Part {
+        start: *start,
+        level: *level,
+    });
+    let over: Vec<Part> = parts.filter(|part| cut.is_over(*part, clock)).collect();
+    if !over.is_empty() && readers.is_none_or(|seen| seen.elapsed() > DROP_AGAIN) {
+        readers = None;
+        let tables: Vec<String> = over.iter().map(|p| view.layout.partition_path(*p)).collect();
         let part = tx.savepoint("partitions").await.map_err(failed)?;
         let sql = format!(
             "set local lock_timeout = '{DROP_WAIT}'; drop table {}",
@@ -358,11 +351,12 @@ async fn expire(
                 .await
                 .map_err(failed)?;
                 part.commit().await.map_err(failed)?;
-                known.retain(|p| !over.contains(p));
+                known.retain(|start, _| over.iter().all(|p| p.start != *start));
             }
             // Somebody reads them: their rows go below, the tables when the next window expires.
             Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
-                part.rollback().await.map_err(failed)?
+                part.rollback().await.map_err(failed)?;
+                readers = Some(Instant::now());
             }
             Err(error) => return Err(failed(error)),
         }
@@ -375,6 +369,27 @@ async fn expire(
             quoted("window_start")
         );
         tx.execute(&sql, &[&Time(cut.expired(clock))]).await.map_err(failed)?;
+    }
+    Ok(readers)
+}
+
+/// Creates the partitions that rows need and that are not there.
+async fn make_room(
+    tx: &Transaction<'_>,
+    place: &Place,
+    view: &ViewTable,
+    known: &mut Parts,
+    net: &Net,
+    clock: EventTime,
+) -> Result<(), PostgresError> {
+    let Some(cut) = view.cut else { return Ok(()) };
+    let starts: BTreeSet<EventTime> = batch::starts(net).collect();
+    for start in starts {
+        let part = cut.place(known, start, clock);
+        if known.insert(part.start, part.level).is_none() {
+            let sql = view.layout.create_partition(part, cut);
+            tx.batch_execute(&sql).await.map_err(|e| place.statement(&e))?;
+        }
     }
     Ok(())
 }

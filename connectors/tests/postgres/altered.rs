@@ -252,9 +252,8 @@ fn refusals_say_what_to_do() {
         matches!(error, PostgresError::ReadOnly { .. }) && error.is_retriable(),
         "{error}"
     );
-    let sql =
-        format!("set default_transaction_read_only = off; alter database {name} reset default_transaction_read_only");
-    server.psql(&url, &sql).unwrap();
+    let sql = format!("alter database {name} reset default_transaction_read_only");
+    server.psql(&server.url(), &sql).unwrap();
     sink.commit(&[&world.ticks[1]]).unwrap();
     assert_eq!(world.check(server, &url), Some(world.ticks[1].tick));
 }

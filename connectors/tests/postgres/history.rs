@@ -10,7 +10,7 @@ fn cases() -> u64 {
     std::env::var("GROUNDSWELL_POSTGRES_CASES")
         .ok()
         .and_then(|n| n.parse().ok())
-        .unwrap_or(12)
+        .unwrap_or(8)
 }
 
 /// What the engine hands over: everything after the sink's upper.

@@ -273,21 +273,23 @@ impl World {
     }
 
     fn dead(&mut self, n: u64) -> DeadChange {
-        let payload: Vec<u8> = (0..self.dice.random_range(0..300))
+        let payload = (0..self.dice.random_range(0..300))
             .map(|_| self.dice.random())
             .collect();
+        let mut letter = DeadLetter {
+            stage: "decode".into(),
+            code: "invalid_json".into(),
+            message: "it's \0 \"bad\"".into(),
+            payload,
+            ..DeadLetter::default()
+        };
+        letter.key = vec![0, 255, u8::try_from(n).unwrap()];
+        letter.id = self.dice.random_bool(0.5).then(|| "id\0".to_owned());
         DeadChange {
             source: "posts".into(),
             partition: 3,
             offset: n,
-            letter: DeadLetter {
-                stage: "decode".into(),
-                code: "invalid_json".into(),
-                message: "it's \0 \"bad\"".into(),
-                key: payload.iter().rev().copied().collect(),
-                id: self.dice.random_bool(0.5).then(|| "id\0".to_owned()),
-                payload,
-            },
+            letter,
         }
     }
 
