@@ -89,7 +89,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let connections = Connections {
         sources: vec![Box::new(TwoPosts)],
         sinks: vec![Box::new(Print)],
-        observers: vec![],
+        ..Connections::default()
     };
     let engine = Engine::start(EngineOptions::new(graph), state, &shared, connections)?;
     engine.wait_drained(Duration::from_secs(10))?;

@@ -30,7 +30,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const USAGE: &str = "usage: job-j WORKERS ALIASES.csv OUT.csv|- BASE.jsonl [DELTA.jsonl]";
 /// The default of a pipeline.
-const FOLD_AFTER: u64 = 64 << 20;
+const FOLD_AFTER: u64 = 128 << 20;
 const LIMIT: Duration = Duration::from_secs(3600);
 
 /// What the observer saw.

@@ -77,6 +77,8 @@ pub struct DecoderSpec {
     pub max_bytes: usize,
     /// Longer ids (of posts, threads, authors, sources, entities, rules) are dead letters.
     pub max_id_bytes: usize,
+    /// Rules on other views than these are dead letters; `None` takes any.
+    pub views: Option<Vec<String>>,
 }
 
 /// Default of [`DecoderSpec::max_bytes`].
@@ -96,7 +98,15 @@ impl DecoderSpec {
             map: FieldMap::default(),
             max_bytes: MAX_BYTES,
             max_id_bytes: MAX_ID_BYTES,
+            views: None,
         }
+    }
+
+    /// The same for a pipeline with these views.
+    #[must_use]
+    pub fn with_views(mut self, views: Vec<String>) -> Self {
+        self.views = Some(views);
+        self
     }
 
     /// The same with a field map.
@@ -114,11 +124,7 @@ fn late(post: Post, horizon: i64, key: Option<&[u8]>, payload: Option<&[u8]>) ->
         post.created_at
     );
     let fault = Fault::new(Code::Late, message).about(Some(post.id));
-    let letter = fault.into_dead_letter(key, payload.unwrap_or_default());
-    Record::Dead(DeadLetter {
-        stage: "window".into(),
-        ..letter
-    })
+    Record::Dead(fault.into_dead_letter(key, payload.unwrap_or_default()))
 }
 
 /// Turns values into records; see the module's description.

@@ -8,6 +8,7 @@ mod source;
 
 pub use source::SourceMetrics;
 
+use prometheus::core::Collector;
 use prometheus::{Encoder, Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 use registrar::{Described, Registrar};
 use std::time::Duration;
@@ -80,6 +81,19 @@ pub struct Metrics {
     hub_bytes: IntGauge,
     http_requests: IntCounterVec,
     http_duration: HistogramVec,
+}
+
+/// What became of a source's records since the start: once they are complete, the first is the sum of the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceTotals {
+    /// Records read.
+    pub read: u64,
+    /// Recorded and released.
+    pub accepted: u64,
+    /// Recorded, but nothing new.
+    pub duplicate: u64,
+    /// Could not be accepted.
+    pub dead_lettered: u64,
 }
 
 /// Totals of a scorer since it started.
@@ -231,6 +245,25 @@ impl Metrics {
     /// The counters of one source.
     pub fn source(&self, name: &str) -> SourceMetrics {
         SourceMetrics::new(self, name)
+    }
+
+    /// What became of one source's records.
+    pub fn source_totals(&self, name: &str) -> SourceTotals {
+        let label = &[name];
+        let of_source = |metric: &prometheus::proto::Metric| {
+            let labels = metric.get_label();
+            labels.iter().any(|l| l.name() == "source" && l.value() == name)
+        };
+        let families = self.dead_lettered.collect();
+        let dead = families.iter().flat_map(|f| f.get_metric()).filter(|m| of_source(m));
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // counters of whole numbers
+        let dead_lettered = dead.map(|m| m.get_counter().get_value() as u64).sum();
+        SourceTotals {
+            read: self.read.with_label_values(label).get(),
+            accepted: self.accepted.with_label_values(label).get(),
+            duplicate: self.duplicate.with_label_values(label).get(),
+            dead_lettered,
+        }
     }
 
     /// A tick is complete.

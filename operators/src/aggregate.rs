@@ -61,7 +61,7 @@ pub fn aggregate<'s>(
             if let Some(clock) = clock {
                 states.iter_mut().for_each(|view| view.advance(clock));
             }
-            for (row, acc) in rows {
+            for (row, acc) in rows.drain(..) {
                 if let Some(view) = states.get_mut(usize::from(row.view)) {
                     view.add(row.key, &acc);
                 }

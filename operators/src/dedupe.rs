@@ -12,6 +12,7 @@ use differential_dataflow::VecCollection;
 use groundswell_core::dataflow::{Complete, per_tick};
 use groundswell_core::id::{DigestMap, Dim, PostKey};
 use groundswell_core::record::{Rank, SourceId, votes_rank};
+use groundswell_core::table;
 use groundswell_core::time::Tick;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -65,11 +66,10 @@ pub fn dedupe<'s>(
         "Dedupe",
         |(key, _)| key.route(),
         move |Complete { tick, rows, side }, out| {
-            let flipped = table.threads(side.into_iter().map(|(control, _)| control));
-            let mut rows: Vec<_> = rows.into_iter().map(|(row, _)| row).collect();
-            rows.sort_unstable_by_key(|(key, _)| *key);
+            let flipped = table.threads(side.drain(..).map(|(control, _)| control));
+            rows.sort_unstable_by_key(|((key, _), _)| *key);
             let mut stale = BTreeMap::new();
-            let groups = rows.chunk_by(|a, b| a.0 == b.0).map(|g| (g[0].0, g));
+            let groups = rows.chunk_by(|a, b| a.0.0 == b.0.0).map(|g| (g[0].0.0, g));
             if flipped.is_empty() {
                 for (key, group) in groups {
                     table.apply(key, group, &mut stale, &flipped, &mut |row, diff| {
@@ -93,12 +93,31 @@ pub fn dedupe<'s>(
     )
 }
 
+/// An event as it came, with its (positive) difference.
+type Arrived = ((PostKey, PostEvent), isize);
+
+/// The rank of a row without the part in which rows never differ (see [`groundswell_core::record::Envelope::rank`]).
+type RowRank = (i64, u16, u64);
+
+/// Below every rank of a row.
+const UNRANKED: RowRank = (i64::MIN, 0, 0);
+
 /// All that is remembered about one post id.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Entry {
-    rank: Option<Rank>,
+    rank: RowRank,
     row: Option<(PostRow, VoteAt)>,
     votes: Option<VoteAt>,
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Entry {
+            rank: UNRANKED,
+            row: None,
+            votes: None,
+        }
+    }
 }
 
 impl Entry {
@@ -119,12 +138,16 @@ impl Entry {
     /// Takes an event; false if it changed nothing.
     fn take(&mut self, event: &PostEvent) -> bool {
         match event {
-            PostEvent::Row { rank, row } => {
-                if self.rank.is_some_and(|r| r >= *rank) {
+            PostEvent::Row {
+                rank: (_, order, source, offset),
+                row,
+            } => {
+                let rank = (*order, *source, *offset);
+                if self.rank >= rank {
                     return false;
                 }
-                let changed = self.rank.is_none() || self.row != *row;
-                (self.rank, self.row) = (Some(*rank), *row);
+                let changed = self.rank == UNRANKED || self.row != *row;
+                (self.rank, self.row) = (rank, *row);
                 changed
             }
             PostEvent::Votes(seen, _) => {
@@ -143,7 +166,7 @@ impl Entry {
 
 #[derive(Default)]
 struct Table {
-    posts: DigestMap<PostKey, Entry>,
+    posts: table::Table<PostKey, Entry>,
     threads: DigestMap<Dim, (Rank, bool)>,
 }
 
@@ -153,16 +176,16 @@ impl Table {
     fn apply(
         &mut self,
         key: PostKey,
-        events: &[(PostKey, PostEvent)],
+        events: &[Arrived],
         stale: &mut BTreeMap<SourceId, u64>,
         flipped: &BTreeMap<Dim, bool>,
         give: &mut impl FnMut(Upserted, isize),
     ) {
         let threads = &self.threads;
         let deleted = |thread| threads.get(&thread).is_some_and(|t| t.1);
-        let entry = self.posts.entry(key).or_default();
+        let entry = self.posts.get_or_default(key);
         let before = entry.standing(|thread| flipped.get(&thread).copied().unwrap_or_else(|| deleted(thread)));
-        for (_, event) in events {
+        for ((_, event), _) in events {
             if !entry.take(event) {
                 let (PostEvent::Row {
                     rank: (_, _, source, _),
@@ -196,12 +219,12 @@ impl Table {
 
     /// Posts of these threads. Rare and linear in what this worker holds: an index by thread would cost memory on every
     /// post instead.
-    fn posts_in<'a>(&self, threads: &BTreeMap<Dim, bool>) -> BTreeMap<PostKey, &'a [(PostKey, PostEvent)]> {
+    fn posts_in<'a>(&self, threads: &BTreeMap<Dim, bool>) -> BTreeMap<PostKey, &'a [Arrived]> {
         let inside = |entry: &Entry| entry.row.is_some_and(|(row, _)| threads.contains_key(&row.thread));
         self.posts
             .iter()
             .filter(|(_, entry)| inside(entry))
-            .map(|(key, _)| (*key, &[][..]))
+            .map(|(key, _)| (key, &[][..]))
             .collect()
     }
 }
@@ -222,7 +245,7 @@ mod tests {
     fn row(text: &str) -> PostRow {
         PostRow {
             text: TextKey::of(text.as_bytes()),
-            parent: None,
+            parent: PostKey::NONE,
             thread: Dim::of("t"),
             author: Dim::NONE,
             source: Dim::NONE,
@@ -233,7 +256,7 @@ mod tests {
 
     fn run(table: &mut Table, events: &[PostEvent]) -> (Vec<(Upserted, isize)>, u64) {
         let (mut out, mut stale) = (Vec::new(), BTreeMap::new());
-        let events: Vec<_> = events.iter().map(|e| (PostKey(1), *e)).collect();
+        let events: Vec<_> = events.iter().map(|e| ((PostKey(1), *e), 1)).collect();
         table.apply(PostKey(1), &events, &mut stale, &BTreeMap::new(), &mut |r, d| {
             out.push((r, d))
         });

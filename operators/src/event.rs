@@ -16,8 +16,8 @@ use std::sync::Arc;
 pub struct PostRow {
     /// Its text.
     pub text: TextKey,
-    /// The post it replies to.
-    pub parent: Option<PostKey>,
+    /// The post it replies to, or [`PostKey::NONE`].
+    pub parent: PostKey,
     /// Its thread.
     pub thread: Dim,
     /// Its author.
@@ -118,11 +118,10 @@ impl Event {
             Record::Post(p) => {
                 let row = PostRow {
                     text: TextKey::of(p.text.as_bytes()),
-                    parent: p
-                        .parent
-                        .as_ref()
-                        .filter(|p| !p.is_empty())
-                        .map(|p| PostKey::of(p.as_bytes())),
+                    parent: match p.parent.as_deref() {
+                        None | Some("") => PostKey::NONE,
+                        Some(parent) => PostKey::of(parent.as_bytes()),
+                    },
                     thread: names.intern(&p.thread)?,
                     author: names.intern(p.author.as_deref().unwrap_or(""))?,
                     source: names.intern(&p.source)?,

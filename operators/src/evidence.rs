@@ -56,7 +56,7 @@ pub fn evidence<'s>(
         |(row, _)| row.route(),
         move |Complete { rows: items, side, .. }, out| {
             let (mut gone, mut new, mut asked) = (Vec::new(), Vec::new(), Vec::new());
-            for ((row, item), diff) in items {
+            for ((row, item), diff) in items.drain(..) {
                 match item {
                     Item::Post(post, w, x) if diff > 0 => new.push((row, post, (w, x))),
                     Item::Post(post, w, x) => gone.push((row, post, (w, x))),

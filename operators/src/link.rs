@@ -10,10 +10,11 @@ use crate::event::{Control, PostRow};
 use crate::matcher::Matcher;
 use differential_dataflow::VecCollection;
 use groundswell_core::dataflow::{Complete, Emit, per_tick};
-use groundswell_core::id::{DigestMap, Dim, PostKey, TextKey};
+use groundswell_core::id::{Dim, PostKey, TextKey};
 use groundswell_core::record::{Entity, Rank};
 use groundswell_core::serving::Mention;
 use groundswell_core::spec::LinkSpec;
+use groundswell_core::table::Table;
 use groundswell_core::time::Tick;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -47,42 +48,45 @@ pub fn link<'s>(
         fetch,
         entities: BTreeMap::new(),
         matcher: None,
-        posts: DigestMap::default(),
+        posts: Table::default(),
     };
     per_tick(
         rows,
         control.filter(|c| matches!(c, Control::Entity { .. })),
         "Link",
         |(key, _)| key.route(),
-        move |Complete { mut rows, side, .. }, out| {
+        move |Complete { rows, side, .. }, out| {
             // Retractions first, so that a replaced row finds its slot empty.
             rows.sort_unstable_by_key(|(_, diff)| *diff);
-            let (gone, new): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, diff)| *diff < 0);
+            let (gone, new) = rows.split_at(rows.partition_point(|(_, diff)| *diff < 0));
             for ((key, _), _) in gone {
-                linker.remove(key, out);
+                linker.remove(*key, out);
             }
             if linker.learn(side) {
                 linker.relink(out);
             }
             for ((key, row), _) in new {
-                linker.insert(key, &row, out);
+                linker.insert(*key, row, out);
             }
         },
     )
 }
 
+#[derive(Default)]
 struct Post {
     text: TextKey,
-    parent: Option<PostKey>,
+    parent: PostKey,
     mentions: Mentions,
 }
 
 impl Post {
     fn linked(&self, inherit: bool) -> Option<Linked> {
-        match self.parent {
-            _ if !self.mentions.is_empty() => Some(Linked::Direct(self.mentions.clone())),
-            Some(parent) if inherit => Some(Linked::ReplyTo(parent)),
-            _ => None,
+        if !self.mentions.is_empty() {
+            Some(Linked::Direct(self.mentions.clone()))
+        } else if inherit && self.parent != PostKey::NONE {
+            Some(Linked::ReplyTo(self.parent))
+        } else {
+            None
         }
     }
 }
@@ -92,14 +96,14 @@ struct Linker {
     fetch: FetchText,
     entities: BTreeMap<Dim, (Rank, Option<Arc<Entity>>)>,
     matcher: Option<Matcher>,
-    posts: DigestMap<PostKey, Post>,
+    posts: Table<PostKey, Post>,
 }
 
 impl Linker {
     /// Applies dictionary events; true if the dictionary is a different one now.
-    fn learn(&mut self, events: Vec<(Control, isize)>) -> bool {
+    fn learn(&mut self, events: &mut Vec<(Control, isize)>) -> bool {
         let mut changed = false;
-        for (control, _) in events {
+        for (control, _) in events.drain(..) {
             let Control::Entity { id, rank, entity } = control else {
                 continue;
             };
@@ -126,12 +130,12 @@ impl Linker {
     fn relink(&mut self, out: &mut Emit<'_, (PostKey, Linked), isize>) {
         let inherit = self.spec.inherit_from_parent;
         let mut posts = std::mem::take(&mut self.posts);
-        for (key, post) in &mut posts {
+        for (key, post) in posts.iter_mut() {
             let mentions = self.mentions(post.text);
             if mentions != post.mentions {
-                post.linked(inherit).into_iter().for_each(|l| out.give((*key, l), -1));
+                post.linked(inherit).into_iter().for_each(|l| out.give((key, l), -1));
                 post.mentions = mentions;
-                post.linked(inherit).into_iter().for_each(|l| out.give((*key, l), 1));
+                post.linked(inherit).into_iter().for_each(|l| out.give((key, l), 1));
             }
         }
         self.posts = posts;
@@ -150,7 +154,7 @@ impl Linker {
     }
 
     fn remove(&mut self, key: PostKey, out: &mut Emit<'_, (PostKey, Linked), isize>) {
-        if let Some(post) = self.posts.remove(&key) {
+        if let Some(post) = self.posts.remove(key) {
             post.linked(self.spec.inherit_from_parent)
                 .into_iter()
                 .for_each(|l| out.give((key, l), -1));

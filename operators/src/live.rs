@@ -10,10 +10,11 @@ use crate::link::Mentions;
 use differential_dataflow::VecCollection;
 use differential_dataflow::consolidation::consolidate;
 use groundswell_core::dataflow::{Complete, per_tick};
-use groundswell_core::id::{DigestMap, PostKey};
+use groundswell_core::id::PostKey;
 use groundswell_core::score::Score;
 use groundswell_core::serving::{Cause, LivePost};
 use groundswell_core::spec::WeightSpec;
+use groundswell_core::table::Table;
 use groundswell_core::time::Tick;
 use serde::{Deserialize, Serialize};
 
@@ -52,16 +53,16 @@ pub struct Live {
 
 /// See the module documentation.
 pub fn live<'s>(parts: VecCollection<'s, Tick, (PostKey, Part)>, weight: WeightSpec) -> VecCollection<'s, Tick, Live> {
-    let mut posts = DigestMap::<PostKey, Assembled>::default();
+    let mut posts = Table::<PostKey, Assembled>::default();
     let no_side = parts.clone().filter(|_| false).map(|_| ());
     per_tick(
         parts,
         no_side,
         "Live",
         |(key, _)| key.route(),
-        move |Complete { mut rows, .. }, out| {
+        move |Complete { rows, .. }, out| {
             rows.sort_unstable_by_key(|((key, _), _)| *key);
-            let mut rows = rows.into_iter().peekable();
+            let mut rows = rows.drain(..).peekable();
             let mut group = Vec::new();
             while let Some(((key, part), diff)) = rows.next() {
                 group.push((part, diff));
@@ -71,12 +72,12 @@ pub fn live<'s>(parts: VecCollection<'s, Tick, (PostKey, Part)>, weight: WeightS
                 if group.len() > 1 {
                     consolidate(&mut group);
                 }
-                let slot = posts.entry(key).or_default();
+                let slot = posts.get_or_default(key);
                 let before = slot.post(&weight);
                 let cause = slot.take(&mut group);
                 let after = slot.post(&weight);
                 if slot.is_empty() {
-                    posts.remove(&key);
+                    posts.remove(key);
                 }
                 if before != after {
                     let cause = if after.is_none() { Cause::Deletion } else { cause };

@@ -9,8 +9,9 @@
 use crate::event::{Control, Fact};
 use differential_dataflow::VecCollection;
 use groundswell_core::dataflow::{Complete, Emit, per_tick};
-use groundswell_core::id::{DigestMap, ModelKey, PostKey, TextKey};
+use groundswell_core::id::{ModelKey, PostKey, TextKey};
 use groundswell_core::score::Score;
+use groundswell_core::table;
 use groundswell_core::time::{EventTime, Tick};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -47,9 +48,9 @@ pub fn score<'s>(
         control.filter(|c| matches!(c, Control::LiveModel(_))),
         "Score",
         |(text, _)| text.route(),
-        move |Complete { mut rows, side, .. }, out| {
+        move |Complete { rows, side, .. }, out| {
             let live = side
-                .into_iter()
+                .drain(..)
                 .filter_map(|(c, _)| if let Control::LiveModel(m) = c { Some(m) } else { None });
             if let Some(model) = live.last() {
                 table.switch(model, out);
@@ -99,7 +100,7 @@ impl Text {
 #[derive(Default)]
 struct Table {
     live: Option<ModelKey>,
-    texts: DigestMap<TextKey, Text>,
+    texts: table::Table<TextKey, Text>,
 }
 
 impl Table {
@@ -108,14 +109,14 @@ impl Table {
         if old == self.live {
             return;
         }
-        for (key, text) in &self.texts {
-            emit(*key, &text.posts, text.shown(old), -1, out);
-            emit(*key, &text.posts, text.shown(self.live), 1, out);
+        for (key, text) in self.texts.iter() {
+            emit(key, &text.posts, text.shown(old), -1, out);
+            emit(key, &text.posts, text.shown(self.live), 1, out);
         }
     }
 
     fn apply(&mut self, key: TextKey, events: &[((TextKey, TextEvent), isize)], out: &mut Out<'_, '_>) {
-        let text = self.texts.entry(key).or_default();
+        let text = self.texts.get_or_default(key);
         let before = text.shown(self.live);
         let (mut gone, mut new) = (Posts::new(), Posts::new());
         for ((_, event), diff) in events {
@@ -156,7 +157,7 @@ impl Table {
             emit(key, &text.posts, after, 1, out);
         }
         if text.posts.is_empty() && text.facts.is_empty() {
-            self.texts.remove(&key);
+            self.texts.remove(key);
         }
     }
 }

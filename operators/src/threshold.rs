@@ -79,14 +79,14 @@ pub fn threshold<'s>(
         |w| w.at().route_group(),
         move |Complete { rows, side, .. }, out| {
             let mut work = Work::default();
-            for (control, _) in side {
+            for (control, _) in side.drain(..) {
                 match control {
                     Control::Clock(at) => table.clock = table.clock.max(Some(at)),
                     Control::Rule { id, rank, rule } => table.rule(id, rank, rule, &mut work),
                     _ => {}
                 }
             }
-            for (watched, diff) in rows {
+            for (watched, diff) in rows.drain(..) {
                 table.take(watched, diff, &mut work);
             }
             table.clock_passed(&mut work);

@@ -145,10 +145,19 @@ impl<'d> Builder<'d> {
             Some(raw) => value::integer(self.path(Field::MinPosts), raw)?,
             None => 1,
         };
+        let view = self
+            .optional_text(found, Field::View)?
+            .ok_or_else(|| self.missing(Field::View))?;
+        if let Some(views) = self.decoder.spec.views.as_ref().filter(|views| !views.contains(&view)) {
+            let (path, known) = (self.path(Field::View), views.join(", "));
+            let shown: String = view.chars().take(64).collect();
+            return fault(
+                Code::UnknownView,
+                format!("field \"{path}\": there is no view \"{shown}\"; the pipeline has {known}"),
+            );
+        }
         let rule = RuleSpec {
-            view: self
-                .optional_text(found, Field::View)?
-                .ok_or_else(|| self.missing(Field::View))?,
+            view,
             when: self
                 .condition(found, Field::When)?
                 .ok_or_else(|| self.missing(Field::When))?,

@@ -44,9 +44,21 @@ codes! {
     NumberOutOfRange = "number_out_of_range", "A number does not fit the field: votes beyond 64 bits, a sentiment outside [-1, 1].";
     InvalidDuration = "invalid_duration", "A duration is not a number with a unit, like `2m`.";
     InvalidCondition = "invalid_condition", "A rule's `when` or `clear` does not parse.";
+    UnknownView = "unknown_view", "A rule watches a view that the pipeline does not have (stage `validate`).";
     IdCollision = "id_collision", "Two different names have the same 64-bit digest; the second is refused.";
     Late = "late", "The post was written before anything a view still keeps (stage `window`).";
     NotDeletable = "not_deletable", "A null value in a votes source: votes are revised, not deleted.";
+}
+
+impl Code {
+    /// Where a value fails that has this code.
+    fn stage(self) -> &'static str {
+        match self {
+            Code::Late => "window",
+            Code::UnknownView => "validate",
+            _ => "decode",
+        }
+    }
 }
 
 /// The table of codes, for the reference documentation.
@@ -93,7 +105,7 @@ impl Fault {
 
     pub(crate) fn into_dead_letter(self, key: Option<&[u8]>, payload: &[u8]) -> DeadLetter {
         DeadLetter {
-            stage: "decode".into(),
+            stage: self.code.stage().into(),
             code: self.code.name().into(),
             message: self.message,
             payload: payload.to_vec(),

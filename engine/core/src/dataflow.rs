@@ -30,20 +30,47 @@ impl<D, R> Emit<'_, D, R> {
     }
 }
 
-/// The inputs of one complete tick.
-pub struct Complete<D, R, B> {
+/// The inputs of one complete tick. What the logic leaves in them is dropped; the memory is used again.
+pub struct Complete<'a, D, R, B> {
     /// The tick.
     pub tick: Tick,
     /// Updates routed to this worker, in no particular order, not consolidated.
-    pub rows: Vec<(D, R)>,
+    pub rows: &'a mut Vec<(D, R)>,
     /// Updates of the broadcast side; every worker sees them all.
-    pub side: Vec<(B, isize)>,
+    pub side: &'a mut Vec<(B, isize)>,
 }
 
 struct Pending<D, R, B> {
     capability: Capability<Tick>,
     rows: Vec<(D, R)>,
     side: Vec<(B, isize)>,
+}
+
+/// A buffer this many times larger than what was last in it is given back.
+const SLACK: usize = 16;
+/// A buffer of up to this many updates is kept in any case.
+const SMALL: usize = 1024;
+
+/// Buffers of ticks gone by. A tick's updates are megabytes that would otherwise be mapped, cleared by the kernel and
+/// given back ten times a second.
+struct Spare<T>(Vec<Vec<T>>);
+
+impl<T> Spare<T> {
+    /// Buffers kept: no more ticks than that are pending at once.
+    const KEPT: usize = 2;
+
+    fn take(&mut self) -> Vec<T> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    /// Keeps a buffer that held `used` updates.
+    fn give(&mut self, mut buffer: Vec<T>, used: usize) {
+        buffer.clear();
+        let fits = buffer.capacity() <= (used * SLACK).max(SMALL);
+        if self.0.len() < Self::KEPT && fits {
+            self.0.push(buffer);
+        }
+    }
 }
 
 /// A stateful operator called once per complete tick that has input, in tick order.
@@ -64,7 +91,7 @@ where
     B: ExchangeData,
     D2: Clone + 'static,
     R2: Semigroup + 'static,
-    L: FnMut(Complete<D, R, B>, &mut Emit<'_, D2, R2>) + 'static,
+    L: FnMut(Complete<'_, D, R, B>, &mut Emit<'_, D2, R2>) + 'static,
 {
     let exchange = Exchange::new(move |update: &(D, Tick, R)| route(&update.0));
     rows.inner
@@ -75,19 +102,20 @@ where
             name,
             |_initial, _info| {
                 let mut pending = BTreeMap::<Tick, Pending<D, R, B>>::new();
+                let mut spare = Spare(Vec::new());
                 let mut buffer = Vec::new();
                 move |(rows, rows_frontier), (side, side_frontier), output| {
                     let port = output.output_index();
                     rows.for_each(|cap, data| {
                         for (row, time, diff) in data.drain(..) {
-                            if let Some(slot) = slot(&mut pending, &cap, time, port) {
+                            if let Some(slot) = slot(&mut pending, &mut spare, &cap, time, port) {
                                 slot.rows.push((row, diff));
                             }
                         }
                     });
                     side.for_each(|cap, data| {
                         for (row, time, diff) in data.drain(..) {
-                            if let Some(slot) = slot(&mut pending, &cap, time, port) {
+                            if let Some(slot) = slot(&mut pending, &mut spare, &cap, time, port) {
                                 slot.side.push((row, diff));
                             }
                         }
@@ -96,15 +124,22 @@ where
                         if rows_frontier.less_equal(entry.key()) || side_frontier.less_equal(entry.key()) {
                             break;
                         }
-                        let (tick, Pending { capability, rows, side }) = entry.remove_entry();
+                        let (tick, mut full) = entry.remove_entry();
+                        let used = full.rows.len();
+                        let complete = Complete {
+                            tick,
+                            rows: &mut full.rows,
+                            side: &mut full.side,
+                        };
                         logic(
-                            Complete { tick, rows, side },
+                            complete,
                             &mut Emit {
                                 tick,
                                 buffer: &mut buffer,
                             },
                         );
-                        flush(&mut buffer, &capability, output);
+                        spare.give(full.rows, used);
+                        flush(&mut buffer, &full.capability, output);
                     }
                 }
             },
@@ -115,6 +150,7 @@ where
 /// The pending slot of a record's own time. Stamps are only lower bounds, so the capability is delayed to that time.
 fn slot<'a, D, R, B>(
     pending: &'a mut BTreeMap<Tick, Pending<D, R, B>>,
+    spare: &mut Spare<(D, R)>,
     cap: &InputCapability<Tick>,
     time: Tick,
     port: usize,
@@ -128,7 +164,7 @@ where
             let capability = cap.retain_least(port)?.delayed(&time);
             Some(slot.insert(Pending {
                 capability,
-                rows: Vec::new(),
+                rows: spare.take(),
                 side: Vec::new(),
             }))
         }
@@ -140,8 +176,12 @@ fn flush<D: Clone + 'static, R: Clone + 'static>(
     capability: &Capability<Tick>,
     output: &mut OutputBuilderSession<'_, Tick, CapacityContainerBuilder<Updates<D, R>>>,
 ) {
-    if !buffer.is_empty() {
+    let used = buffer.len();
+    if used > 0 {
         output.session(capability).give_iterator(buffer.drain(..));
+    }
+    if buffer.capacity() > (used * SLACK).max(SMALL) {
+        *buffer = Vec::new();
     }
 }
 
@@ -159,11 +199,13 @@ where
     rows.inner
         .unary_frontier::<CapacityContainerBuilder<Updates<(), isize>>, _, _, _>(Pipeline, name, |_initial, _info| {
             let mut pending = BTreeMap::<Tick, Pending<D, R, ()>>::new();
+            // What was collected is handed away whole: there is nothing to keep.
+            let mut spare = Spare(Vec::new());
             move |(input, frontier), output| {
                 let port = output.output_index();
                 input.for_each(|cap, data| {
                     for (row, time, diff) in data.drain(..) {
-                        if let Some(slot) = slot(&mut pending, &cap, time, port) {
+                        if let Some(slot) = slot(&mut pending, &mut spare, &cap, time, port) {
                             slot.rows.push((row, diff));
                         }
                     }

@@ -5,19 +5,25 @@
 //! source) use 64 bits, and [`Names::intern`] refuses a second string with the same 64 bits, so a collision is an error,
 //! never two threads silently merged.
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 macro_rules! digest128 {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
+        // Packed: aligned like a `u64`, or every row that holds one would be padded to multiples of 16 bytes.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+        #[repr(C, packed(8))]
         pub struct $name(pub u128);
 
         impl $name {
+            /// No value.
+            pub const NONE: Self = Self(0);
+
             /// The digest of a byte string.
             pub fn of(bytes: &[u8]) -> Self {
                 Self(digest(bytes))
@@ -30,7 +36,7 @@ macro_rules! digest128 {
         }
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:032x}", self.0)
+                write!(f, "{:032x}", { self.0 })
             }
         }
         impl fmt::Debug for $name {
@@ -130,50 +136,62 @@ pub struct Collision {
 }
 
 /// The strings behind [`Dim`]s: append-only, shared by decoding and serving.
+///
+/// Both ways are kept: the same few names come again with every record, and looking a string up costs a fraction of its
+/// cryptographic digest.
 #[derive(Default)]
 pub struct Names {
-    shards: [RwLock<HashMap<u64, Arc<str>>>; 16],
+    hasher: DefaultHashBuilder,
+    by_name: [RwLock<HashTable<(Arc<str>, Dim)>>; SHARDS],
+    by_dim: [RwLock<DigestMap<Dim, Arc<str>>>; SHARDS],
+}
+
+const SHARDS: usize = 16;
+
+/// The shard of a hash, by its top bits: the tables use the low ones.
+fn shard(hash: u64) -> usize {
+    usize::try_from(hash >> 60).unwrap_or(0) % SHARDS
 }
 
 impl Names {
-    fn shard(&self, dim: Dim) -> &RwLock<HashMap<u64, Arc<str>>> {
-        &self.shards[usize::try_from(dim.0 >> 60).unwrap_or(0) & 15]
-    }
-
     /// Remembers a string and returns its digest.
     ///
     /// # Errors
     /// [`Collision`] if another string with the same digest is known.
     pub fn intern(&self, s: &str) -> Result<Dim, Collision> {
+        if s.is_empty() {
+            return Ok(Dim::NONE);
+        }
+        let hash = self.hasher.hash_one(s);
+        let by_name = &self.by_name[shard(hash)];
+        if let Some((_, dim)) = by_name.read().find(hash, |(name, _)| **name == *s) {
+            return Ok(*dim);
+        }
         let dim = Dim::of(s);
-        if dim == Dim::NONE {
-            return Ok(dim);
-        }
-        if let Some(old) = self.shard(dim).read().get(&dim.0) {
-            return if **old == *s {
-                Ok(dim)
-            } else {
-                Err(Collision {
-                    old: old.to_string(),
-                    new: s.into(),
-                })
-            };
-        }
-        let mut shard = self.shard(dim).write();
-        let old = shard.entry(dim.0).or_insert_with(|| Arc::from(s));
-        if **old == *s {
-            Ok(dim)
-        } else {
-            Err(Collision {
-                old: old.to_string(),
+        let name = {
+            let mut by_dim = self.by_dim[shard(dim.0)].write();
+            Arc::clone(by_dim.entry(dim).or_insert_with(|| Arc::from(s)))
+        };
+        if *name != *s {
+            return Err(Collision {
+                old: name.to_string(),
                 new: s.into(),
-            })
+            });
         }
+        by_name
+            .write()
+            .entry(
+                hash,
+                |(name, _)| **name == *s,
+                |(name, _)| self.hasher.hash_one(&**name),
+            )
+            .or_insert((name, dim));
+        Ok(dim)
     }
 
     /// The string of a digest, if it was interned.
     pub fn get(&self, dim: Dim) -> Option<Arc<str>> {
-        self.shard(dim).read().get(&dim.0).cloned()
+        self.by_dim[shard(dim.0)].read().get(&dim).cloned()
     }
 }
 
@@ -194,7 +212,7 @@ mod tests {
     fn a_collision_is_refused() {
         let names = Names::default();
         let dim = Dim::of("b");
-        names.shard(dim).write().insert(dim.0, Arc::from("a"));
+        names.by_dim[shard(dim.0)].write().insert(dim, Arc::from("a"));
         assert_eq!(
             names.intern("b"),
             Err(Collision {

@@ -15,5 +15,6 @@ pub mod serving;
 pub mod source;
 pub mod spec;
 pub mod store;
+pub mod table;
 pub mod text;
 pub mod time;

@@ -74,19 +74,19 @@ const SWEEP: usize = 64;
 pub struct StoreOptions {
     /// `file:PATH`, or a plain path.
     pub url: String,
-    /// Fold once the log is this large, or half as large as the snapshot if that is more: rewriting the snapshot then
-    /// costs at most a few bytes per byte recorded, however large it grows.
+    /// Fold once the log is this large, or as large as the snapshot if that is more: rewriting the snapshot then costs at
+    /// most two bytes per byte recorded, however large it grows.
     pub fold_after_bytes: u64,
     /// Fold once the log has this many ticks, however small they are.
     pub fold_after_ticks: usize,
 }
 
 impl StoreOptions {
-    /// The defaults: fold after 64 MiB or 32,768 ticks of log.
+    /// The defaults: fold after 128 MiB or 32,768 ticks of log.
     pub fn new(url: impl Into<String>) -> Self {
         StoreOptions {
             url: url.into(),
-            fold_after_bytes: 64 << 20,
+            fold_after_bytes: 128 << 20,
             fold_after_ticks: 32_768,
         }
     }
@@ -291,7 +291,7 @@ impl Store {
     }
 
     fn is_due(&self) -> bool {
-        let bytes = self.options.fold_after_bytes.max(self.bytes().snapshot / 2);
+        let bytes = self.options.fold_after_bytes.max(self.bytes().snapshot);
         let due = self.log_bytes >= bytes || self.log.len() >= self.options.fold_after_ticks;
         due && !self.log.is_empty() && self.log_bytes >= self.retry_above
     }

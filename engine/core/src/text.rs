@@ -5,8 +5,8 @@
 //! that is rebuilt from the record at every start (a cache, never the truth); a bounded share of recent ones stays in
 //! memory because the linker and the scorer want a text right after it arrived.
 
-use crate::id::TextKey;
-use hashbrown::HashMap;
+use crate::id::{DigestMap, TextKey};
+use hashbrown::hash_map::Entry;
 use parking_lot::RwLock;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -23,17 +23,34 @@ pub struct Texts {
 struct Inner {
     file: File,
     written: u64,
-    index: HashMap<TextKey, Place>,
-    recent: HashMap<TextKey, Arc<str>>,
-    order: VecDeque<TextKey>,
+    index: DigestMap<TextKey, Place>,
+    /// The end of the file, in pieces as they were written, the last `recent_limit` bytes or so.
+    recent: VecDeque<Piece>,
     recent_bytes: usize,
     recent_limit: usize,
 }
 
+/// What one `put` wrote.
+struct Piece {
+    offset: u64,
+    bytes: Box<[u8]>,
+}
+
 #[derive(Clone, Copy)]
+#[repr(C, packed(4))]
 struct Place {
     offset: u64,
     len: u32,
+}
+
+impl Inner {
+    /// The bytes of a text, if they are still in memory.
+    fn recent(&self, place: Place) -> Option<&[u8]> {
+        let after = self.recent.partition_point(|piece| piece.offset <= place.offset);
+        let piece = self.recent.get(after.checked_sub(1)?)?;
+        let at = usize::try_from(place.offset - piece.offset).ok()?;
+        piece.bytes.get(at..at + place.len as usize)
+    }
 }
 
 impl Texts {
@@ -56,9 +73,8 @@ impl Texts {
             inner: RwLock::new(Inner {
                 file,
                 written: 0,
-                index: HashMap::new(),
-                recent: HashMap::new(),
-                order: VecDeque::new(),
+                index: DigestMap::default(),
+                recent: VecDeque::new(),
                 recent_bytes: 0,
                 recent_limit,
             }),
@@ -76,20 +92,24 @@ impl Texts {
         for (key, text) in texts {
             let offset = inner.written + buffer.len() as u64;
             let Ok(len) = u32::try_from(text.len()) else { continue };
-            if inner.index.try_insert_absent(key, Place { offset, len }) {
+            if let Entry::Vacant(slot) = inner.index.entry(key) {
+                slot.insert(Place { offset, len });
                 buffer.extend_from_slice(text.as_bytes());
-                inner.recent.insert(key, Arc::from(text));
-                inner.order.push_back(key);
-                inner.recent_bytes += text.len();
             }
         }
+        if buffer.is_empty() {
+            return Ok(());
+        }
         inner.file.write_all(&buffer)?;
-        inner.written += buffer.len() as u64;
-        while inner.recent_bytes > inner.recent_limit {
-            let Some(old) = inner.order.pop_front() else { break };
-            if let Some(text) = inner.recent.remove(&old) {
-                inner.recent_bytes -= text.len();
-            }
+        let bytes = buffer.into_boxed_slice();
+        let offset = inner.written;
+        inner.written += bytes.len() as u64;
+        inner.recent_bytes += bytes.len();
+        inner.recent.push_back(Piece { offset, bytes });
+        // The newest piece stays whatever its size: its texts are what the linker asks for next.
+        while inner.recent_bytes > inner.recent_limit && inner.recent.len() > 1 {
+            let Some(old) = inner.recent.pop_front() else { break };
+            inner.recent_bytes -= old.bytes.len();
         }
         Ok(())
     }
@@ -100,17 +120,16 @@ impl Texts {
     /// If it cannot be read back.
     pub fn get(&self, key: TextKey) -> io::Result<Option<Arc<str>>> {
         let inner = self.inner.read();
-        if let Some(text) = inner.recent.get(&key) {
-            return Ok(Some(Arc::clone(text)));
-        }
-        let Some(place) = inner.index.get(&key) else {
+        let Some(place) = inner.index.get(&key).copied() else {
             return Ok(None);
         };
+        let damaged = |e: std::str::Utf8Error| io::Error::new(io::ErrorKind::InvalidData, e);
+        if let Some(bytes) = inner.recent(place) {
+            return std::str::from_utf8(bytes).map(|s| Some(Arc::from(s))).map_err(damaged);
+        }
         let mut bytes = vec![0; place.len as usize];
         inner.file.read_exact_at(&mut bytes, place.offset)?;
-        String::from_utf8(bytes)
-            .map(|s| Some(Arc::from(s)))
-            .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
+        std::str::from_utf8(&bytes).map(|s| Some(Arc::from(s))).map_err(damaged)
     }
 
     /// How many texts there are.
@@ -121,22 +140,6 @@ impl Texts {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-}
-
-trait TryInsertAbsent {
-    fn try_insert_absent(&mut self, key: TextKey, place: Place) -> bool;
-}
-
-impl TryInsertAbsent for HashMap<TextKey, Place> {
-    fn try_insert_absent(&mut self, key: TextKey, place: Place) -> bool {
-        match self.entry(key) {
-            hashbrown::hash_map::Entry::Occupied(_) => false,
-            hashbrown::hash_map::Entry::Vacant(slot) => {
-                slot.insert(place);
-                true
-            }
-        }
     }
 }
 

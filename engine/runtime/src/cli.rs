@@ -3,16 +3,20 @@
 //! 0 done; 2 usage or configuration; 3 a dependency could not be reached in time; 1 anything else.
 
 mod demo;
+mod out;
 mod run;
 mod score;
 mod state;
 mod summary;
 
 use crate::config;
+use crate::engine::EngineError;
 use clap::{Parser, Subcommand, ValueEnum};
+use out::{note, say};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Vote-weighted sentiment views, kept exactly right under revision.
 #[derive(Parser)]
@@ -42,6 +46,9 @@ enum Command {
         /// Stop by itself once every source was read to its end and everything that follows is done.
         #[arg(long)]
         until_done: bool,
+        /// With --until-done: how long to wait, when all else is done, for a sink that does not get on.
+        #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
+        patience: Duration,
     },
     /// Check a pipeline file: every mistake at once; prints the effective configuration, secrets masked.
     Check {
@@ -81,6 +88,10 @@ enum Page {
 enum Failure {
     /// Usage or configuration.
     Usage(String),
+    /// Something outside could not be reached in time.
+    Unreachable(String),
+    /// Whoever read standard output went away.
+    Unread,
     /// Anything else.
     Other(String),
 }
@@ -88,6 +99,15 @@ enum Failure {
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
         Failure::Other(error.to_string())
+    }
+}
+
+impl Failure {
+    fn of_engine(error: EngineError) -> Self {
+        match error {
+            EngineError::Sinks(_) => Failure::Unreachable(error.to_string()),
+            other => other.into(),
+        }
     }
 }
 
@@ -101,19 +121,25 @@ pub fn main() -> ExitCode {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would report that standard error is closed on standard error, and panic.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     match args.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
     }
     match execute(args.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) | Err(Failure::Unread) => ExitCode::SUCCESS,
         Err(Failure::Usage(message)) => {
-            eprintln!("{message}");
+            note(message);
             ExitCode::from(2)
         }
+        Err(Failure::Unreachable(message)) => {
+            note(format_args!("groundswell: {message}"));
+            ExitCode::from(3)
+        }
         Err(Failure::Other(message)) => {
-            eprintln!("groundswell: {message}");
+            note(format_args!("groundswell: {message}"));
             ExitCode::FAILURE
         }
     }
@@ -121,21 +147,22 @@ pub fn main() -> ExitCode {
 
 fn execute(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Run { pipeline, until_done } => run::run(&load(&pipeline)?, until_done),
-        Command::Check { pipeline } => {
-            println!("{}", load(&pipeline)?.effective_yaml());
-            Ok(())
-        }
+        Command::Run {
+            pipeline,
+            until_done,
+            patience,
+        } => run::run(&load(&pipeline)?, until_done.then_some(patience)),
+        Command::Check { pipeline } => say(load(&pipeline)?.effective_yaml()),
         Command::Demo(args) => demo::run(&args),
         Command::Score { model } => score::run(&model),
         Command::State { command } => state::run(&command),
         Command::Reference { page } => {
-            match page {
-                Page::Config => print!("{}", config::reference_markdown()),
-                Page::Metrics => print!("{}", groundswell_connectors::metrics::reference_markdown()?),
-                Page::Cli => print!("{}", cli_reference()),
-            }
-            Ok(())
+            let page = match page {
+                Page::Config => config::reference_markdown(),
+                Page::Metrics => groundswell_connectors::metrics::reference_markdown()?,
+                Page::Cli => cli_reference(),
+            };
+            say(page.trim_end_matches('\n'))
         }
     }
 }

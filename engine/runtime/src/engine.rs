@@ -40,7 +40,7 @@ use groundswell_operators::dedupe::Duplicates;
 use groundswell_operators::graph::Plan;
 use parking_lot::Mutex;
 use recorder::Recorder;
-use release::Released;
+use release::{Buffers, Released};
 use scoring::{NoWants, PoolWants, Strict, carry};
 use sinks::SinkThread;
 use std::collections::BTreeSet;
@@ -106,6 +106,8 @@ pub struct Connections {
     pub sinks: Vec<Box<dyn Sink>>,
     /// Who watches complete ticks on the engine's thread.
     pub observers: Vec<Observer>,
+    /// The observers look at rows, alerts and dead letters only: posts need not be collected for them.
+    pub without_posts: bool,
 }
 
 /// What the engine shares with those who serve.
@@ -163,6 +165,9 @@ pub enum EngineError {
     /// The engine stopped by itself.
     #[error("{0}")]
     Failed(String),
+    /// The engine stopped as it was asked to, but sinks have not taken everything.
+    #[error("{}", .0.join("; "))]
+    Sinks(Vec<String>),
 }
 
 /// A running engine.
@@ -195,6 +200,7 @@ impl Engine {
             sources,
             sinks,
             observers,
+            ..
         } = connections;
         let status = Arc::new(Status::default());
         let stop = StopFlag::default();
@@ -229,7 +235,12 @@ impl Engine {
             Ok(())
         })?;
 
-        let (feeds, workers) = start_workers(&options, shared, &plan, &duplicates, &to_dispatch, &status)?;
+        let buffers = Buffers::new(options.workers.max(1));
+        let given = Given {
+            duplicates: duplicates.clone(),
+            buffers: buffers.clone(),
+        };
+        let (feeds, workers) = start_workers(&options, shared, &plan, given, &to_dispatch, &status)?;
         let horizon = Arc::new(AtomicI64::new(i64::MIN));
         let strict = options.scorer.as_ref().filter(|_| options.strict).map(|scorer| Strict {
             scorer: Arc::clone(scorer),
@@ -249,6 +260,7 @@ impl Engine {
             texts: Arc::clone(&shared.texts),
             keep_ids: options.collect_posts || plan.watches(),
             workers: feeds,
+            buffers,
             dispatch: to_dispatch.clone(),
             status: Arc::clone(&status),
             counters,
@@ -321,10 +333,18 @@ impl Engine {
     /// Stops: sources first, then what was read is recorded, computed and handed to the sinks.
     ///
     /// # Errors
-    /// If the engine had stopped by itself before.
+    /// If the engine had stopped by itself before, or a sink failed and has not taken everything.
     pub fn stop(mut self) -> Result<(), EngineError> {
         self.shut_down();
-        self.status.fatal().map_or(Ok(()), |why| Err(EngineError::Failed(why)))
+        if let Some(why) = self.status.fatal() {
+            return Err(EngineError::Failed(why));
+        }
+        let behind = self.status.behind();
+        if behind.is_empty() {
+            Ok(())
+        } else {
+            Err(EngineError::Sinks(behind))
+        }
     }
 
     fn shut_down(&mut self) {
@@ -408,11 +428,17 @@ fn sink_events(metrics: &Arc<Metrics>) -> sinks::SinkEvents {
 
 type Feeds = Vec<(Sender<Released>, Thread)>;
 
+/// What the workers share with the recorder and the dispatcher.
+struct Given {
+    duplicates: Duplicates,
+    buffers: Buffers,
+}
+
 fn start_workers(
     options: &EngineOptions,
     shared: &Shared,
     plan: &Plan,
-    duplicates: &Duplicates,
+    given: Given,
     out: &Sender<ToDispatch>,
     status: &Arc<Status>,
 ) -> Result<(Feeds, JoinHandle<()>), EngineError> {
@@ -433,12 +459,13 @@ fn start_workers(
             None
         }
     });
-    let given = worker::Shared {
+    let shared = worker::Shared {
         plan: plan.clone(),
         fetch,
-        duplicates: duplicates.clone(),
+        duplicates: given.duplicates,
         out: out.clone(),
         collect_posts: options.collect_posts,
+        buffers: given.buffers,
         status: Arc::clone(status),
     };
     let (hello, threads) = bounded(count);
@@ -449,7 +476,7 @@ fn start_workers(
                 return;
             };
             if hello.send((index, std::thread::current())).is_ok() {
-                worker::run(worker, &input, &given);
+                worker::run(worker, &input, &shared);
             }
         })?;
         for result in guards.join() {

@@ -14,7 +14,7 @@ use groundswell_core::serving::Sink;
 use groundswell_core::source::Source;
 use groundswell_core::spec::WindowSpec;
 use groundswell_models::{FixtureScorer, Limits, PoolOptions, Scorer};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Why a pipeline cannot start.
@@ -93,12 +93,21 @@ impl Running {
 /// # Errors
 /// [`StartError`], naming what could not be opened.
 pub fn start(pipeline: &Pipeline, extra: Connections) -> Result<Running, StartError> {
+    start_with(pipeline, |_| extra)
+}
+
+/// The same, for connections that need what the engine shares: names, texts, metrics.
+///
+/// # Errors
+/// [`StartError`], naming what could not be opened.
+pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connections) -> Result<Running, StartError> {
     let state = State::Folder {
         path: pipeline.state.folder.clone(),
         fold_after: pipeline.state.fold_after,
     };
     let state = state.open().map_err(EngineError::from)?;
     let shared = Shared::create(&pipeline.state.folder.join("cache"))?;
+    let extra = extra(&shared);
     let mut sources = sources(pipeline)?;
     sources.extend(extra.sources);
     check_sources(pipeline, &sources)?;
@@ -112,6 +121,26 @@ pub fn start(pipeline: &Pipeline, extra: Connections) -> Result<Running, StartEr
         post_ids: Arc::new(move |key| lookup.post_id(key)),
         limits: HubLimits::default(),
     }));
+    // A port that is taken is found out before a model is loaded or anything is read.
+    let health = Arc::new(EngineHealth::default());
+    let server = match &pipeline.serve {
+        None => None,
+        Some(serve) => {
+            let options = ServeOptions {
+                addr: serve.http,
+                ..ServeOptions::default()
+            };
+            let (hub, metrics) = (Arc::clone(&hub), Arc::clone(&shared.metrics));
+            Some(http::serve(
+                options,
+                hub,
+                metrics,
+                Arc::clone(&health) as Arc<dyn Health>,
+            )?)
+        }
+    };
+    let mut options = engine_options(pipeline)?;
+    options.collect_posts |= !extra.observers.is_empty() && !extra.without_posts;
     let mut observers = extra.observers;
     if pipeline.serve.is_some() {
         let (serving, metrics) = (Arc::clone(&hub), Arc::clone(&shared.metrics));
@@ -120,8 +149,6 @@ pub fn start(pipeline: &Pipeline, extra: Connections) -> Result<Running, StartEr
             metrics.hub_bytes(serving.history_bytes());
         }));
     }
-    let mut options = engine_options(pipeline)?;
-    options.collect_posts |= !observers.is_empty();
     let engine = Engine::start(
         options,
         state,
@@ -130,26 +157,11 @@ pub fn start(pipeline: &Pipeline, extra: Connections) -> Result<Running, StartEr
             sources,
             sinks,
             observers,
+            without_posts: extra.without_posts,
         },
     )?;
-    let server = match &pipeline.serve {
-        None => None,
-        Some(serve) => {
-            let health = Arc::new(EngineHealth {
-                status: Arc::clone(engine.status()),
-            });
-            let options = ServeOptions {
-                addr: serve.http,
-                ..ServeOptions::default()
-            };
-            Some(http::serve(
-                options,
-                Arc::clone(&hub),
-                Arc::clone(&shared.metrics),
-                health,
-            )?)
-        }
-    };
+    // Nobody else sets it.
+    let _ = health.status.set(Arc::clone(engine.status()));
     Ok(Running {
         engine,
         shared,
@@ -190,28 +202,37 @@ fn check_sources(pipeline: &Pipeline, sources: &[Box<dyn Source>]) -> Result<(),
     Ok(())
 }
 
+/// How the engine is, once there is one.
+#[derive(Default)]
 struct EngineHealth {
-    status: Arc<Status>,
+    status: OnceLock<Arc<Status>>,
 }
 
 impl Health for EngineHealth {
     fn report(&self) -> HealthReport {
         let mut reasons = Vec::new();
-        if let Some(why) = self.status.fatal() {
-            reasons.push(format!("the engine stopped: {why}"));
+        let status = self.status.get();
+        match status {
+            None => reasons.push("the engine is starting".to_owned()),
+            Some(status) if status.fatal().is_some() => {
+                let why = status.fatal().unwrap_or_default();
+                reasons.push(format!("the engine stopped: {why}"));
+            }
+            Some(status) if !status.is_replayed() => {
+                reasons.push("the recorded past is still being restored".to_owned());
+            }
+            Some(status) if status.complete() == 0 && status.recorded() > 0 => {
+                reasons.push("the views are not complete yet".to_owned());
+            }
+            Some(_) => {}
         }
-        if !self.status.is_replayed() {
-            reasons.push("the recorded past is still being restored".to_owned());
-        } else if self.status.complete() == 0 && self.status.recorded() > 0 {
-            reasons.push("the views are not complete yet".to_owned());
-        }
-        let healthy = self.status.fatal().is_none();
-        let status = if healthy {
-            format!("complete up to tick {}", self.status.complete())
-        } else {
-            "stopped".into()
+        let healthy = status.is_none_or(|status| status.fatal().is_none());
+        let said = match status {
+            None => "starting".to_owned(),
+            Some(status) if healthy => format!("complete up to tick {}", status.complete()),
+            Some(_) => "stopped".to_owned(),
         };
-        let services = [("engine".to_owned(), Service { healthy, status })].into();
+        let services = [("engine".to_owned(), Service { healthy, status: said })].into();
         HealthReport {
             ready: reasons.is_empty(),
             reasons,
@@ -338,7 +359,10 @@ fn one_source(name: &str, kind: &SourceKind, pipeline: &Pipeline) -> Result<Box<
                     },
                 )
             });
-            let decoder = DecoderSpec::new(into).with_map(FieldMap(fields.collect()));
+            let views = pipeline.graph.views.iter().map(|v| v.name.clone());
+            let decoder = DecoderSpec::new(into)
+                .with_map(FieldMap(fields.collect()))
+                .with_views(views.collect());
             Box::new(FileSource::new(FileSpec {
                 name: name.to_owned(),
                 path: path.clone(),

@@ -26,6 +26,18 @@ pub(super) const PART_BYTES: usize = 64 << 20;
 const READ_ROWS: usize = 16_384;
 /// Columns whose values hardly repeat: a dictionary would be built only to be thrown away.
 const DISTINCT: [&str; 7] = ["id", "text", "offset", "order", "parent", "text_key", "payload"];
+/// Columns whose order means nothing to a reader.
+const UNORDERED: [&str; 9] = [
+    "id",
+    "platform",
+    "thread",
+    "parent",
+    "author",
+    "text",
+    "text_key",
+    "model_key",
+    "payload",
+];
 
 /// A snapshot as the manifest knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,6 +186,10 @@ fn properties() -> parquet::errors::Result<WriterProperties> {
         .set_created_by(concat!("groundswell ", env!("CARGO_PKG_VERSION")).to_owned());
     for column in DISTINCT {
         builder = builder.set_column_dictionary_enabled(ColumnPath::from(column), false);
+    }
+    // Bounds of these select nothing, and finding them compares every value.
+    for column in UNORDERED {
+        builder = builder.set_column_statistics_enabled(ColumnPath::from(column), EnabledStatistics::None);
     }
     Ok(builder.build())
 }

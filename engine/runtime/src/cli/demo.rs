@@ -1,12 +1,12 @@
 //! `groundswell demo`: the whole graph on a live stream, without Kafka, Postgres or Docker.
 
 use super::Failure;
+use super::out::say;
 use super::run::wait_and;
-use super::summary::Summary;
+use super::summary::Gathering;
 use crate::config::{self, Collection, FileFormat, Pace, SourceConfig, SourceKind};
 use crate::engine::Connections;
-use crate::pipeline::start;
-use parking_lot::Mutex;
+use crate::pipeline::start_with;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,6 +52,14 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
+    for (flag, file) in [("--input", &args.input), ("--entities", &args.entities)] {
+        if let Some(file) = file.as_ref().filter(|file| !file.is_file()) {
+            return Err(Failure::Usage(format!(
+                "{flag}: \"{}\" does not exist or is not a file",
+                file.display()
+            )));
+        }
+    }
     let fresh;
     let state = match &args.state {
         Some(folder) => folder.as_path(),
@@ -61,25 +69,20 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
         }
     };
     let pipeline = pipeline(args, state)?;
-    println!("groundswell demo: loading the model and restoring {}", state.display());
-    let summary = Arc::new(Mutex::new(Summary::default()));
-    let names = Arc::new(Mutex::new(None::<Arc<groundswell_core::id::Names>>));
-    let (gathering, known, specs) = (Arc::clone(&summary), Arc::clone(&names), pipeline.graph.views.clone());
-    let observer = Box::new(move |changes: &groundswell_core::serving::TickChanges| {
-        if let Some(names) = &*known.lock() {
-            gathering.lock().take(changes, 0, &specs, names);
-        }
-    });
-    let running = start(
-        &pipeline,
-        Connections {
-            observers: vec![observer],
-            ..Connections::default()
-        },
-    )?;
-    *names.lock() = Some(Arc::clone(&running.shared.names));
+    say(format_args!(
+        "groundswell demo: loading the model and restoring {}",
+        state.display()
+    ))?;
+    let mut gathering = None;
+    let running = start_with(&pipeline, |shared| Connections {
+        observers: vec![gathering.insert(Gathering::new(&pipeline, shared)).observer()],
+        ..Connections::default()
+    })?;
+    let Some(gathering) = gathering else {
+        return Err(Failure::Other("the demo has no summary; this is a bug".into()));
+    };
     if let Some(addr) = running.addr() {
-        println!("console at http://{addr}  (Ctrl-C ends the demo)");
+        say(format_args!("console at http://{addr}  (Ctrl-C ends the demo)"))?;
     }
     let (began, mut printed, mut alerts) = (Instant::now(), Instant::now(), 0);
     let stats = Arc::clone(running.engine.scorer_stats());
@@ -90,36 +93,28 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
         deadline,
         |status| ends && deadline.is_none() && status.is_drained(),
         || {
-            let summary = summary.lock();
+            let summary = gathering.summary.lock();
             for alert in &summary.alerts[alerts..] {
-                println!("  ! {alert}");
+                say(format_args!("  ! {alert}"))?;
             }
             alerts = summary.alerts.len();
-            if printed.elapsed() >= Duration::from_secs(2) {
-                printed = Instant::now();
-                println!(
-                    "  {:>4.0} s  {:>6} posts changed  {:>6} texts scored  {:>5} waiting  {:>5} rows revised  {} dead letters",
-                    began.elapsed().as_secs_f64(),
-                    summary.posts,
-                    stats.texts.load(Ordering::Relaxed),
-                    running.engine.status().wanted(),
-                    summary.revised,
-                    summary.dead,
-                );
+            if printed.elapsed() < Duration::from_secs(2) {
+                return Ok(());
             }
+            printed = Instant::now();
+            say(format_args!(
+                "  {:>4.0} s  {:>6} posts changed  {:>6} texts scored  {:>5} waiting  {:>5} rows revised  {} dead letters",
+                began.elapsed().as_secs_f64(),
+                summary.posts,
+                stats.texts.load(Ordering::Relaxed),
+                running.engine.status().wanted(),
+                summary.revised,
+                summary.dead,
+            ))
         },
     )?;
-    let scored = stats.texts.load(Ordering::Relaxed);
-    let passes = stats.passes.load(Ordering::Relaxed);
-    let names = Arc::clone(&running.shared.names);
-    running.stop()?;
-    let summary = summary.lock();
-    println!("\n{}", summary.table(&pipeline.graph.views[0], &names, 12));
-    println!(
-        "{scored} texts scored in {passes} forward passes; {} alerts fired, {} resolved or retracted; {} dead letters kept with their bytes",
-        summary.fired, summary.ended, summary.dead
-    );
-    Ok(())
+    running.stop().map_err(Failure::of_engine)?;
+    say(format_args!("\n{}", gathering.report(12, &stats)))
 }
 
 fn pipeline(args: &DemoArgs, state: &Path) -> Result<config::Pipeline, Failure> {
@@ -137,12 +132,6 @@ fn pipeline(args: &DemoArgs, state: &Path) -> Result<config::Pipeline, Failure> 
     let mut pipeline = config::parse(PIPELINE, "demo.yaml", Path::new("."), &lookup)
         .map_err(|errors| Failure::Usage(errors.to_string()))?;
     if let Some(input) = &args.input {
-        if !input.exists() {
-            return Err(Failure::Usage(format!(
-                "--input: \"{}\" does not exist",
-                input.display()
-            )));
-        }
         let file = |name: &str, path: &Path, into, format| SourceConfig {
             name: name.into(),
             kind: SourceKind::File {

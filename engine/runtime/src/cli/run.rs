@@ -1,21 +1,63 @@
 //! `groundswell run`: a pipeline until it is asked to stop, then drain, commit, exit.
 
 use super::Failure;
+use super::out::{note, say};
+use super::summary::Gathering;
 use crate::config::Pipeline;
 use crate::engine::{Connections, Status};
-use crate::pipeline::{Running, start};
+use crate::pipeline::{Running, start_with};
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-pub(super) fn run(pipeline: &Pipeline, until_done: bool) -> Result<(), Failure> {
-    let running = start(pipeline, Connections::default())?;
+/// Groups in the summary.
+const GROUPS: usize = 12;
+
+/// Runs until asked to stop. With `patience`, until everything is read and done; a sink that stands still for that long
+/// when all else is done is not waited for.
+pub(super) fn run(pipeline: &Pipeline, patience: Option<Duration>) -> Result<(), Failure> {
+    let mut gathering = None;
+    let running = start_with(pipeline, |shared| {
+        let observers = patience.map(|_| gathering.insert(Gathering::new(pipeline, shared)).observer());
+        Connections {
+            observers: observers.into_iter().collect(),
+            without_posts: true,
+            ..Connections::default()
+        }
+    })?;
     tracing::info!(pipeline = %pipeline.graph.name, at = ?running.addr(), "running");
     if let Some(addr) = running.addr() {
-        eprintln!("groundswell: serving http://{addr}");
+        note(format_args!("groundswell: serving http://{addr}"));
     }
-    wait(&running, None, |status| until_done && status.is_drained())?;
-    running.stop()?;
+    let standing = Standing::default();
+    let done = |status: &Status| {
+        patience.is_some_and(|patience| {
+            status.is_drained() && (status.is_committed() || standing.still(status.committed()) >= patience)
+        })
+    };
+    wait(&running, None, done)?;
+    let stats = std::sync::Arc::clone(running.engine.scorer_stats());
+    running.stop().map_err(Failure::of_engine)?;
+    if let Some(gathering) = gathering {
+        say(gathering.report(GROUPS, &stats))?;
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// How long a number has not changed.
+#[derive(Default)]
+struct Standing(Cell<Option<(u64, Instant)>>);
+
+impl Standing {
+    fn still(&self, now: u64) -> Duration {
+        match self.0.get() {
+            Some((before, since)) if before == now => since.elapsed(),
+            _ => {
+                self.0.set(Some((now, Instant::now())));
+                Duration::ZERO
+            }
+        }
+    }
 }
 
 /// Waits for SIGTERM or SIGINT, the deadline, the engine's failure, or `done`; calls nothing in between.
@@ -24,7 +66,7 @@ pub(super) fn wait(
     deadline: Option<Instant>,
     done: impl Fn(&Status) -> bool,
 ) -> Result<(), Failure> {
-    wait_and(running, deadline, done, || {})
+    wait_and(running, deadline, done, || Ok(()))
 }
 
 /// The same, calling `tick` about ten times a second.
@@ -32,7 +74,7 @@ pub(super) fn wait_and(
     running: &Running,
     deadline: Option<Instant>,
     done: impl Fn(&Status) -> bool,
-    mut tick: impl FnMut(),
+    mut tick: impl FnMut() -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -44,7 +86,7 @@ pub(super) fn wait_and(
                 _ = term.recv() => return Ok(()),
                 _ = int.recv() => return Ok(()),
                 _ = every.tick() => {
-                    tick();
+                    tick()?;
                     let status = running.engine.status();
                     if let Some(why) = status.fatal() {
                         return Err(Failure::Other(why));

@@ -14,6 +14,12 @@ pub(super) fn run(_model: &Path) -> Result<(), Failure> {
 pub(super) fn run(model: &Path) -> Result<(), Failure> {
     use groundswell_models::{Scorer, ScorerStats, TorchOptions, TorchScorer, score_each};
     use std::io::{BufRead, Write};
+    if !model.is_dir() {
+        return Err(Failure::Usage(format!(
+            "--model: no model folder at \"{}\"",
+            model.display()
+        )));
+    }
     let scorer = TorchScorer::open(model, TorchOptions::default())?;
     let stats = ScorerStats::default();
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
@@ -21,7 +27,7 @@ pub(super) fn run(model: &Path) -> Result<(), Failure> {
     loop {
         let batch: Vec<String> = lines.by_ref().take(32).collect::<Result<_, _>>()?;
         if batch.is_empty() {
-            return Ok(out.flush()?);
+            return out.flush().map_err(Failure::output);
         }
         let texts: Vec<&str> = batch.iter().map(String::as_str).collect();
         for (text, result) in texts.iter().zip(score_each(&scorer, &texts, &stats)) {
@@ -37,7 +43,7 @@ pub(super) fn run(model: &Path) -> Result<(), Failure> {
                     serde_json::json!({"text": text, "error": {"code": failure.code(), "message": failure.to_string()}})
                 }
             };
-            writeln!(out, "{line}")?;
+            writeln!(out, "{line}").map_err(Failure::output)?;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `groundswell state`: what a state folder holds, and whether it is sound.
 
 use super::Failure;
+use super::out::say;
 use clap::Subcommand;
 use groundswell_core::store::{inspect, verify};
 
@@ -20,10 +21,10 @@ pub(super) enum StateCommand {
 
 pub(super) fn run(command: &StateCommand) -> Result<(), Failure> {
     match command {
-        StateCommand::Inspect { dir } => println!("{}", serde_json::to_string_pretty(&inspect(dir)?)?),
+        StateCommand::Inspect { dir } => say(serde_json::to_string_pretty(&inspect(dir)?)?)?,
         StateCommand::Verify { dir } => {
             let found = verify(dir)?;
-            println!("{}", serde_json::to_string_pretty(&found)?);
+            say(serde_json::to_string_pretty(&found)?)?;
             if !found.is_ok() {
                 return Err(Failure::Other(format!(
                     "the state in \"{dir}\" has {} problems",

@@ -1,11 +1,73 @@
 //! What a run has shown, gathered from its ticks for the terminal.
 
+use crate::config::Pipeline;
+use crate::engine::{Observer, Shared};
+use groundswell_connectors::metrics::{Metrics, SourceTotals};
 use groundswell_core::acc::Acc;
 use groundswell_core::id::{Dim, Names};
 use groundswell_core::serving::{AlertState, TickChanges};
 use groundswell_core::spec::{GroupColumn, ViewKey, ViewSpec};
+use groundswell_models::ScorerStats;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A summary of a pipeline's first view, gathered while the pipeline runs.
+pub(super) struct Gathering {
+    pub(super) summary: Arc<Mutex<Summary>>,
+    views: Vec<ViewSpec>,
+    sources: Vec<String>,
+    names: Arc<Names>,
+    metrics: Arc<Metrics>,
+}
+
+impl Gathering {
+    pub(super) fn new(pipeline: &Pipeline, shared: &Shared) -> Self {
+        Gathering {
+            summary: Arc::default(),
+            views: pipeline.graph.views.clone(),
+            sources: pipeline.sources.iter().map(|s| s.name.clone()).collect(),
+            names: Arc::clone(&shared.names),
+            metrics: Arc::clone(&shared.metrics),
+        }
+    }
+
+    /// What feeds it.
+    pub(super) fn observer(&self) -> Observer {
+        let (summary, views, names) = (Arc::clone(&self.summary), self.views.clone(), Arc::clone(&self.names));
+        Box::new(move |changes| summary.lock().take(changes, 0, &views, &names))
+    }
+
+    /// The whole of it: sources, groups with most posts, what was scored, alerts.
+    pub(super) fn report(&self, groups: usize, stats: &ScorerStats) -> String {
+        let summary = self.summary.lock();
+        let mut out = String::new();
+        for source in &self.sources {
+            let SourceTotals {
+                read,
+                accepted,
+                duplicate,
+                dead_lettered,
+            } = self.metrics.source_totals(source);
+            out.push_str(&format!(
+                "  {source}: {read} records read = {accepted} accepted + {duplicate} duplicate + {dead_lettered} dead-lettered\n"
+            ));
+        }
+        if let Some(view) = self.views.first() {
+            out.push_str(&format!("\n{}\n", summary.table(view, &self.names, groups)));
+        }
+        out.push_str(&format!(
+            "{} texts scored in {} forward passes; {} alerts fired, {} resolved or retracted; {} dead letters kept with their bytes",
+            stats.texts.load(Ordering::Relaxed),
+            stats.passes.load(Ordering::Relaxed),
+            summary.fired,
+            summary.ended,
+            summary.dead
+        ));
+        out
+    }
+}
 
 /// A summary under way; feed it every tick.
 #[derive(Default)]

@@ -144,8 +144,8 @@ pub(super) static KEYS: &[Key] = &[
     key("state.url", Text, "The state folder. `file:` paths are relative to the pipeline file.")
         .default("file:./state")
         .example("\"file:./state\""),
-    key("state.fold_after", Size("1MiB", "1TiB"), "Fold the log into the snapshot when it has grown by this much.")
-        .default("64MiB")
+    key("state.fold_after", Size("1MiB", "1TiB"), "Fold the log into the snapshot when it has grown by this much, and to the snapshot's own size.")
+        .default("128MiB")
         .example("256MiB"),
     key("time", Section, "How time passes."),
     key(

@@ -1,17 +1,22 @@
 //! Counters of the recorder, by source: `read = accepted + duplicate + dead-lettered`.
 
-use super::dispatch::Counts;
+use super::dispatch::{Counts, Tally};
 use groundswell_connectors::metrics::{Metrics, ScorerTotals, SourceMetrics, StorePart};
-use groundswell_core::record::{CONTROL, Envelope, Record, SCORER, SourceId};
+use groundswell_core::id::TextKey;
+use groundswell_core::record::{CONTROL, Envelope, Identity, Rank, Record, SCORER, SourceId};
 use groundswell_core::store::StoreBytes;
 use groundswell_core::time::{Tick, wall_now};
 use groundswell_models::ScorerStats;
+use hashbrown::HashMap;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) struct Counters {
     metrics: Arc<Metrics>,
     sources: Vec<(Arc<str>, SourceMetrics)>,
+    /// Rank and content of every thread, entity and rule known.
+    known: Mutex<HashMap<Identity, (Rank, TextKey)>>,
 }
 
 impl Counters {
@@ -20,7 +25,11 @@ impl Counters {
             .iter()
             .map(|name| (Arc::from(name.as_str()), metrics.source(name)))
             .collect();
-        Counters { metrics, sources }
+        Counters {
+            metrics,
+            sources,
+            known: Mutex::default(),
+        }
     }
 
     /// A source's name; the engine's own sources have names too.
@@ -61,22 +70,47 @@ impl Counters {
         }
     }
 
-    /// Records of the pipeline's own sources that are not dead letters, by source.
-    pub(crate) fn alive(&self, records: &[Envelope]) -> Counts {
-        let mut counts = Counts::new();
+    /// What the records of a tick are; remembers the threads, entities and rules among them.
+    pub(crate) fn tally(&self, records: &[Envelope]) -> Tally {
+        let mut tally = Tally::default();
         for envelope in records.iter().filter(|e| !matches!(e.record, Record::Dead(_))) {
-            *counts.entry(envelope.source).or_default() += 1;
+            *tally.alive.entry(envelope.source).or_default() += 1;
+            // Posts, votes and facts are counted by the graph, which knows what stands; their identity costs a digest.
+            let few = matches!(
+                envelope.record,
+                Record::Thread(_)
+                    | Record::Entity(_)
+                    | Record::EntityDeleted { .. }
+                    | Record::Rule(_)
+                    | Record::RuleDeleted { .. }
+            );
+            if few && self.is_known(envelope.record.identity(), envelope) {
+                *tally.repeated.entry(envelope.source).or_default() += 1;
+            }
         }
-        counts
+        tally
+    }
+
+    /// Whether the record repeats or precedes what is known of its identity; what it says is known from now on.
+    fn is_known(&self, identity: Identity, envelope: &Envelope) -> bool {
+        let content = TextKey::of(&serde_json::to_vec(&envelope.record).unwrap_or_default());
+        let new = (envelope.rank(), content);
+        let mut known = self.known.lock();
+        match known.get_mut(&identity) {
+            Some(old) if old.0 >= new.0 => true,
+            Some(old) => std::mem::replace(old, new).1 == content,
+            None => known.insert(identity, new).is_some(),
+        }
     }
 
     /// Counts what became of a tick's records, now that the graph has seen them.
-    pub(crate) fn complete(&self, counts: &Counts, duplicates: &Counts) {
-        for (source, n) in counts {
+    pub(crate) fn complete(&self, tally: &Tally, duplicates: &Counts) {
+        for (source, n) in &tally.alive {
             let Some((_, metrics)) = self.sources.get(usize::from(*source)) else {
                 continue;
             };
-            let repeated = duplicates.get(source).copied().unwrap_or(0).min(*n);
+            let of = |counts: &Counts| counts.get(source).copied().unwrap_or(0);
+            let repeated = (of(duplicates) + of(&tally.repeated)).min(*n);
             metrics.accepted(n - repeated);
             metrics.duplicate(repeated);
         }

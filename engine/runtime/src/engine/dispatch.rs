@@ -30,8 +30,17 @@ pub(crate) enum Part {
     Alerts(Tick, Vec<(Proven, isize)>),
 }
 
-/// Records of a tick by source, dead letters apart; empty for ticks that are replayed.
+/// Records by source.
 pub(crate) type Counts = BTreeMap<SourceId, u64>;
+
+/// What a tick's records are, for the counters; empty for ticks that are replayed.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// All but dead letters.
+    pub(crate) alive: Counts,
+    /// Threads, entities and rules among them that changed nothing; posts and votes are counted by the graph.
+    pub(crate) repeated: Counts,
+}
 
 /// A message to the dispatcher.
 pub(crate) enum ToDispatch {
@@ -41,7 +50,7 @@ pub(crate) enum ToDispatch {
         tick: Tick,
         clock: EventTime,
         dead: Vec<DeadChange>,
-        counts: Counts,
+        counts: Tally,
     },
     /// Every tick below this is complete.
     Complete(Tick),
@@ -77,7 +86,7 @@ pub(crate) struct Gathered {
     posts: BTreeMap<PostKey, PostChange>,
     alerts: Vec<Proven>,
     dead: Vec<DeadChange>,
-    counts: Counts,
+    counts: Tally,
     wanted: Vec<((TextKey, EventTime), isize)>,
 }
 
@@ -93,6 +102,7 @@ impl Dispatcher {
                     counts,
                 } => {
                     let slot = self.pending.entry(tick).or_default();
+                    // Pieces of a snapshot share a tick, and are not counted.
                     slot.counts = counts;
                     slot.clock = slot.clock.max(Some(clock));
                     slot.dead.extend(dead);
@@ -110,7 +120,8 @@ impl Dispatcher {
                 ToDispatch::Stop => break,
             }
         }
-        self.sinks.into_iter().for_each(SinkThread::finish);
+        let behind = self.sinks.into_iter().filter_map(SinkThread::finish);
+        self.status.set_behind(behind.collect());
     }
 
     fn gather(&mut self, part: Part) {

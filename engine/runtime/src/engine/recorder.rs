@@ -8,9 +8,9 @@
 //! both are recorded. On a start the recorded past is released first, at its recorded times.
 
 use super::counters::Counters;
-use super::dispatch::{Counts, ToDispatch};
+use super::dispatch::{Tally, ToDispatch};
 use super::log::{Log, Recorded};
-use super::release::{Released, split};
+use super::release::{Buffers, Released, split};
 use super::scoring::Strict;
 use super::status::Status;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -71,6 +71,7 @@ pub(crate) struct Recorder {
     pub(crate) texts: Arc<Texts>,
     pub(crate) keep_ids: bool,
     pub(crate) workers: Vec<(Sender<Released>, Thread)>,
+    pub(crate) buffers: Buffers,
     pub(crate) dispatch: Sender<ToDispatch>,
     pub(crate) status: Arc<Status>,
     pub(crate) counters: Arc<Counters>,
@@ -104,11 +105,12 @@ impl Recorder {
             for envelope in &batch.records {
                 self.remember(envelope);
             }
+            self.counters.tally(&batch.records);
             let more = ticks
                 .peek()
                 .is_some_and(|next| next.as_ref().is_ok_and(|next| next.tick == batch.tick));
             (self.last, self.clock) = (batch.tick, self.clock.max(batch.clock));
-            self.release(&batch, more, Counts::new())?;
+            self.release(&batch, more, Tally::default())?;
             self.status.set_recorded(batch.tick);
         }
         self.move_horizon();
@@ -166,7 +168,7 @@ impl Recorder {
             records: (0..).zip(records).map(envelope).collect(),
             ..Collected::default()
         };
-        self.seal(collected)
+        self.seal(collected).map(|_| ())
     }
 
     /// Collects, records and releases until asked to stop or everything feeding it is gone.
@@ -203,7 +205,7 @@ impl Recorder {
                 || self.stop.is_set();
             let something = !collected.records.is_empty() || !collected.bindings.is_empty();
             if (due && something) || self.idle_tick_due() {
-                self.seal(std::mem::take(&mut collected))?;
+                collected = self.seal(collected)?;
             } else if due {
                 collected.since = None;
             }
@@ -222,11 +224,7 @@ impl Recorder {
         for binding in batch.bindings {
             collected.bindings.insert((binding.source, binding.partition), binding);
         }
-        if collected.records.is_empty() {
-            collected.records = batch.records;
-        } else {
-            collected.records.extend(batch.records);
-        }
+        collected.records.extend(batch.records);
     }
 
     fn idle_tick_due(&self) -> bool {
@@ -261,8 +259,8 @@ impl Recorder {
         seen.map_or(self.clock, |at| at.max(self.clock))
     }
 
-    /// Mints a tick, records it, releases it.
-    fn seal(&mut self, mut collected: Collected) -> Result<(), String> {
+    /// Mints a tick, records it, releases it. What comes back is empty, with the memory the next tick will need.
+    fn seal(&mut self, mut collected: Collected) -> Result<Collected, String> {
         let began = Instant::now();
         // What is folded away cannot be handed to a sink that has not committed it: fold only what all have.
         if self.status.committed() >= self.last {
@@ -272,7 +270,7 @@ impl Recorder {
             let facts = strict.score(&collected.records, self.live_model);
             collected.records.extend(facts);
         }
-        let batch = TickBatch {
+        let mut batch = TickBatch {
             tick: self.next_tick(),
             clock: self.next_clock(&collected),
             bindings: collected.bindings.into_values().collect(),
@@ -286,19 +284,29 @@ impl Recorder {
         self.log.append(&batch).map_err(|e| format!("cannot record: {e}"))?;
         (self.last, self.clock) = (batch.tick, batch.clock);
         self.status.set_recorded(batch.tick);
-        self.release(&batch, false, self.counters.alive(&batch.records))?;
+        self.release(&batch, false, self.counters.tally(&batch.records))?;
         self.move_horizon();
         self.counters.sealed(began.elapsed(), self.log.bytes());
-        Ok(())
+        batch.records.clear();
+        batch.records.shrink_to(self.options.max_records);
+        Ok(Collected {
+            records: batch.records,
+            ..Collected::default()
+        })
     }
 
     fn move_horizon(&self) {
         if let Some(kept) = self.longest_kept {
-            self.horizon.store(self.clock.saturating_sub(kept), Ordering::Release);
+            // A wall clock stands at the present before the first tick says so.
+            let clock = match self.options.clock {
+                ClockMode::Wall => self.clock.max(wall_now()),
+                ClockMode::Event => self.clock,
+            };
+            self.horizon.store(clock.saturating_sub(kept), Ordering::Release);
         }
     }
 
-    fn release(&self, batch: &TickBatch, more: bool, counts: Counts) -> Result<(), String> {
+    fn release(&mut self, batch: &TickBatch, more: bool, counts: Tally) -> Result<(), String> {
         let dead = batch.records.iter().filter_map(|e| match &e.record {
             Record::Dead(letter) => Some(DeadChange {
                 source: self.counters.name(e.source),
@@ -317,8 +325,8 @@ impl Recorder {
         self.dispatch
             .send(tick)
             .map_err(|_| "the dispatcher is gone".to_owned())?;
-        let split =
-            split(batch, self.workers.len(), &self.names, &self.texts, self.keep_ids).map_err(|e| e.to_string())?;
+        let buffers = self.workers.iter().map(|_| self.buffers.take()).collect();
+        let split = split(batch, buffers, &self.names, &self.texts, self.keep_ids).map_err(|e| e.to_string())?;
         for (mut released, (worker, thread)) in split.into_iter().zip(&self.workers) {
             released.more = more;
             worker.send(released).map_err(|_| "a worker is gone".to_owned())?;

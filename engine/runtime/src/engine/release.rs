@@ -1,5 +1,6 @@
 //! Release: a recorded tick, split by worker, on its way into the graph.
 
+use crossbeam_channel::{Receiver, Sender, bounded};
 use groundswell_core::id::{Collision, Names, PostKey, TextKey};
 use groundswell_core::record::{Record, TickBatch};
 use groundswell_core::text::Texts;
@@ -18,6 +19,39 @@ pub(crate) struct Released {
     pub(crate) more: bool,
 }
 
+/// Buffers of post events on their way back from the workers: a tick's events are megabytes, and memory that is freed by
+/// another thread than the one that made it is the slowest kind.
+#[derive(Clone, Debug)]
+pub(crate) struct Buffers {
+    empty: Receiver<Vec<(PostKey, PostEvent)>>,
+    back: Sender<Vec<(PostKey, PostEvent)>>,
+}
+
+impl Buffers {
+    /// For `workers` workers with a few ticks each on the way.
+    pub(crate) fn new(workers: usize) -> Self {
+        let (back, empty) = bounded(workers * 2);
+        Buffers { empty, back }
+    }
+
+    /// An empty buffer, used before if there is one.
+    pub(crate) fn take(&self) -> Vec<(PostKey, PostEvent)> {
+        self.empty.try_recv().unwrap_or_default()
+    }
+
+    /// Gives a buffer back; one of a restored snapshot is too large to keep.
+    pub(crate) fn give(&self, mut buffer: Vec<(PostKey, PostEvent)>) {
+        buffer.clear();
+        if buffer.capacity() <= LARGEST {
+            // Full: this one is dropped.
+            let _ = self.back.try_send(buffer);
+        }
+    }
+}
+
+/// Events a buffer may have room for and still be kept.
+const LARGEST: usize = 1 << 17;
+
 /// Why a recorded tick cannot be released.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReleaseError {
@@ -27,17 +61,20 @@ pub(crate) enum ReleaseError {
     Names(#[from] Collision),
 }
 
-/// Keeps the strings and splits the events; control events go to the first worker, whose graph broadcasts them.
+/// Keeps the strings and splits the events over the workers, each with a buffer; control events go to the first worker, whose graph broadcasts them.
 pub(crate) fn split(
     batch: &TickBatch,
-    workers: usize,
+    buffers: Vec<Vec<(PostKey, PostEvent)>>,
     names: &Names,
     texts: &Texts,
     keep_ids: bool,
 ) -> Result<Vec<Released>, ReleaseError> {
-    let mut out: Vec<Released> = (0..workers)
-        .map(|_| Released {
+    let workers = buffers.len();
+    let mut out: Vec<Released> = buffers
+        .into_iter()
+        .map(|posts| Released {
             tick: batch.tick,
+            posts,
             ..Released::default()
         })
         .collect();

@@ -20,7 +20,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 pub(crate) struct SinkThread {
     queue: Sender<Arc<TickChanges>>,
-    thread: JoinHandle<()>,
+    name: String,
+    /// Ends with the reason if it gave up.
+    thread: JoinHandle<Option<String>>,
     upper: Option<Tick>,
     committed: Arc<AtomicU64>,
     stop: StopFlag,
@@ -39,25 +41,29 @@ impl SinkThread {
         let (queue, ticks) = bounded::<Arc<TickChanges>>(QUEUE);
         let upper = sink.upper();
         let (done, stopping) = (Arc::clone(&committed), stop.clone());
-        let name = format!("sink-{}", sink.name());
-        let thread = std::thread::Builder::new().name(name).spawn(move || {
-            for changes in ticks {
-                let mut pause = Duration::from_millis(100);
-                while let Err(why) = sink.apply(&changes) {
-                    events(sink.name(), Err(&why));
-                    tracing::warn!(sink = sink.name(), %why, retry_in = ?pause, "a sink failed");
-                    if stopping.is_set() {
-                        return;
+        let name = sink.name().to_owned();
+        let thread = std::thread::Builder::new()
+            .name(format!("sink-{name}"))
+            .spawn(move || {
+                for changes in ticks {
+                    let mut pause = Duration::from_millis(100);
+                    while let Err(why) = sink.apply(&changes) {
+                        events(sink.name(), Err(&why));
+                        tracing::warn!(sink = sink.name(), %why, retry_in = ?pause, "a sink failed");
+                        if stopping.is_set() {
+                            return Some(why);
+                        }
+                        stopping.sleep(pause);
+                        pause = (pause * 2).min(MAX_PAUSE);
                     }
-                    stopping.sleep(pause);
-                    pause = (pause * 2).min(MAX_PAUSE);
+                    events(sink.name(), Ok(()));
+                    done.store(changes.tick, Ordering::Release);
                 }
-                events(sink.name(), Ok(()));
-                done.store(changes.tick, Ordering::Release);
-            }
-        })?;
+                None
+            })?;
         Ok(SinkThread {
             queue,
+            name,
             thread,
             upper,
             committed,
@@ -86,11 +92,16 @@ impl SinkThread {
         }
     }
 
-    /// Waits until the queue is worked off (or the sink gave up because the engine stops).
-    pub(crate) fn finish(self) {
+    /// Waits until the queue is worked off. If the sink gave up because the engine stops, says why.
+    pub(crate) fn finish(self) -> Option<String> {
         drop(self.queue);
-        if self.thread.join().is_err() {
-            tracing::error!("a sink's thread had panicked");
-        }
+        let why = self
+            .thread
+            .join()
+            .unwrap_or_else(|_| Some("its thread panicked; this is a bug, the record is intact".to_owned()))?;
+        let (name, last) = (self.name, self.committed.load(Ordering::Acquire));
+        Some(format!(
+            "sink \"{name}\" has not taken what came after tick {last}: {why}; it comes again at the next start"
+        ))
     }
 }

@@ -16,6 +16,7 @@ pub struct Status {
     wanted: AtomicUsize,
     sinks: Mutex<Vec<Arc<AtomicU64>>>,
     fatal: Mutex<Option<String>>,
+    behind: Mutex<Vec<String>>,
     changed: Condvar,
 }
 
@@ -56,6 +57,20 @@ impl Status {
             .map(|sink| sink.load(Ordering::Acquire))
             .min()
             .unwrap_or(Tick::MAX)
+    }
+
+    /// Whether every sink has committed what it was handed.
+    pub fn is_committed(&self) -> bool {
+        self.committed() >= self.complete()
+    }
+
+    /// Sinks that gave up when the engine stopped, and why.
+    pub fn behind(&self) -> Vec<String> {
+        self.behind.lock().clone()
+    }
+
+    pub(crate) fn set_behind(&self, sinks: Vec<String>) {
+        *self.behind.lock() = sinks;
     }
 
     pub(crate) fn watch_sink(&self, upper: Tick) -> Arc<AtomicU64> {

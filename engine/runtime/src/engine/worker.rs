@@ -1,7 +1,7 @@
 //! The timely workers: feed released ticks, step, report what is complete. No I/O happens here.
 
 use super::dispatch::{Part, ToDispatch};
-use super::release::Released;
+use super::release::{Buffers, Released};
 use super::status::Status;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use differential_dataflow::input::InputSession;
@@ -28,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) duplicates: Duplicates,
     pub(crate) out: Sender<ToDispatch>,
     pub(crate) collect_posts: bool,
+    pub(crate) buffers: Buffers,
     pub(crate) status: Arc<Status>,
 }
 
@@ -47,11 +48,12 @@ impl Feeds {
         self.control.flush();
     }
 
-    fn feed(&mut self, released: Released) {
+    fn feed(&mut self, mut released: Released, buffers: &Buffers) {
         if *self.posts.time() < released.tick {
             self.advance(released.tick);
         }
-        released.posts.into_iter().for_each(|row| self.posts.update(row, 1));
+        released.posts.drain(..).for_each(|row| self.posts.update(row, 1));
+        buffers.give(released.posts);
         released.facts.into_iter().for_each(|row| self.facts.update(row, 1));
         released.control.into_iter().for_each(|row| self.control.update(row, 1));
         if !released.more {
@@ -105,7 +107,7 @@ pub(crate) fn run(worker: &mut Worker, input: &Receiver<Released>, shared: &Shar
                     if !released.more {
                         in_flight.push_back(released.tick);
                     }
-                    feeds.feed(released);
+                    feeds.feed(released, &shared.buffers);
                 }
                 Err(TryRecvError::Empty) => {}
                 Err(TryRecvError::Disconnected) => break,

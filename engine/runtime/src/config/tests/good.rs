@@ -141,7 +141,7 @@ fn defaults() {
     );
     assert_eq!(
         (p.state.folder, p.state.fold_after),
-        (folder.path().join("state"), 64 << 20)
+        (folder.path().join("state"), 128 << 20)
     );
     assert_eq!(
         p.model,
@@ -217,7 +217,7 @@ fn the_effective_file_shows_all_keys() {
     let expected = r#"name: "a"
 state:
   url: "file:FOLDER/state"
-  fold_after: 64MiB
+  fold_after: 128MiB
 time:
   clock: wall
   tick: 100ms

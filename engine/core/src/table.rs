@@ -1,0 +1,171 @@
+//! A map from digests to fixed-width rows that grows without copying them.
+//!
+//! What operators remember per post or text is most of the engine's memory. A plain hash map doubles: while it grows, old
+//! and new table are both there, and afterwards up to half of the slots are empty, each as wide as a row. Here rows lie in
+//! blocks that never move, and only four bytes per slot are hashed. Removed rows leave their place to the next ones.
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use std::hash::{BuildHasher, BuildHasherDefault, Hash};
+
+use crate::id::DigestHasher;
+
+/// Rows per block.
+const BLOCK: usize = 1024;
+
+/// See the module documentation.
+pub struct Table<K, V> {
+    index: HashTable<u32>,
+    blocks: Vec<Vec<(K, V)>>,
+    /// Places of removed rows; their keys are stale.
+    free: Vec<u32>,
+}
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Table {
+            index: HashTable::new(),
+            blocks: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+}
+
+fn hash<K: Hash>(key: &K) -> u64 {
+    BuildHasherDefault::<DigestHasher>::default().hash_one(key)
+}
+
+fn row<K, V>(blocks: &[Vec<(K, V)>], at: u32) -> &(K, V) {
+    let at = at as usize;
+    &blocks[at / BLOCK][at % BLOCK]
+}
+
+impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// The row of a key.
+    pub fn get(&self, key: K) -> Option<&V> {
+        let blocks = &self.blocks;
+        let at = self.index.find(hash(&key), |at| row(blocks, *at).0 == key)?;
+        Some(&row(blocks, *at).1)
+    }
+
+    /// The row of a key, made if there is none.
+    pub fn get_or_default(&mut self, key: K) -> &mut V {
+        let Table { index, blocks, free } = self;
+        let found = index.entry(
+            hash(&key),
+            |at| row(blocks, *at).0 == key,
+            |at| hash(&row(blocks, *at).0),
+        );
+        let at = match found {
+            Entry::Occupied(found) => *found.get(),
+            Entry::Vacant(slot) => {
+                let at = free.pop().unwrap_or_else(|| {
+                    let full = blocks.last().is_none_or(|block| block.len() == BLOCK);
+                    if full {
+                        blocks.push(Vec::with_capacity(BLOCK));
+                    }
+                    let last = blocks.len() - 1;
+                    let at = last * BLOCK + blocks[last].len();
+                    blocks[last].push((key, V::default()));
+                    // 2^32 rows of a hundred bytes are beyond any machine this runs on.
+                    u32::try_from(at).unwrap_or(u32::MAX)
+                });
+                slot.insert(at);
+                blocks[at as usize / BLOCK][at as usize % BLOCK].0 = key;
+                at
+            }
+        };
+        &mut blocks[at as usize / BLOCK][at as usize % BLOCK].1
+    }
+
+    /// Puts a row, and returns the one that was there.
+    pub fn insert(&mut self, key: K, value: V) -> V {
+        std::mem::replace(self.get_or_default(key), value)
+    }
+
+    /// Takes a row out.
+    pub fn remove(&mut self, key: K) -> Option<V> {
+        let Table { index, blocks, free } = self;
+        let found = index.find_entry(hash(&key), |at| row(blocks, *at).0 == key).ok()?;
+        let (at, _) = found.remove();
+        free.push(at);
+        Some(std::mem::take(&mut blocks[at as usize / BLOCK][at as usize % BLOCK].1))
+    }
+
+    /// All rows, in no order that means anything.
+    pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {
+        self.index.iter().map(|at| {
+            let (key, value) = row(&self.blocks, *at);
+            (*key, value)
+        })
+    }
+
+    /// All rows, to be changed, in no order that means anything.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut V)> {
+        let free: std::collections::HashSet<u32> = self.free.iter().copied().collect();
+        let rows = (0..).zip(self.blocks.iter_mut().flatten());
+        rows.filter(move |(at, _)| !free.contains(at))
+            .map(|(_, (key, value))| (*key, value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_hash_map(steps in prop::collection::vec((0u64..300, 0u8..4, any::<u32>()), 0..4_000)) {
+            let (mut table, mut model) = (Table::<u64, u32>::default(), HashMap::<u64, u32>::new());
+            for (key, what, value) in steps {
+                match what {
+                    0 => prop_assert_eq!(table.remove(key), model.remove(&key)),
+                    1 => {
+                        *table.get_or_default(key) += value / 2;
+                        *model.entry(key).or_default() += value / 2;
+                    }
+                    2 => prop_assert_eq!(table.insert(key, value), model.insert(key, value).unwrap_or_default()),
+                    _ => prop_assert_eq!(table.get(key), model.get(&key)),
+                }
+                prop_assert_eq!(table.len(), model.len());
+                prop_assert_eq!(table.is_empty(), model.is_empty());
+            }
+            table.iter_mut().for_each(|(_, value)| *value ^= 1);
+            model.values_mut().for_each(|value| *value ^= 1);
+            let rows: HashMap<u64, u32> = table.iter().map(|(key, value)| (key, *value)).collect();
+            prop_assert_eq!(rows, model);
+        }
+    }
+
+    #[test]
+    fn grows_over_many_blocks_and_fills_gaps() {
+        let mut table = Table::<u64, u64>::default();
+        (0..10_000).for_each(|key| {
+            table.insert(key, key * 3);
+        });
+        (0..10_000)
+            .step_by(2)
+            .for_each(|key| assert_eq!(table.remove(key), Some(key * 3)));
+        let blocks = table.blocks.len();
+        (20_000..25_000).for_each(|key| {
+            table.insert(key, key);
+        });
+        assert_eq!(table.blocks.len(), blocks);
+        assert_eq!(
+            (table.len(), table.get(9_999), table.get(0)),
+            (10_000, Some(&29_997), None)
+        );
+    }
+}
