@@ -8,4 +8,5 @@ pub mod json;
 pub mod kafka;
 pub mod metrics;
 pub mod pace;
+pub mod postgres;
 pub mod sink_file;
