@@ -3,6 +3,8 @@
 //! In: what the graph hands out, in digests and fixed point. Out: values to serialise, with names, RFC 3339 times in
 //! milliseconds and plain numbers, their fields in the documented order. No state, no I/O.
 
+pub mod schema;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use groundswell_core::acc::UNIT;

@@ -181,6 +181,11 @@ impl KafkaError {
         })
     }
 
+    /// Whether nobody answered in time, so that trying again later may help.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, KafkaError::Unreachable { .. })
+    }
+
     /// The error with what to do next.
     pub fn with_hint(&self) -> String {
         match self.hint() {

@@ -23,7 +23,7 @@ use crate::decode::{Decoder, DecoderSpec, MapError};
 use crate::metrics::SourceMetrics;
 use assignment::Assignment;
 use groundswell_core::record::{Envelope, Header, HeaderValue, Record};
-use groundswell_core::source::{Source, SourceBatch, SourceContext, SourceError, Stopped};
+use groundswell_core::source::{Source, SourceBatch, SourceContext, SourceError, StopFlag, Stopped};
 use groundswell_core::time::wall_now;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError as ClientError;
@@ -137,6 +137,15 @@ impl KafkaSource {
             decoder,
             metrics: None,
         })
+    }
+
+    /// Looks whether the topic is there and may be read, waiting for its brokers as long as a start does.
+    ///
+    /// # Errors
+    /// [`KafkaError`], named.
+    pub fn check(&self) -> Result<(), KafkaError> {
+        let (spec, consumer) = (&self.spec, self.consumer()?);
+        client::partitions(&spec.cluster, &consumer, &spec.topic, &StopFlag::default()).map(|_| ())
     }
 
     /// The same, reporting its lag.

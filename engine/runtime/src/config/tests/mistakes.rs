@@ -255,7 +255,19 @@ fn source_mistakes() {
     sources(&[
         (
             "{type: kafka, brokers: \"${KAFKA}\", topic: t, into: posts}",
-            "4:13: sources.s.type: not supported in this build: Kafka sources",
+            "4:26: sources.s.brokers: environment variable KAFKA is not set; set it, or give a default: ${KAFKA:-value}",
+        ),
+        (
+            "{type: kafka, brokers: here, topic: a/b, into: posts, star: latest}",
+            "4:3: sources.s: unknown key \"star\"; did you mean \"start\"?",
+        ),
+        (
+            "{type: kafka, brokers: h:1, topic: t, into: posts, start: {timestamp: noon}, properties: {sasl.password: hush, fetch.max.bytes: lots, isolation.level: x}}",
+            "",
+        ),
+        (
+            "{type: kafka, brokers: h:1, topic: t, into: posts, start: {}, pace: full}",
+            "",
         ),
         (
             "{path: posts.jsonl.gz}",
@@ -433,10 +445,7 @@ fn rule_and_sink_mistakes() {
             "rules: {r: {view: v, when: \"posts > 1\", min_posts: -1}}",
             "4:52: rules.r.min_posts: must be between 0 and 2147483647, not -1",
         ),
-        (
-            "sinks: {a: {type: kafka, topic: t}}",
-            "4:19: sinks.a.type: not supported in this build: Kafka sinks",
-        ),
+        ("sinks: {a: {type: kafka, topic: t, path: x}}", ""),
         (
             "sinks: {a: {type: postgres, url: \"postgres://me:pw@db/app\"}}",
             "4:34: sinks.a.url: a password does not belong into this file; write url: \"${NAME}\", or file:PATH",
