@@ -5,6 +5,8 @@ pub mod generator;
 pub mod http;
 pub mod hub;
 pub mod json;
+pub mod kafka;
 pub mod metrics;
 pub mod pace;
+pub mod postgres;
 pub mod sink_file;

@@ -6,11 +6,13 @@ mod demo;
 mod out;
 mod run;
 mod score;
+mod sink;
 mod state;
 mod summary;
 
 use crate::config;
 use crate::engine::EngineError;
+use crate::pipeline::StartError;
 use clap::{Parser, Subcommand, ValueEnum};
 use out::{note, say};
 use std::io::IsTerminal;
@@ -63,6 +65,11 @@ enum Command {
         #[arg(long)]
         model: PathBuf,
     },
+    /// Pause, resume or resync a sink of a running pipeline.
+    Sink {
+        #[command(subcommand)]
+        command: sink::SinkCommand,
+    },
     /// Look into a state folder.
     State {
         #[command(subcommand)]
@@ -82,6 +89,7 @@ enum Page {
     Config,
     Metrics,
     Cli,
+    Schemas,
 }
 
 /// Why a command failed, and the exit code that says so.
@@ -103,6 +111,14 @@ impl<E: std::error::Error> From<E> for Failure {
 }
 
 impl Failure {
+    fn of_start(error: StartError) -> Self {
+        match error {
+            StartError::Kafka { ref source, .. } if source.is_unreachable() => Failure::Unreachable(error.to_string()),
+            StartError::Postgres(why) if why.is_retriable() => Failure::Unreachable(why.to_string()),
+            other => other.into(),
+        }
+    }
+
     fn of_engine(error: EngineError) -> Self {
         match error {
             EngineError::Sinks(_) => Failure::Unreachable(error.to_string()),
@@ -155,12 +171,14 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Check { pipeline } => say(load(&pipeline)?.effective_yaml()),
         Command::Demo(args) => demo::run(&args),
         Command::Score { model } => score::run(&model),
+        Command::Sink { command } => sink::run(&command),
         Command::State { command } => state::run(&command),
         Command::Reference { page } => {
             let page = match page {
                 Page::Config => config::reference_markdown(),
                 Page::Metrics => groundswell_connectors::metrics::reference_markdown()?,
                 Page::Cli => cli_reference(),
+                Page::Schemas => groundswell_connectors::json::schema::reference_markdown(),
             };
             say(page.trim_end_matches('\n'))
         }

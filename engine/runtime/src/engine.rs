@@ -21,6 +21,7 @@ mod worker;
 pub use dispatch::Observer;
 pub use log::{MemoryLog, OpenState, State};
 pub use recorder::{ClockMode, TickOptions};
+pub use sinks::{FullState, SinkCondition, SinkError, SinkReport, SinkState};
 pub use status::Status;
 
 use counters::Counters;
@@ -30,11 +31,11 @@ use groundswell_connectors::metrics::Metrics;
 use groundswell_core::id::{Names, PostKey, TextKey};
 use groundswell_core::record::{Binding, SourceId};
 use groundswell_core::serving::Sink;
-use groundswell_core::source::{Source, SourceBatch, SourceContext, StopFlag};
+use groundswell_core::source::{Durable, Source, SourceBatch, SourceContext, StopFlag};
 use groundswell_core::spec::{GraphSpec, RuleSpec};
 use groundswell_core::store::StoreError;
 use groundswell_core::text::Texts;
-use groundswell_core::time::Tick;
+use groundswell_core::time::{Tick, wall_now};
 use groundswell_models::{PoolOptions, Scorer, ScorerPool, ScorerStats};
 use groundswell_operators::dedupe::Duplicates;
 use groundswell_operators::graph::Plan;
@@ -42,7 +43,7 @@ use parking_lot::Mutex;
 use recorder::Recorder;
 use release::{Buffers, Released};
 use scoring::{NoWants, PoolWants, Strict, carry};
-use sinks::SinkThread;
+use sinks::{SinkEvent, SinkThread};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -106,6 +107,8 @@ pub struct Connections {
     pub sinks: Vec<Box<dyn Sink>>,
     /// Who watches complete ticks on the engine's thread.
     pub observers: Vec<Observer>,
+    /// Where sinks that are to be resynced get the full state from.
+    pub full_state: Option<FullState>,
     /// The observers look at rows, alerts and dead letters only: posts need not be collected for them.
     pub without_posts: bool,
 }
@@ -198,14 +201,17 @@ impl Engine {
         let OpenState { log, recorded } = state;
         let Connections {
             sources,
-            sinks,
+            mut sinks,
             observers,
+            full_state,
             ..
         } = connections;
+        for sink in &mut sinks {
+            begin_again(sink.as_mut(), recorded.folded)?;
+        }
         let status = Arc::new(Status::default());
         let stop = StopFlag::default();
-        let names: Vec<String> = sources.iter().map(|s| s.name().to_owned()).collect();
-        let counters = Arc::new(Counters::new(Arc::clone(&shared.metrics), &names));
+        let counters = Arc::new(Counters::new(Arc::clone(&shared.metrics), &sources));
         let watched = |view: &str| options.rules_may_come || options.rules.iter().any(|rule| rule.view == view);
         let plan = Plan::new(&options.graph, watched);
         let duplicates = Duplicates::default();
@@ -216,8 +222,8 @@ impl Engine {
 
         let sink_events = sink_events(&shared.metrics);
         let sinks = sinks.into_iter().map(|s| {
-            let committed = status.watch_sink(s.upper().unwrap_or(0));
-            SinkThread::start(s, committed, stop.clone(), Arc::clone(&sink_events))
+            let state = status.watch_sink(s.name(), s.upper().unwrap_or(0), s.can_resync());
+            SinkThread::start(s, state, full_state.clone(), stop.clone(), Arc::clone(&sink_events))
         });
         let dispatcher = Dispatcher {
             plan: plan.clone(),
@@ -253,8 +259,13 @@ impl Engine {
             .views
             .iter()
             .map(|v| v.keep.map(|keep| keep.saturating_add(v.window.size())));
+        let resume = &recorded.bindings;
+        let durable = (0..sources.len())
+            .map(|id| Durable::new(&of_source(id, resume)))
+            .collect::<Vec<_>>();
         let mut recorder = Recorder {
             log,
+            durable: durable.clone(),
             options: options.ticks,
             names: Arc::clone(&shared.names),
             texts: Arc::clone(&shared.texts),
@@ -290,6 +301,7 @@ impl Engine {
             names: Arc::clone(&shared.names),
             horizon,
             resume,
+            durable,
         };
         let sources = (0..)
             .zip(sources)
@@ -420,9 +432,36 @@ fn start_pool(
 
 fn sink_events(metrics: &Arc<Metrics>) -> sinks::SinkEvents {
     let metrics = Arc::clone(metrics);
-    Arc::new(move |sink, outcome| match outcome {
-        Ok(()) => metrics.sink_applied(sink),
-        Err(_) => metrics.sink_error(sink),
+    Arc::new(move |sink, event| match event {
+        SinkEvent::Committed(ticks) => metrics.sink_applied(sink, ticks),
+        SinkEvent::Failed => metrics.sink_error(sink),
+        SinkEvent::Waiting(ticks, oldest) => {
+            let age = oldest.map_or(0, |at| wall_now().saturating_sub(i64::try_from(at).unwrap_or(i64::MAX)));
+            metrics.sink_lag(sink, ticks, Duration::from_millis(u64::try_from(age).unwrap_or(0)));
+        }
+    })
+}
+
+/// A sink that has less than the snapshot holds lacks ticks that are no more: it has to begin again.
+fn begin_again(sink: &mut dyn Sink, folded: Option<Tick>) -> Result<(), EngineError> {
+    let (Some(upper), Some(folded)) = (sink.upper(), folded) else {
+        return Ok(());
+    };
+    if upper >= folded {
+        return Ok(());
+    }
+    tracing::warn!(
+        sink = sink.name(),
+        upper,
+        folded,
+        "the sink begins again: the ticks it lacks were folded"
+    );
+    sink.rebuild().map_err(|why| {
+        EngineError::Failed(format!(
+            "sink \"{}\" has committed tick {upper}, and the record holds single ticks only after {folded}: {why}; let it \
+             write to a new place",
+            sink.name()
+        ))
     })
 }
 
@@ -502,6 +541,15 @@ struct SourceStart {
     names: Arc<Names>,
     horizon: Arc<AtomicI64>,
     resume: Vec<Binding>,
+    durable: Vec<Durable>,
+}
+
+fn of_source(id: usize, bindings: &[Binding]) -> Vec<Binding> {
+    bindings
+        .iter()
+        .filter(|b| usize::from(b.source) == id)
+        .copied()
+        .collect()
 }
 
 impl SourceStart {
@@ -514,11 +562,12 @@ impl SourceStart {
     ) -> Result<JoinHandle<()>, EngineError> {
         let context = SourceContext {
             source: id,
-            resume: self.resume.iter().filter(|b| b.source == id).copied().collect(),
+            resume: of_source(usize::from(id), &self.resume),
             out: self.input.clone(),
             stop: self.stop.clone(),
             names: Arc::clone(&self.names),
             horizon: Arc::clone(&self.horizon),
+            durable: self.durable.get(usize::from(id)).cloned().unwrap_or_default(),
         };
         let ready = ready.clone();
         let name = format!("source-{}", source.name());

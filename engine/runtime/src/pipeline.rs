@@ -1,20 +1,27 @@
 //! From a validated pipeline to a running one: connectors, model, engine, hub and server, wired together.
 
-use crate::config::{
-    Clock, Collection, FileFormat, LiveModel, Pace, Pipeline, SinkFrom, SinkKind, SourceKind, TimeUnit,
+mod health;
+mod kafka;
+mod sinks;
+
+use crate::config::{Clock, Collection, FieldRef, FileFormat, LiveModel, Pace, Pipeline, SourceKind, TimeUnit};
+use crate::engine::{
+    ClockMode, Connections, Engine, EngineError, EngineOptions, FullState, Shared, State, TickOptions,
 };
-use crate::engine::{ClockMode, Connections, Engine, EngineError, EngineOptions, Shared, State, Status, TickOptions};
 use groundswell_connectors::decode::{self, DecoderSpec, FieldMap, MapError};
 use groundswell_connectors::file::{self, FileSource, FileSpec};
 use groundswell_connectors::generator::{Generator, GeneratorSpec};
-use groundswell_connectors::http::{self, Health, HealthReport, ServeError, ServeOptions, ServerHandle, Service};
+use groundswell_connectors::http::{self, Health, ServeError, ServeOptions, ServerHandle};
 use groundswell_connectors::hub::{Hub, HubLimits, HubOptions};
-use groundswell_connectors::sink_file::{AlertFile, DeadLetterFile, FileError, ViewFile};
-use groundswell_core::serving::Sink;
+use groundswell_connectors::kafka::KafkaError;
+use groundswell_connectors::postgres::PostgresError;
+use groundswell_connectors::sink_file::FileError;
 use groundswell_core::source::Source;
 use groundswell_core::spec::WindowSpec;
 use groundswell_models::{FixtureScorer, Limits, PoolOptions, Scorer};
-use std::sync::{Arc, OnceLock};
+use health::EngineHealth;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Why a pipeline cannot start.
@@ -29,6 +36,20 @@ pub enum StartError {
     /// A file sink.
     #[error(transparent)]
     Sink(#[from] FileError),
+    /// A Postgres sink.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+    /// A Kafka source or sink.
+    #[error("{place}: {}", .source.with_hint())]
+    Kafka {
+        /// `sources.NAME` or `sinks.NAME`.
+        place: String,
+        /// Why.
+        source: KafkaError,
+    },
+    /// What a table's numbers depend on cannot be written down.
+    #[error("the settings of weights and links cannot be written down: {0}; this is a bug")]
+    Basis(String),
     /// The server.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -108,10 +129,10 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
     let state = state.open().map_err(EngineError::from)?;
     let shared = Shared::create(&pipeline.state.folder.join("cache"))?;
     let extra = extra(&shared);
-    let mut sources = sources(pipeline)?;
+    let mut sources = sources(pipeline, &shared)?;
     sources.extend(extra.sources);
     check_sources(pipeline, &sources)?;
-    let mut sinks = sinks(pipeline, &shared)?;
+    let mut sinks = sinks::open(pipeline, &shared)?;
     sinks.extend(extra.sinks);
     let lookup = shared.clone();
     let hub = Arc::new(Hub::new(HubOptions {
@@ -149,6 +170,10 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
             metrics.hub_bytes(serving.history_bytes());
         }));
     }
+    let full_state = pipeline.serve.is_some().then(|| {
+        let hub = Arc::clone(&hub);
+        Arc::new(move || hub.full()) as FullState
+    });
     let engine = Engine::start(
         options,
         state,
@@ -157,6 +182,7 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
             sources,
             sinks,
             observers,
+            full_state: extra.full_state.or(full_state),
             without_posts: extra.without_posts,
         },
     )?;
@@ -202,45 +228,6 @@ fn check_sources(pipeline: &Pipeline, sources: &[Box<dyn Source>]) -> Result<(),
     Ok(())
 }
 
-/// How the engine is, once there is one.
-#[derive(Default)]
-struct EngineHealth {
-    status: OnceLock<Arc<Status>>,
-}
-
-impl Health for EngineHealth {
-    fn report(&self) -> HealthReport {
-        let mut reasons = Vec::new();
-        let status = self.status.get();
-        match status {
-            None => reasons.push("the engine is starting".to_owned()),
-            Some(status) if status.fatal().is_some() => {
-                let why = status.fatal().unwrap_or_default();
-                reasons.push(format!("the engine stopped: {why}"));
-            }
-            Some(status) if !status.is_replayed() => {
-                reasons.push("the recorded past is still being restored".to_owned());
-            }
-            Some(status) if status.complete() == 0 && status.recorded() > 0 => {
-                reasons.push("the views are not complete yet".to_owned());
-            }
-            Some(_) => {}
-        }
-        let healthy = status.is_none_or(|status| status.fatal().is_none());
-        let said = match status {
-            None => "starting".to_owned(),
-            Some(status) if healthy => format!("complete up to tick {}", status.complete()),
-            Some(_) => "stopped".to_owned(),
-        };
-        let services = [("engine".to_owned(), Service { healthy, status: said })].into();
-        HealthReport {
-            ready: reasons.is_empty(),
-            reasons,
-            services,
-        }
-    }
-}
-
 fn engine_options(pipeline: &Pipeline) -> Result<EngineOptions, StartError> {
     let mut options = EngineOptions::new(pipeline.graph.clone());
     options.rules = pipeline.rules.clone();
@@ -251,7 +238,7 @@ fn engine_options(pipeline: &Pipeline) -> Result<EngineOptions, StartError> {
                 into: Collection::Rules,
                 ..
             }
-        )
+        ) || matches!(&s.kind, SourceKind::Kafka(kafka) if kafka.into == Collection::Rules)
     });
     options.workers = pipeline.workers;
     let timed = |view: &groundswell_core::spec::ViewSpec| match view.window {
@@ -321,16 +308,49 @@ fn scorer(pipeline: &Pipeline) -> Result<Option<Arc<dyn Scorer>>, StartError> {
     }
 }
 
-fn sources(pipeline: &Pipeline) -> Result<Vec<Box<dyn Source>>, StartError> {
+fn sources(pipeline: &Pipeline, shared: &Shared) -> Result<Vec<Box<dyn Source>>, StartError> {
     pipeline
         .sources
         .iter()
-        .map(|source| one_source(&source.name, &source.kind, pipeline))
+        .map(|source| one_source(&source.name, &source.kind, pipeline, shared))
         .collect()
 }
 
-fn one_source(name: &str, kind: &SourceKind, pipeline: &Pipeline) -> Result<Box<dyn Source>, StartError> {
+/// How a source's records are read.
+fn decoder(pipeline: &Pipeline, into: Collection, map: &BTreeMap<String, FieldRef>) -> DecoderSpec {
+    let into = match into {
+        Collection::Posts => decode::Collection::Posts,
+        Collection::Votes => decode::Collection::Votes,
+        Collection::Threads => decode::Collection::Threads,
+        Collection::Entities => decode::Collection::Entities,
+        Collection::Rules => decode::Collection::Rules,
+    };
+    let fields = map.iter().map(|(field, at)| {
+        let unit = at.unit.map(|unit| match unit {
+            TimeUnit::Seconds => decode::TimeUnit::Seconds,
+            TimeUnit::Millis => decode::TimeUnit::Milliseconds,
+            TimeUnit::Micros => decode::TimeUnit::Microseconds,
+        });
+        let field_ref = decode::FieldRef {
+            field: at.path.clone(),
+            unit,
+        };
+        (field.clone(), field_ref)
+    });
+    let views = pipeline.graph.views.iter().map(|v| v.name.clone());
+    DecoderSpec::new(into)
+        .with_map(FieldMap(fields.collect()))
+        .with_views(views.collect())
+}
+
+fn one_source(
+    name: &str,
+    kind: &SourceKind,
+    pipeline: &Pipeline,
+    shared: &Shared,
+) -> Result<Box<dyn Source>, StartError> {
     Ok(match kind {
+        SourceKind::Kafka(config) => kafka::source(name, config, pipeline, shared)?,
         SourceKind::File {
             path,
             into,
@@ -338,31 +358,7 @@ fn one_source(name: &str, kind: &SourceKind, pipeline: &Pipeline) -> Result<Box<
             map,
             format,
         } => {
-            let into = match into {
-                Collection::Posts => decode::Collection::Posts,
-                Collection::Votes => decode::Collection::Votes,
-                Collection::Threads => decode::Collection::Threads,
-                Collection::Entities => decode::Collection::Entities,
-                Collection::Rules => decode::Collection::Rules,
-            };
-            let fields = map.iter().map(|(field, at)| {
-                let unit = at.unit.map(|unit| match unit {
-                    TimeUnit::Seconds => decode::TimeUnit::Seconds,
-                    TimeUnit::Millis => decode::TimeUnit::Milliseconds,
-                    TimeUnit::Micros => decode::TimeUnit::Microseconds,
-                });
-                (
-                    field.clone(),
-                    decode::FieldRef {
-                        field: at.path.clone(),
-                        unit,
-                    },
-                )
-            });
-            let views = pipeline.graph.views.iter().map(|v| v.name.clone());
-            let decoder = DecoderSpec::new(into)
-                .with_map(FieldMap(fields.collect()))
-                .with_views(views.collect());
+            let decoder = decoder(pipeline, *into, map);
             Box::new(FileSource::new(FileSpec {
                 name: name.to_owned(),
                 path: path.clone(),
@@ -396,28 +392,4 @@ fn one_source(name: &str, kind: &SourceKind, pipeline: &Pipeline) -> Result<Box<
             },
         )),
     })
-}
-
-fn sinks(pipeline: &Pipeline, shared: &Shared) -> Result<Vec<Box<dyn Sink>>, StartError> {
-    let views: Arc<[_]> = pipeline.graph.views.clone().into();
-    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-    for sink in &pipeline.sinks {
-        let SinkKind::File { path } = &sink.kind;
-        let names = Arc::clone(&shared.names);
-        sinks.push(match &sink.from {
-            SinkFrom::DeadLetters => Box::new(DeadLetterFile::open(&sink.name, path)?),
-            SinkFrom::Rules => {
-                let lookup = shared.clone();
-                let ids = Arc::new(move |key| lookup.post_id(key));
-                Box::new(AlertFile::open(&sink.name, path, Arc::clone(&views), names, ids)?)
-            }
-            SinkFrom::View(view) => {
-                let found = (0..).zip(views.iter()).find(|(_, spec)| spec.name == *view);
-                // The configuration was validated: the view exists.
-                let Some((index, spec)) = found else { continue };
-                Box::new(ViewFile::open(&sink.name, path, index, spec.clone(), names)?)
-            }
-        });
-    }
-    Ok(sinks)
 }

@@ -1,5 +1,7 @@
 //! A pipeline file after validation: the only form in which configuration reaches other code.
 
+use super::kafka::{KafkaSinkConfig, KafkaSourceConfig};
+use super::secret::Secret;
 use groundswell_connectors::decode;
 use groundswell_core::spec::{GraphSpec, RuleSpec};
 use std::collections::BTreeMap;
@@ -85,6 +87,8 @@ pub enum SourceKind {
         /// How records are written.
         format: FileFormat,
     },
+    /// A Kafka topic.
+    Kafka(Box<KafkaSourceConfig>),
     /// Made-up threads full of everything that happens to posts and votes.
     Generator {
         /// The same seed gives the same records.
@@ -213,6 +217,8 @@ pub enum SinkFrom {
     DeadLetters,
     /// The changes of a view.
     View(String),
+    /// Several of these, each into a table of its own.
+    Tables,
 }
 
 /// The kinds of sink.
@@ -223,6 +229,29 @@ pub enum SinkKind {
         /// The file.
         path: PathBuf,
     },
+    /// A Kafka topic.
+    Kafka(Box<KafkaSinkConfig>),
+    /// Tables in a database.
+    Postgres {
+        /// Where, with credentials.
+        url: Secret,
+        /// Views that get a table.
+        views: Vec<String>,
+        /// Whether alerts get one.
+        alerts: bool,
+        /// Whether dead letters get one.
+        dead_letters: bool,
+    },
+}
+
+impl SinkConfig {
+    /// Whether dead letters go there.
+    pub fn takes_dead_letters(&self) -> bool {
+        match &self.kind {
+            SinkKind::File { .. } | SinkKind::Kafka(_) => self.from == SinkFrom::DeadLetters,
+            SinkKind::Postgres { dead_letters, .. } => *dead_letters,
+        }
+    }
 }
 
 /// `serve:`
@@ -341,6 +370,7 @@ impl SinkFrom {
             SinkFrom::Rules => "rules",
             SinkFrom::DeadLetters => "dead_letters",
             SinkFrom::View(view) => view,
+            SinkFrom::Tables => "tables",
         }
     }
 }

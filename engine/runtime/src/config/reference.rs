@@ -50,7 +50,7 @@ fn row(key: &Key) -> String {
     }
     let mut about = key.about.to_owned();
     if let Some((of, value)) = key.only {
-        about = format!("With `{of}: {value}`. {about}");
+        about = format!("With `{of}: {}`. {about}", value.replace('|', "` or `"));
     }
     let later: Vec<String> = key.later_values.iter().map(|(word, _)| format!("`{word}`")).collect();
     if !later.is_empty() {
@@ -110,6 +110,7 @@ fn value(key: &Key) -> String {
         Kind::Choices(choices) => format!("list of {}", words(choices).join(", ")),
         Kind::Condition => "condition".to_owned(),
         Kind::Pairs => "list of pairs".to_owned(),
+        Kind::Names => "list of names".to_owned(),
     };
     std::iter::once(kind)
         .chain(words(key.or))

@@ -47,6 +47,7 @@ fn source(field: &Field<'_>) -> Option<SourceKind> {
     let (section, kind) = field.variant("type")?;
     match kind {
         "generator" => generator(&section),
+        "kafka" => super::kafka::source(&section),
         _ => file(&section),
     }
 }
@@ -164,7 +165,7 @@ fn uncompressed(name: &str) -> &str {
     name.strip_suffix(".zst").unwrap_or(name)
 }
 
-fn map(field: &Field<'_>, into: Option<Collection>) -> Option<BTreeMap<String, FieldRef>> {
+pub(super) fn map(field: &Field<'_>, into: Option<Collection>) -> Option<BTreeMap<String, FieldRef>> {
     let mut map = BTreeMap::new();
     let mut good = true;
     for (name, field) in field.section()?.named() {

@@ -255,7 +255,19 @@ fn source_mistakes() {
     sources(&[
         (
             "{type: kafka, brokers: \"${KAFKA}\", topic: t, into: posts}",
-            "4:13: sources.s.type: not supported in this build: Kafka sources",
+            "4:29: sources.s.brokers: environment variable KAFKA is not set; set it, or give a default: ${KAFKA:-value}",
+        ),
+        (
+            "{type: kafka, brokers: here, topic: a/b, into: posts, star: latest}",
+            "4:3: sources.s: unknown key \"star\"; did you mean \"start\"?",
+        ),
+        (
+            "{type: kafka, brokers: h:1, topic: t, into: posts, start: {timestamp: noon}, properties: {sasl.password: hush, fetch.max.bytes: lots, isolation.level: x}}",
+            "4:76: sources.s.start.timestamp: \"noon\" is not a time; as in 2026-11-01T00:00:00Z, or epoch milliseconds\n4:111: sources.s.properties.sasl.password: a password does not belong into this file; write sasl.password: \"${NAME}\", or file:PATH\n4:134: sources.s.properties.fetch.max.bytes: property \"fetch.max.bytes\": Invalid value for configuration property \"fetch.max.bytes\"; see librdkafka's CONFIGURATION.md for names and values\n4:157: sources.s.properties.isolation.level: property \"isolation.level\": it is set by the engine: only committed records are read; see librdkafka's CONFIGURATION.md for names and values",
+        ),
+        (
+            "{type: kafka, brokers: h:1, topic: t, into: posts, start: {}, pace: full}",
+            "",
         ),
         (
             "{path: posts.jsonl.gz}",
@@ -434,8 +446,20 @@ fn rule_and_sink_mistakes() {
             "4:52: rules.r.min_posts: must be between 0 and 2147483647, not -1",
         ),
         (
-            "sinks: {a: {type: postgres, url: \"${DATABASE_URL}\", views: all}}",
-            "4:19: sinks.a.type: not supported in this build: Postgres sinks",
+            "sinks: {a: {type: kafka, topic: t, path: x}}",
+            "4:9: sinks.a: missing key \"brokers\"; for example brokers: \"localhost:9092\"\n4:9: sinks.a: missing key \"from\"; for example from: rules\n4:36: sinks.a: \"path\" goes with \"type: file\", and this is \"type: kafka\"",
+        ),
+        (
+            "sinks: {a: {type: postgres, url: \"mysql://db\"}}",
+            "4:34: sinks.a.url: the url does not begin with postgres://; as in postgres://user:password@host:5432/database",
+        ),
+        (
+            "sinks: {a: {type: postgres, url: \"${DATABASE_URL}\", views: [w]}}",
+            "4:61: sinks.a.views[0]: unknown view \"w\"; known: v",
+        ),
+        (
+            "sinks: {a: {type: postgres, url: \"${DATABASE_URL}\", path: x}}",
+            "4:53: sinks.a: \"path\" goes with \"type: file\", and this is \"type: postgres\"",
         ),
         (
             "sinks: {a: {type: file, path: a.jsonl, from: rule}}",

@@ -1,0 +1,316 @@
+//! Changes → records: keys, values and headers. Pure.
+
+use super::Encode;
+use crate::json::{PostIds, TimeJson, alert_json, key_json, row_json};
+use crate::kafka::producer::Outgoing;
+use groundswell_core::id::Names;
+use groundswell_core::serving::{AlertChange, AlertState, DeadChange, RowChange, TickChanges};
+use groundswell_core::spec::{ViewSpec, WindowSpec};
+use groundswell_core::time::Tick;
+use serde::Serialize;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Begins the name of every header of ours.
+const OURS: &str = "groundswell-";
+/// How often a dead letter was replayed before; whoever replays one sets it.
+const ATTEMPT: &str = "groundswell-attempt";
+
+type Headers = Vec<(Cow<'static, str>, Option<Vec<u8>>)>;
+
+fn header(headers: &mut Headers, name: &'static str, value: impl ToString) {
+    headers.push((Cow::Borrowed(name), Some(value.to_string().into_bytes())));
+}
+
+/// A tick as a record's timestamp.
+fn timestamp(tick: Tick) -> i64 {
+    i64::try_from(tick).unwrap_or(i64::MAX)
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>, String> {
+    serde_json::to_vec(value).map_err(|e| e.to_string())
+}
+
+/// Alert transitions.
+pub(super) struct Alerts {
+    pub views: Arc<[ViewSpec]>,
+    pub names: Arc<Names>,
+    pub post_ids: PostIds,
+}
+
+impl Alerts {
+    fn record(&self, alert: &AlertChange, tick: Tick) -> Result<Outgoing, String> {
+        let Some(view) = self.views.iter().find(|v| *v.name == *alert.view) else {
+            return Err(format!(
+                "rule \"{}\" watches a view \"{}\" that the pipeline lacks",
+                alert.rule, alert.view
+            ));
+        };
+        let value = alert_json(view, &self.names, &self.post_ids, alert).map_err(|e| e.to_string())?;
+        let id = format!("{:032x}", alert.id);
+        let state = match alert.state {
+            AlertState::Firing => "firing",
+            AlertState::Resolved => "resolved",
+            AlertState::Retracted => "retracted",
+        };
+        let mut headers = Headers::new();
+        header(&mut headers, "groundswell-id", format_args!("{id}/{tick}/{state}"));
+        header(&mut headers, "groundswell-tick", tick);
+        header(&mut headers, "groundswell-state", state);
+        Ok(Outgoing {
+            key: Some(id.into_bytes()),
+            value: Some(json(&value)?),
+            headers,
+            timestamp: timestamp(tick),
+        })
+    }
+}
+
+impl Encode for Alerts {
+    fn encode(&self, changes: &TickChanges, out: &mut Vec<Outgoing>) -> Result<(), String> {
+        for alert in &changes.alerts {
+            out.push(self.record(alert, changes.tick)?);
+        }
+        Ok(())
+    }
+}
+
+/// The changes of a view.
+pub(super) struct Rows {
+    pub index: usize,
+    pub view: ViewSpec,
+    pub names: Arc<Names>,
+}
+
+impl Rows {
+    /// Group and window with their names in alphabetical order, so that a row has one key for ever.
+    fn key(&self, change: &RowChange) -> Result<Vec<u8>, String> {
+        let group = key_json(&self.view, &self.names, &change.key).map_err(|e| e.to_string())?;
+        let group = serde_json::to_value(&group).map_err(|e| e.to_string())?;
+        let mut key: BTreeMap<String, serde_json::Value> = BTreeMap::new();
+        if let serde_json::Value::Object(columns) = group {
+            key.extend(columns);
+        }
+        // A sliding window moves with the clock: the row is the group's, whenever.
+        if !matches!(self.view.window, WindowSpec::Sliding { .. }) {
+            let start = serde_json::to_value(TimeJson(change.key.start)).map_err(|e| e.to_string())?;
+            key.insert("window_start".to_owned(), start);
+        }
+        json(&key)
+    }
+}
+
+impl Encode for Rows {
+    fn encode(&self, changes: &TickChanges, out: &mut Vec<Outgoing>) -> Result<(), String> {
+        for change in changes.views.get(self.index).into_iter().flatten() {
+            let value = match change.acc {
+                None => None,
+                Some(_) => {
+                    let row = row_json(&self.view, &self.names, change, changes.tick, changes.clock);
+                    Some(json(&row.map_err(|e| e.to_string())?)?)
+                }
+            };
+            let mut headers = Headers::new();
+            header(&mut headers, "groundswell-tick", changes.tick);
+            out.push(Outgoing {
+                key: Some(self.key(change)?),
+                value,
+                headers,
+                timestamp: timestamp(changes.tick),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What is known about where dead letters come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Topics by the name of the source that reads them.
+    pub topics: BTreeMap<String, String>,
+    /// The live model.
+    pub model: Option<String>,
+}
+
+/// Dead letters with their original bytes.
+pub(super) struct DeadLetters {
+    pub origin: Origin,
+}
+
+impl DeadLetters {
+    fn record(&self, dead: &DeadChange, tick: Tick) -> Outgoing {
+        let letter = &dead.letter;
+        let received = |name: &str| {
+            letter
+                .headers
+                .iter()
+                .find(|h| h.name == name)
+                .and_then(|h| h.value.as_ref())
+        };
+        let attempt = received(ATTEMPT).and_then(|v| std::str::from_utf8(v.as_bytes()).ok()?.parse::<u32>().ok());
+        // Headers of ours on a record that was replayed are about its last death.
+        let theirs = letter.headers.iter().filter(|h| !h.name.starts_with(OURS));
+        let mut headers: Headers = theirs
+            .map(|h| {
+                (
+                    Cow::Owned(h.name.clone()),
+                    h.value.as_ref().map(|v| v.as_bytes().to_vec()),
+                )
+            })
+            .collect();
+        header(&mut headers, "groundswell-stage", &letter.stage);
+        header(&mut headers, "groundswell-code", &letter.code);
+        header(&mut headers, "groundswell-message", &letter.message);
+        header(&mut headers, "groundswell-source", &dead.source);
+        if let Some(topic) = self.origin.topics.get(&*dead.source) {
+            header(&mut headers, "groundswell-topic", topic);
+        }
+        header(&mut headers, "groundswell-partition", dead.partition);
+        header(&mut headers, "groundswell-offset", dead.offset);
+        if let Some(at) = letter.written_at {
+            header(&mut headers, "groundswell-timestamp", at);
+        }
+        header(&mut headers, "groundswell-engine-version", env!("CARGO_PKG_VERSION"));
+        if let Some(model) = &self.origin.model {
+            header(&mut headers, "groundswell-model", model);
+        }
+        header(&mut headers, ATTEMPT, attempt.unwrap_or(0));
+        header(&mut headers, "groundswell-tick", tick);
+        Outgoing {
+            key: Some(letter.key.clone()).filter(|key| !key.is_empty()),
+            value: Some(letter.payload.clone()),
+            headers,
+            timestamp: timestamp(tick),
+        }
+    }
+}
+
+impl Encode for DeadLetters {
+    fn encode(&self, changes: &TickChanges, out: &mut Vec<Outgoing>) -> Result<(), String> {
+        out.extend(changes.dead.iter().map(|dead| self.record(dead, changes.tick)));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use groundswell_core::acc::Acc;
+    use groundswell_core::id::Dim;
+    use groundswell_core::record::{DeadLetter, Header, HeaderValue};
+    use groundswell_core::spec::{GroupColumn, Measure, ViewKey};
+
+    fn rows(window: WindowSpec) -> Rows {
+        let names = Names::default();
+        for name in ["t3_x", "lebron"] {
+            names.intern(name).expect("new");
+        }
+        let view = ViewSpec {
+            name: "by_minute".into(),
+            group_by: vec![GroupColumn::Thread, GroupColumn::Entity],
+            window,
+            measures: vec![Measure::Posts],
+            keep: None,
+        };
+        Rows {
+            index: 0,
+            view,
+            names: Arc::new(names),
+        }
+    }
+
+    fn change(acc: Option<Acc>) -> TickChanges {
+        let mut key = ViewKey::default();
+        key.group[0] = Dim::of("t3_x");
+        key.group[1] = Dim::of("lebron");
+        key.start = 60_000;
+        TickChanges {
+            tick: 100,
+            clock: 119_000,
+            views: vec![vec![RowChange { key, acc }]],
+            ..TickChanges::default()
+        }
+    }
+
+    fn encoded(encode: &impl Encode, changes: &TickChanges) -> Outgoing {
+        let mut out = Vec::new();
+        encode.encode(changes, &mut out).expect("encoded");
+        out.remove(0)
+    }
+
+    fn text(bytes: Option<&Vec<u8>>) -> &str {
+        std::str::from_utf8(bytes.expect("there")).expect("text")
+    }
+
+    #[test]
+    fn a_row_has_one_key_whether_it_is_there_or_gone() {
+        let rows_of = rows(WindowSpec::Tumble { size: 60_000 });
+        let there = encoded(&rows_of, &change(Some(Acc::default())));
+        let gone = encoded(&rows_of, &change(None));
+        let key = r#"{"entity":"lebron","thread":"t3_x","window_start":"1970-01-01T00:01:00.000Z"}"#;
+        assert_eq!((text(there.key.as_ref()), gone.value), (key, None));
+        assert_eq!(there.key, gone.key);
+        assert!(
+            text(there.value.as_ref()).starts_with(r#"{"key":{"thread":"t3_x","entity":"lebron"},"window_start":"#)
+        );
+        let sliding = rows(WindowSpec::Sliding {
+            size: 60_000,
+            every: 1_000,
+        });
+        let row = encoded(&sliding, &change(Some(Acc::default())));
+        assert_eq!(text(row.key.as_ref()), r#"{"entity":"lebron","thread":"t3_x"}"#);
+    }
+
+    #[test]
+    fn a_dead_letter_says_where_it_came_from_and_counts_its_lives() {
+        let given = |name: &str, value: &[u8]| Header {
+            name: name.into(),
+            value: Some(HeaderValue::from(value)),
+        };
+        let letter = DeadLetter {
+            stage: "decode".into(),
+            code: "invalid_json".into(),
+            payload: vec![0xFF, 0],
+            written_at: Some(7),
+            headers: vec![
+                given("trace", &[0xFE]),
+                given(ATTEMPT, b"2"),
+                given("groundswell-code", b"old"),
+            ],
+            ..DeadLetter::default()
+        };
+        let dead = DeadChange {
+            source: "posts".into(),
+            partition: 3,
+            offset: 9,
+            letter,
+        };
+        let changes = TickChanges {
+            tick: 5,
+            dead: vec![dead],
+            ..TickChanges::default()
+        };
+        let origin = Origin {
+            topics: [("posts".to_owned(), "reddit.comments".to_owned())].into(),
+            model: None,
+        };
+        let record = encoded(&DeadLetters { origin }, &changes);
+        assert_eq!((record.key, record.value), (None, Some(vec![0xFF, 0])));
+        let all = |name: &str| {
+            let found = record.headers.iter().filter(|(n, _)| n == name);
+            found.map(|(_, v)| v.clone().unwrap_or_default()).collect::<Vec<_>>()
+        };
+        assert_eq!(all("trace"), [vec![0xFE]]);
+        for (name, value) in [
+            ("groundswell-code", "invalid_json"),
+            ("groundswell-topic", "reddit.comments"),
+            ("groundswell-partition", "3"),
+            ("groundswell-offset", "9"),
+            ("groundswell-timestamp", "7"),
+            (ATTEMPT, "2"),
+        ] {
+            assert_eq!(all(name), [value.as_bytes()], "{name}");
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Several ticks as one change: what each row is in the end.
+//!
+//! Pure: ticks in, arrays for statements out. A row that changed in several ticks is written once, as it is after the last
+//! of them; the same for alerts. Dead letters all stay.
+
+use super::layout::ViewTable;
+use super::partition::{Part, Parts};
+use super::value::{Column, Text, Time, key_name, plain_json, plain_text};
+use super::{PostgresError, Strings};
+use crate::json::alert_json;
+use groundswell_core::acc::Acc;
+use groundswell_core::id::{DigestMap, Dim};
+use groundswell_core::serving::{AlertChange, DeadChange, TickChanges};
+use groundswell_core::spec::{Measure, ViewKey, ViewSpec, WindowSpec};
+use groundswell_core::time::{EventTime, Tick};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Rows of one statement: enough that its overhead does not show, few enough that its arrays stay small.
+const CHUNK: usize = 10_000;
+/// Bytes of dead letters in one statement, about.
+const CHUNK_BYTES: usize = 8 << 20;
+
+/// A row in the end: its sums and the tick that gave it them, or gone.
+pub(super) type Net = DigestMap<ViewKey, (Option<Acc>, Tick)>;
+
+/// Keys to delete, as columns, and the partition they are in.
+pub(super) type Deletion = (Option<Part>, Vec<Column>);
+
+/// Some ticks, folded.
+pub(super) struct Batch<'a> {
+    /// The last tick.
+    pub(super) tick: Tick,
+    /// Its clock.
+    pub(super) clock: EventTime,
+    /// Changed rows by table, in the order of the sink's tables; `None` for those that take no part.
+    pub(super) views: Vec<Option<Net>>,
+    /// The last transition of each alert.
+    pub(super) alerts: BTreeMap<u128, &'a AlertChange>,
+    pub(super) dead: Vec<(Tick, &'a DeadChange)>,
+}
+
+impl<'a> Batch<'a> {
+    /// Folds ticks, oldest first; `wants` says which tables take part. `None` without ticks.
+    pub(super) fn fold(ticks: &[&'a TickChanges], tables: &[ViewTable], wants: impl Fn(usize) -> bool) -> Option<Self> {
+        let last = ticks.last()?;
+        let fold = |(i, table): (usize, &ViewTable)| {
+            let mut net = Net::default();
+            for tick in ticks.iter().filter(|_| wants(i)) {
+                for change in tick.views.get(table.index).into_iter().flatten() {
+                    net.insert(change.key, (change.acc, tick.tick));
+                }
+            }
+            wants(i).then_some(net)
+        };
+        let alerts = ticks.iter().flat_map(|tick| &tick.alerts);
+        Some(Batch {
+            tick: last.tick,
+            clock: last.clock,
+            views: tables.iter().enumerate().map(fold).collect(),
+            alerts: alerts.map(|alert| (alert.id, alert)).collect(),
+            dead: ticks
+                .iter()
+                .flat_map(|tick| tick.dead.iter().map(|d| (tick.tick, d)))
+                .collect(),
+        })
+    }
+}
+
+/// Bounds of a row's window at a clock.
+pub(super) fn bounds(spec: &ViewSpec, start: EventTime, clock: EventTime) -> (EventTime, EventTime) {
+    match spec.window {
+        WindowSpec::Sliding { .. } => spec.window.sliding_bounds(clock),
+        WindowSpec::Tumble { size } | WindowSpec::Hop { size, .. } => (start, start.saturating_add(size)),
+    }
+}
+
+/// Rows that are there in the end, as columns of the table, some thousands at a time.
+pub(super) fn upserts(
+    table: &ViewTable,
+    net: &Net,
+    clock: EventTime,
+    strings: &Strings,
+) -> Result<Vec<Vec<Column>>, PostgresError> {
+    let rows = net
+        .iter()
+        .filter_map(|(key, (acc, tick))| acc.as_ref().map(|acc| (*key, acc, *tick)));
+    let rows: Vec<(ViewKey, &Acc, Tick)> = rows.collect();
+    rows.chunks(CHUNK)
+        .map(|rows| row_columns(table, rows, clock, strings))
+        .collect()
+}
+
+#[allow(clippy::cast_possible_truncation)] // counts are whole and below 2^31
+fn row_columns(
+    table: &ViewTable,
+    rows: &[(ViewKey, &Acc, Tick)],
+    clock: EventTime,
+    strings: &Strings,
+) -> Result<Vec<Column>, PostgresError> {
+    let mut columns = group_columns(&table.spec, rows.iter().map(|(key, ..)| key), strings)?;
+    let window = |(key, ..): &(ViewKey, &Acc, Tick)| bounds(&table.spec, key.start, clock);
+    columns.push(Column::Time(rows.iter().map(|row| Time(window(row).0)).collect()));
+    columns.push(Column::Time(rows.iter().map(|row| Time(window(row).1)).collect()));
+    for measure in &table.spec.measures {
+        columns.push(if measure.is_count() {
+            let count = |acc: &Acc| Measure::value(*measure, acc).unwrap_or_default() as i64;
+            Column::Count(rows.iter().map(|(_, acc, _)| count(acc)).collect())
+        } else {
+            Column::Real(rows.iter().map(|(_, acc, _)| measure.value(acc)).collect())
+        });
+    }
+    columns.push(Column::Time(rows.iter().map(|(.., tick)| tick_time(*tick)).collect()));
+    Ok(columns)
+}
+
+fn group_columns<'k>(
+    spec: &ViewSpec,
+    keys: impl Iterator<Item = &'k ViewKey> + Clone,
+    strings: &Strings,
+) -> Result<Vec<Column>, PostgresError> {
+    let column = |(slot, group): (usize, &groundswell_core::spec::GroupColumn)| {
+        let texts = keys.clone().map(|key| strings.name(group.name(), key.group[slot]));
+        Ok(Column::Text(texts.collect::<Result<_, _>>()?))
+    };
+    spec.group_by.iter().enumerate().map(column).collect()
+}
+
+/// Rows that are gone in the end, as columns of the table's key, by the partition they are in. Windows the engine dropped
+/// because of `keep` are not among them: they go all together.
+pub(super) fn deletes(
+    table: &ViewTable,
+    net: &Net,
+    parts: &Parts,
+    clock: EventTime,
+    strings: &Strings,
+) -> Result<Vec<Deletion>, PostgresError> {
+    let gone = net.iter().filter(|(_, (acc, _))| acc.is_none()).map(|(key, _)| *key);
+    let mut by_part: BTreeMap<Option<Part>, Vec<ViewKey>> = BTreeMap::new();
+    for key in gone {
+        let Some(cut) = table.cut else {
+            by_part.entry(None).or_default().push(key);
+            continue;
+        };
+        // Without a partition there is no row.
+        if key.start > cut.expired(clock)
+            && let Some(part) = cut.find(parts, key.start)
+        {
+            by_part.entry(Some(part)).or_default().push(key);
+        }
+    }
+    let mut out = Vec::new();
+    for (part, keys) in by_part {
+        for keys in keys.chunks(CHUNK) {
+            let mut columns = group_columns(&table.spec, keys.iter(), strings)?;
+            if !table.sliding() {
+                columns.push(Column::Time(keys.iter().map(|key| Time(key.start)).collect()));
+            }
+            out.push((part, columns));
+        }
+    }
+    Ok(out)
+}
+
+/// Window starts of rows that are there in the end.
+pub(super) fn starts(net: &Net) -> impl Iterator<Item = EventTime> + '_ {
+    net.iter()
+        .filter(|(_, (acc, _))| acc.is_some())
+        .map(|(key, _)| key.start)
+}
+
+/// Alerts as columns of their table.
+pub(super) fn alerts<'a>(
+    alerts: impl Iterator<Item = &'a AlertChange>,
+    views: &[ViewSpec],
+    strings: &Strings,
+) -> Result<Option<Vec<Column>>, PostgresError> {
+    let mut texts: [Vec<Text>; 5] = Default::default();
+    let mut json: [Vec<serde_json::Value>; 2] = Default::default();
+    let mut times: [Vec<Time>; 3] = Default::default();
+    let mut reals: [Vec<Option<f64>>; 2] = Default::default();
+    let mut posts = Vec::new();
+    for alert in alerts {
+        let Some(spec) = views.iter().find(|v| *v.name == *alert.view) else {
+            return Err(PostgresError::Value(format!(
+                "rule \"{}\" watches a view \"{}\" that the pipeline lacks",
+                alert.rule, alert.view
+            )));
+        };
+        let record = alert_json(spec, &strings.names, &strings.post_ids, alert);
+        let record = record.map_err(|e| PostgresError::Value(e.to_string()))?;
+        let mut record = serde_json::to_value(record).map_err(|e| PostgresError::Value(e.to_string()))?;
+        plain_json(&mut record);
+        for (column, field) in texts.iter_mut().zip(["id", "rule", "state", "cause", "view"]) {
+            column.push(Text(record[field].as_str().unwrap_or_default().into()));
+        }
+        for (column, field) in json.iter_mut().zip(["key", "evidence"]) {
+            column.push(record[field].take());
+        }
+        let start = match spec.window {
+            WindowSpec::Sliding { size, .. } => alert.window_end.saturating_sub(size),
+            WindowSpec::Tumble { .. } | WindowSpec::Hop { .. } => alert.key.start,
+        };
+        for (column, at) in times
+            .iter_mut()
+            .zip([Time(start), Time(alert.window_end), tick_time(alert.at)])
+        {
+            column.push(at);
+        }
+        for (column, value) in reals.iter_mut().zip([alert.value, alert.threshold]) {
+            column.push(value);
+        }
+        posts.push(i64::from(alert.posts));
+    }
+    if posts.is_empty() {
+        return Ok(None);
+    }
+    let [id, rule, state, cause, view] = texts.map(Column::Text);
+    let [key, evidence] = json.map(Column::Json);
+    let [start, end, at] = times.map(Column::Time);
+    let [value, threshold] = reals.map(Column::Real);
+    Ok(Some(vec![
+        id,
+        rule,
+        state,
+        cause,
+        view,
+        key,
+        start,
+        end,
+        value,
+        threshold,
+        Column::Count(posts),
+        at,
+        evidence,
+    ]))
+}
+
+/// Dead letters as columns of their table, some megabytes at a time.
+pub(super) fn dead_letters(dead: &[(Tick, &DeadChange)]) -> Vec<Vec<Column>> {
+    let mut bytes = 0;
+    let mut rest = dead;
+    let mut out = Vec::new();
+    while !rest.is_empty() {
+        let fits = rest.iter().take(CHUNK).take_while(|(_, d)| {
+            let before = bytes;
+            bytes += d.letter.payload.len() + d.letter.message.len() + 200;
+            before < CHUNK_BYTES
+        });
+        let (chunk, after) = rest.split_at(fits.count().max(1));
+        out.push(dead_columns(chunk));
+        (rest, bytes) = (after, 0);
+    }
+    out
+}
+
+fn dead_columns(dead: &[(Tick, &DeadChange)]) -> Vec<Column> {
+    // A position beyond 2^63 is one no source has.
+    let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let text = |field: fn(&DeadChange) -> &str| {
+        let clean = |(_, d): &(Tick, &DeadChange)| Text(plain_text(field(d)).into());
+        Column::Text(dead.iter().map(clean).collect())
+    };
+    let id = |(_, d): &(Tick, &DeadChange)| d.letter.id.as_deref().map(|id| Text(plain_text(id).into()));
+    vec![
+        Column::Count(dead.iter().map(|(tick, _)| whole(*tick)).collect()),
+        Column::Time(dead.iter().map(|(tick, _)| tick_time(*tick)).collect()),
+        text(|d| &d.source),
+        Column::Count(dead.iter().map(|(_, d)| i64::from(d.partition)).collect()),
+        Column::Count(dead.iter().map(|(_, d)| whole(d.offset)).collect()),
+        text(|d| &d.letter.stage),
+        text(|d| &d.letter.code),
+        text(|d| &d.letter.message),
+        Column::MaybeText(dead.iter().map(id).collect()),
+        Column::Bytes(dead.iter().map(|(_, d)| d.letter.key.clone()).collect()),
+        Column::Bytes(dead.iter().map(|(_, d)| d.letter.payload.clone()).collect()),
+    ]
+}
+
+/// A tick as a time.
+pub(super) fn tick_time(tick: Tick) -> Time {
+    Time(i64::try_from(tick).unwrap_or(i64::MAX))
+}
+
+impl Strings {
+    /// A group value as it is stored; none is the empty text, which the engine takes for none as well.
+    fn name(&self, column: &'static str, dim: Dim) -> Result<Text, PostgresError> {
+        if dim == Dim::NONE {
+            return Ok(Text(Arc::from("")));
+        }
+        let name = self.names.get(dim);
+        let name = name.ok_or_else(|| PostgresError::Value(crate::json::Unnamed { column, dim }.to_string()))?;
+        Ok(key_name(name))
+    }
+}
