@@ -1,7 +1,8 @@
 //! The server: REST, WebSocket, metrics, health and the console on one port.
 //!
 //! In: a [`Hub`], [`Metrics`], somebody who knows whether the engine is ready. Out: a listening port on threads of its own,
-//! until the [`ServerHandle`] is shut down. State: open connections, all bounded. It reads the hub and changes nothing.
+//! until the [`ServerHandle`] is shut down. State: open connections, all bounded. It reads the hub
+//! and changes nothing; what operators tell sinks it hands on.
 //!
 //! There is no authentication here: the server binds to the loopback by default and says so when it does not. Against
 //! other people's pages in the same browser it checks `Host` on a loopback bind and `Origin` on WebSocket upgrades, and
@@ -18,11 +19,12 @@ mod posts;
 mod query;
 mod reply;
 mod routes;
+mod sinks;
 mod views;
 mod ws;
 
 pub use error::{ApiError, nearest};
-pub use health::{Health, HealthReport, Service};
+pub use health::{Health, HealthReport, Service, SinkAction, SinkRefusal, SinkStatus};
 
 use crate::hub::Hub;
 use crate::metrics::Metrics;

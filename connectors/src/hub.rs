@@ -15,6 +15,7 @@
 
 pub mod alerts;
 pub mod filter;
+mod full;
 pub mod history;
 pub mod posts;
 pub mod render;

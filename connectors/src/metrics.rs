@@ -73,6 +73,8 @@ pub struct Metrics {
     sink_ticks: IntCounterVec,
     sink_errors: IntCounterVec,
     sink_lag: IntGaugeVec,
+    sink_lag_seconds: prometheus::GaugeVec,
+    sink_commits: IntCounterVec,
     websocket_clients: IntGauge,
     websocket_dropped: IntCounterVec,
     websocket_resyncs: IntCounter,
@@ -189,6 +191,16 @@ impl Metrics {
             sink_lag: r.gauges(
                 "sink_lag_ticks",
                 "Complete ticks a sink has not applied yet.",
+                &["sink"],
+            )?,
+            sink_lag_seconds: r.gauges_f64(
+                "sink_lag_seconds",
+                "Age of the oldest complete tick a sink has not applied yet.",
+                &["sink"],
+            )?,
+            sink_commits: r.counters(
+                "sink_commits_total",
+                "Commits of a sink, each of one or more ticks.",
                 &["sink"],
             )?,
             websocket_clients: r.gauge("websocket_clients", "Open WebSocket connections.")?,
@@ -320,9 +332,10 @@ impl Metrics {
         self.scorer_texts.get()
     }
 
-    /// A sink applied a tick.
-    pub fn sink_applied(&self, sink: &str) {
-        self.sink_ticks.with_label_values(&[sink]).inc();
+    /// A sink applied ticks, in one go.
+    pub fn sink_applied(&self, sink: &str, ticks: usize) {
+        self.sink_ticks.with_label_values(&[sink]).inc_by(ticks as u64);
+        self.sink_commits.with_label_values(&[sink]).inc();
     }
 
     /// A sink failed to apply a tick.
@@ -330,9 +343,12 @@ impl Metrics {
         self.sink_errors.with_label_values(&[sink]).inc();
     }
 
-    /// Complete ticks a sink has not applied yet.
-    pub fn sink_lag(&self, sink: &str, ticks: usize) {
+    /// Complete ticks a sink has not applied yet, and the age of the oldest.
+    pub fn sink_lag(&self, sink: &str, ticks: usize, oldest: Duration) {
         self.sink_lag.with_label_values(&[sink]).set(whole(ticks));
+        self.sink_lag_seconds
+            .with_label_values(&[sink])
+            .set(oldest.as_secs_f64());
     }
 
     /// Bytes of a part of the store.

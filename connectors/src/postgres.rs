@@ -201,6 +201,21 @@ impl PostgresSink {
         Ok(differences)
     }
 
+    /// Empties the tables of the views and wants everything again from the beginning.
+    ///
+    /// # Errors
+    /// [`PostgresError`]; then the tables are as they were.
+    pub fn begin_again(&mut self) -> Result<(), PostgresError> {
+        self.reconnect()?;
+        self.run(async |session, place, plan, progress| session.forget(place, plan, progress).await)?;
+        self.session = None;
+        close(&self.runtime);
+        let fence = Session::fence(&self.target, &self.plan);
+        let (session, progress) = limited(&self.runtime, &self.target, self.answer_timeout, fence)?;
+        (self.session, self.progress) = (Some(session), progress);
+        Ok(())
+    }
+
     fn reconnect(&mut self) -> Result<(), PostgresError> {
         if self.session.as_ref().is_some_and(|s| !s.is_closed()) {
             return Ok(());
@@ -280,6 +295,26 @@ impl Sink for PostgresSink {
 
     fn apply(&mut self, changes: &TickChanges) -> Result<(), String> {
         self.commit(&[changes]).map_err(|e| e.to_string())
+    }
+
+    fn can_resync(&self) -> bool {
+        true
+    }
+
+    fn resync(&mut self, full: &TickChanges) -> Result<String, String> {
+        let found = PostgresSink::resync(self, full).map_err(|e| e.to_string())?;
+        let differing = found.iter().filter(|d| d.deleted + d.written > 0);
+        let said: Vec<String> = differing
+            .map(|d| format!("{}: {} rows deleted, {} written", d.table, d.deleted, d.written))
+            .collect();
+        Ok(match said.is_empty() {
+            true => format!("nothing differed at tick {}", full.tick),
+            false => format!("at tick {}: {}", full.tick, said.join("; ")),
+        })
+    }
+
+    fn rebuild(&mut self) -> Result<(), String> {
+        self.begin_again().map_err(|e| e.to_string())
     }
 
     fn apply_all(&mut self, changes: &[Arc<TickChanges>]) -> Result<(), String> {

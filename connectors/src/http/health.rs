@@ -31,10 +31,65 @@ pub struct HealthReport {
     pub services: BTreeMap<String, Service>,
 }
 
+/// A sink, as `/api/v1/sinks` shows it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SinkStatus {
+    /// Its name.
+    pub name: String,
+    /// `running`, `retrying`, `broken` (tried once a minute) or `paused`.
+    pub state: &'static str,
+    /// The last tick it has committed; 0 for none.
+    pub committed: u64,
+    /// Complete ticks that wait for it.
+    pub ticks_behind: usize,
+    /// Age of the oldest of them.
+    pub seconds_behind: f64,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Why it failed last.
+    pub error: Option<String>,
+    /// What the last resync did.
+    pub resync: Option<String>,
+}
+
+/// What an operator may tell a sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkAction {
+    /// Take nothing more.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Compare what is stored with what should be, and write the difference.
+    Resync,
+}
+
+/// Why a sink was not told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SinkRefusal {
+    /// There is no such sink.
+    Unknown,
+    /// This sink cannot do that: why.
+    Cannot(String),
+}
+
 /// Somebody who knows how the engine is. Asked for every health request; must not wait.
 pub trait Health: Send + Sync + 'static {
     /// How the engine is now.
     fn report(&self) -> HealthReport;
+
+    /// How the sinks are now.
+    fn sinks(&self) -> Vec<SinkStatus> {
+        Vec::new()
+    }
+
+    /// Tells a sink what an operator wants of it. Returns at once; the sink does it when it can.
+    ///
+    /// # Errors
+    /// If there is no such sink, or it cannot.
+    fn tell_sink(&self, sink: &str, action: SinkAction) -> Result<(), SinkRefusal> {
+        let _ = (sink, action);
+        Err(SinkRefusal::Unknown)
+    }
 }
 
 /// The process answers.

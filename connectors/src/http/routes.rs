@@ -1,13 +1,13 @@
 //! Which path is answered by what.
 
 use super::error::ApiError;
-use super::{App, alerts, console, docs, guard, health, posts, views, ws};
+use super::{App, alerts, console, docs, guard, health, posts, sinks, views, ws};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 
@@ -21,6 +21,8 @@ fn documented() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/api/v1/alerts", get(alerts::list)),
         ("/api/v1/alerts/{id}", get(alerts::one)),
         ("/api/v1/alerts/{id}/explain", get(alerts::explain)),
+        ("/api/v1/sinks", get(sinks::list)),
+        ("/api/v1/sinks/{sink}/{action}", post(sinks::act)),
         ("/health", get(health::full)),
         ("/health/live", get(health::live)),
         ("/health/ready", get(health::ready)),
@@ -85,7 +87,7 @@ async fn not_allowed() -> ApiError {
     ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "METHOD_NOT_ALLOWED",
-        "This is read only: use GET",
+        "There is no such method here; /openapi.json lists those there are",
     )
 }
 

@@ -177,6 +177,26 @@ impl Session {
         Ok(next)
     }
 
+    /// Notes that the tables of views are to be built again; the next [`Session::fence`] empties them.
+    pub(super) async fn forget(
+        &mut self,
+        place: &Place,
+        plan: &Plan,
+        progress: &Progress,
+    ) -> Result<Progress, PostgresError> {
+        let failed = |e: tokio_postgres::Error| place.statement(&e);
+        let tx = self.client.transaction().await.map_err(failed)?;
+        stand(&tx, place, plan, progress.epoch).await?;
+        let views: Vec<&str> = plan.views.iter().map(|v| &*v.layout.name).collect();
+        let sql = format!(
+            "update {}._tables set complete = false where sink = $1 and name = any($2)",
+            quoted(&place.schema)
+        );
+        tx.execute(&sql, &[&plan.sink, &views]).await.map_err(failed)?;
+        tx.commit().await.map_err(failed)?;
+        Ok(progress.clone())
+    }
+
     /// Makes the tables equal to a full state, writing only what differs. Returns what that was, by table.
     pub(super) async fn resync(
         &mut self,

@@ -190,4 +190,31 @@ pub trait Sink: Send + 'static {
     fn apply_all(&mut self, changes: &[Arc<TickChanges>]) -> Result<(), String> {
         changes.iter().try_for_each(|changes| self.apply(changes))
     }
+
+    /// Whether [`Sink::resync`] can do something.
+    fn can_resync(&self) -> bool {
+        false
+    }
+
+    /// Makes what is stored equal to a full state, writing only what differs. `full` holds every row and alert there is at
+    /// its tick, which is the last this sink was given. Says what differed.
+    ///
+    /// # Errors
+    /// As [`Sink::apply`].
+    fn resync(&mut self, full: &TickChanges) -> Result<String, String> {
+        Err(format!(
+            "the sink \"{}\" cannot be resynced to tick {}: it keeps a log of changes, not a state to compare with",
+            self.name(),
+            full.tick
+        ))
+    }
+
+    /// Prepares to be given everything again from the beginning, after which [`Sink::upper`] is `None`: the record no longer
+    /// holds the single ticks this sink lacks.
+    ///
+    /// # Errors
+    /// If this kind of sink cannot begin again, or failed to.
+    fn rebuild(&mut self) -> Result<(), String> {
+        Err("what it lacks was folded into the snapshot, and it cannot begin again by itself".to_owned())
+    }
 }

@@ -6,11 +6,13 @@ mod demo;
 mod out;
 mod run;
 mod score;
+mod sink;
 mod state;
 mod summary;
 
 use crate::config;
 use crate::engine::EngineError;
+use crate::pipeline::StartError;
 use clap::{Parser, Subcommand, ValueEnum};
 use out::{note, say};
 use std::io::IsTerminal;
@@ -63,6 +65,11 @@ enum Command {
         #[arg(long)]
         model: PathBuf,
     },
+    /// Pause, resume or resync a sink of a running pipeline.
+    Sink {
+        #[command(subcommand)]
+        command: sink::SinkCommand,
+    },
     /// Look into a state folder.
     State {
         #[command(subcommand)]
@@ -103,6 +110,13 @@ impl<E: std::error::Error> From<E> for Failure {
 }
 
 impl Failure {
+    fn of_start(error: StartError) -> Self {
+        match error {
+            StartError::Postgres(why) if why.is_retriable() => Failure::Unreachable(why.to_string()),
+            other => other.into(),
+        }
+    }
+
     fn of_engine(error: EngineError) -> Self {
         match error {
             EngineError::Sinks(_) => Failure::Unreachable(error.to_string()),
@@ -155,6 +169,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Check { pipeline } => say(load(&pipeline)?.effective_yaml()),
         Command::Demo(args) => demo::run(&args),
         Command::Score { model } => score::run(&model),
+        Command::Sink { command } => sink::run(&command),
         Command::State { command } => state::run(&command),
         Command::Reference { page } => {
             let page = match page {

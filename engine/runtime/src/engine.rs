@@ -21,6 +21,7 @@ mod worker;
 pub use dispatch::Observer;
 pub use log::{MemoryLog, OpenState, State};
 pub use recorder::{ClockMode, TickOptions};
+pub use sinks::{FullState, SinkCondition, SinkError, SinkReport, SinkState};
 pub use status::Status;
 
 use counters::Counters;
@@ -34,7 +35,7 @@ use groundswell_core::source::{Source, SourceBatch, SourceContext, StopFlag};
 use groundswell_core::spec::{GraphSpec, RuleSpec};
 use groundswell_core::store::StoreError;
 use groundswell_core::text::Texts;
-use groundswell_core::time::Tick;
+use groundswell_core::time::{Tick, wall_now};
 use groundswell_models::{PoolOptions, Scorer, ScorerPool, ScorerStats};
 use groundswell_operators::dedupe::Duplicates;
 use groundswell_operators::graph::Plan;
@@ -42,7 +43,7 @@ use parking_lot::Mutex;
 use recorder::Recorder;
 use release::{Buffers, Released};
 use scoring::{NoWants, PoolWants, Strict, carry};
-use sinks::SinkThread;
+use sinks::{SinkEvent, SinkThread};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -106,6 +107,8 @@ pub struct Connections {
     pub sinks: Vec<Box<dyn Sink>>,
     /// Who watches complete ticks on the engine's thread.
     pub observers: Vec<Observer>,
+    /// Where sinks that are to be resynced get the full state from.
+    pub full_state: Option<FullState>,
     /// The observers look at rows, alerts and dead letters only: posts need not be collected for them.
     pub without_posts: bool,
 }
@@ -198,10 +201,14 @@ impl Engine {
         let OpenState { log, recorded } = state;
         let Connections {
             sources,
-            sinks,
+            mut sinks,
             observers,
+            full_state,
             ..
         } = connections;
+        for sink in &mut sinks {
+            begin_again(sink.as_mut(), recorded.folded)?;
+        }
         let status = Arc::new(Status::default());
         let stop = StopFlag::default();
         let names: Vec<String> = sources.iter().map(|s| s.name().to_owned()).collect();
@@ -216,8 +223,8 @@ impl Engine {
 
         let sink_events = sink_events(&shared.metrics);
         let sinks = sinks.into_iter().map(|s| {
-            let committed = status.watch_sink(s.upper().unwrap_or(0));
-            SinkThread::start(s, committed, stop.clone(), Arc::clone(&sink_events))
+            let state = status.watch_sink(s.name(), s.upper().unwrap_or(0), s.can_resync());
+            SinkThread::start(s, state, full_state.clone(), stop.clone(), Arc::clone(&sink_events))
         });
         let dispatcher = Dispatcher {
             plan: plan.clone(),
@@ -420,9 +427,36 @@ fn start_pool(
 
 fn sink_events(metrics: &Arc<Metrics>) -> sinks::SinkEvents {
     let metrics = Arc::clone(metrics);
-    Arc::new(move |sink, outcome| match outcome {
-        Ok(()) => metrics.sink_applied(sink),
-        Err(_) => metrics.sink_error(sink),
+    Arc::new(move |sink, event| match event {
+        SinkEvent::Committed(ticks) => metrics.sink_applied(sink, ticks),
+        SinkEvent::Failed => metrics.sink_error(sink),
+        SinkEvent::Waiting(ticks, oldest) => {
+            let age = oldest.map_or(0, |at| wall_now().saturating_sub(i64::try_from(at).unwrap_or(i64::MAX)));
+            metrics.sink_lag(sink, ticks, Duration::from_millis(u64::try_from(age).unwrap_or(0)));
+        }
+    })
+}
+
+/// A sink that has less than the snapshot holds lacks ticks that are no more: it has to begin again.
+fn begin_again(sink: &mut dyn Sink, folded: Option<Tick>) -> Result<(), EngineError> {
+    let (Some(upper), Some(folded)) = (sink.upper(), folded) else {
+        return Ok(());
+    };
+    if upper >= folded {
+        return Ok(());
+    }
+    tracing::warn!(
+        sink = sink.name(),
+        upper,
+        folded,
+        "the sink begins again: the ticks it lacks were folded"
+    );
+    sink.rebuild().map_err(|why| {
+        EngineError::Failed(format!(
+            "sink \"{}\" has committed tick {upper}, and the record holds single ticks only after {folded}: {why}; let it \
+             write to a new place",
+            sink.name()
+        ))
     })
 }
 

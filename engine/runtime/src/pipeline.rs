@@ -1,20 +1,24 @@
 //! From a validated pipeline to a running one: connectors, model, engine, hub and server, wired together.
 
-use crate::config::{
-    Clock, Collection, FileFormat, LiveModel, Pace, Pipeline, SinkFrom, SinkKind, SourceKind, TimeUnit,
+mod health;
+mod sinks;
+
+use crate::config::{Clock, Collection, FileFormat, LiveModel, Pace, Pipeline, SourceKind, TimeUnit};
+use crate::engine::{
+    ClockMode, Connections, Engine, EngineError, EngineOptions, FullState, Shared, State, TickOptions,
 };
-use crate::engine::{ClockMode, Connections, Engine, EngineError, EngineOptions, Shared, State, Status, TickOptions};
 use groundswell_connectors::decode::{self, DecoderSpec, FieldMap, MapError};
 use groundswell_connectors::file::{self, FileSource, FileSpec};
 use groundswell_connectors::generator::{Generator, GeneratorSpec};
-use groundswell_connectors::http::{self, Health, HealthReport, ServeError, ServeOptions, ServerHandle, Service};
+use groundswell_connectors::http::{self, Health, ServeError, ServeOptions, ServerHandle};
 use groundswell_connectors::hub::{Hub, HubLimits, HubOptions};
-use groundswell_connectors::sink_file::{AlertFile, DeadLetterFile, FileError, ViewFile};
-use groundswell_core::serving::Sink;
+use groundswell_connectors::postgres::PostgresError;
+use groundswell_connectors::sink_file::FileError;
 use groundswell_core::source::Source;
 use groundswell_core::spec::WindowSpec;
 use groundswell_models::{FixtureScorer, Limits, PoolOptions, Scorer};
-use std::sync::{Arc, OnceLock};
+use health::EngineHealth;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Why a pipeline cannot start.
@@ -29,6 +33,12 @@ pub enum StartError {
     /// A file sink.
     #[error(transparent)]
     Sink(#[from] FileError),
+    /// A Postgres sink.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+    /// What a table's numbers depend on cannot be written down.
+    #[error("the settings of weights and links cannot be written down: {0}; this is a bug")]
+    Basis(String),
     /// The server.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -111,7 +121,7 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
     let mut sources = sources(pipeline)?;
     sources.extend(extra.sources);
     check_sources(pipeline, &sources)?;
-    let mut sinks = sinks(pipeline, &shared)?;
+    let mut sinks = sinks::open(pipeline, &shared)?;
     sinks.extend(extra.sinks);
     let lookup = shared.clone();
     let hub = Arc::new(Hub::new(HubOptions {
@@ -149,6 +159,10 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
             metrics.hub_bytes(serving.history_bytes());
         }));
     }
+    let full_state = pipeline.serve.is_some().then(|| {
+        let hub = Arc::clone(&hub);
+        Arc::new(move || hub.full()) as FullState
+    });
     let engine = Engine::start(
         options,
         state,
@@ -157,6 +171,7 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
             sources,
             sinks,
             observers,
+            full_state: extra.full_state.or(full_state),
             without_posts: extra.without_posts,
         },
     )?;
@@ -200,45 +215,6 @@ fn check_sources(pipeline: &Pipeline, sources: &[Box<dyn Source>]) -> Result<(),
             .map_err(failed)?;
     }
     Ok(())
-}
-
-/// How the engine is, once there is one.
-#[derive(Default)]
-struct EngineHealth {
-    status: OnceLock<Arc<Status>>,
-}
-
-impl Health for EngineHealth {
-    fn report(&self) -> HealthReport {
-        let mut reasons = Vec::new();
-        let status = self.status.get();
-        match status {
-            None => reasons.push("the engine is starting".to_owned()),
-            Some(status) if status.fatal().is_some() => {
-                let why = status.fatal().unwrap_or_default();
-                reasons.push(format!("the engine stopped: {why}"));
-            }
-            Some(status) if !status.is_replayed() => {
-                reasons.push("the recorded past is still being restored".to_owned());
-            }
-            Some(status) if status.complete() == 0 && status.recorded() > 0 => {
-                reasons.push("the views are not complete yet".to_owned());
-            }
-            Some(_) => {}
-        }
-        let healthy = status.is_none_or(|status| status.fatal().is_none());
-        let said = match status {
-            None => "starting".to_owned(),
-            Some(status) if healthy => format!("complete up to tick {}", status.complete()),
-            Some(_) => "stopped".to_owned(),
-        };
-        let services = [("engine".to_owned(), Service { healthy, status: said })].into();
-        HealthReport {
-            ready: reasons.is_empty(),
-            reasons,
-            services,
-        }
-    }
 }
 
 fn engine_options(pipeline: &Pipeline) -> Result<EngineOptions, StartError> {
@@ -396,28 +372,4 @@ fn one_source(name: &str, kind: &SourceKind, pipeline: &Pipeline) -> Result<Box<
             },
         )),
     })
-}
-
-fn sinks(pipeline: &Pipeline, shared: &Shared) -> Result<Vec<Box<dyn Sink>>, StartError> {
-    let views: Arc<[_]> = pipeline.graph.views.clone().into();
-    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-    for sink in &pipeline.sinks {
-        let SinkKind::File { path } = &sink.kind;
-        let names = Arc::clone(&shared.names);
-        sinks.push(match &sink.from {
-            SinkFrom::DeadLetters => Box::new(DeadLetterFile::open(&sink.name, path)?),
-            SinkFrom::Rules => {
-                let lookup = shared.clone();
-                let ids = Arc::new(move |key| lookup.post_id(key));
-                Box::new(AlertFile::open(&sink.name, path, Arc::clone(&views), names, ids)?)
-            }
-            SinkFrom::View(view) => {
-                let found = (0..).zip(views.iter()).find(|(_, spec)| spec.name == *view);
-                // The configuration was validated: the view exists.
-                let Some((index, spec)) = found else { continue };
-                Box::new(ViewFile::open(&sink.name, path, index, spec.clone(), names)?)
-            }
-        });
-    }
-    Ok(sinks)
 }

@@ -70,6 +70,11 @@ impl Restore {
         self.upper.is_none()
     }
 
+    /// Tick of the snapshot, which stands for all ticks up to it.
+    pub fn snapshot_tick(&self) -> Option<Tick> {
+        self.snapshot.as_ref().map(|(tick, ..)| *tick)
+    }
+
     fn step(&mut self) -> Result<Option<TickBatch>, StoreError> {
         loop {
             if let Some((object, pieces)) = &mut self.open {

@@ -23,7 +23,8 @@ pub(super) fn run(pipeline: &Pipeline, patience: Option<Duration>) -> Result<(),
             without_posts: true,
             ..Connections::default()
         }
-    })?;
+    })
+    .map_err(Failure::of_start)?;
     tracing::info!(pipeline = %pipeline.graph.name, at = ?running.addr(), "running");
     if let Some(addr) = running.addr() {
         note(format_args!("groundswell: serving http://{addr}"));

@@ -5,8 +5,9 @@
 use super::error::{Pos, quoted, suggest};
 use super::keys::{self, Key, Kind};
 use super::read::{Reader, Section, describe};
+use super::secret::{self, Secret};
 use super::tree::{Node, Value};
-use super::{secret, units};
+use super::units;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -155,6 +156,25 @@ impl<'a> Field<'a> {
             return None;
         }
         Some(text)
+    }
+
+    /// A secret: from the environment or a file, never spelt out here.
+    pub fn secret(&self) -> Option<Secret> {
+        let text = self.text()?;
+        if let Value::Scalar { text: written, .. } = &self.node.value
+            && secret::is_spelt_out(written)
+        {
+            let hint = format!("write {}: \"${{NAME}}\", or file:PATH", self.key.name());
+            self.error("a password does not belong into this file", Some(hint));
+            return None;
+        }
+        match Secret::read(&text, self.reader.base) {
+            Ok(secret) => Some(secret),
+            Err(why) => {
+                self.error(why, None);
+                None
+            }
+        }
     }
 
     /// A condition's text, and where in the file its characters stand, if one can tell.

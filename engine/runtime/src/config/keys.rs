@@ -32,6 +32,8 @@ pub(super) enum Kind {
     Condition,
     /// A list of pairs of numbers.
     Pairs,
+    /// A list of names from elsewhere in the file.
+    Names,
 }
 
 /// One key.
@@ -353,9 +355,9 @@ pub(super) static KEYS: &[Key] = &[
         "Where results go, by name. Without a sink for dead letters, they go to `dead_letters.jsonl` in the state folder.",
     )
     .example("{alerts: {type: file, path: alerts.jsonl, from: rules}}"),
-    key("sinks.*.type", Choice(&["file"]), "The kind of sink.")
+    key("sinks.*.type", Choice(&["file", "postgres"]), "The kind of sink.")
         .required()
-        .later_values(&[("kafka", "Kafka sinks"), ("postgres", "Postgres sinks"), ("http", "webhook sinks")])
+        .later_values(&[("kafka", "Kafka sinks"), ("http", "webhook sinks")])
         .example("file"),
     key("sinks.*.path", Path, "The file.").required().only("type", "file").example("alerts.jsonl"),
     key("sinks.*.from", Text, "`rules` (their alerts), `dead_letters`, or the name of a view (its changes).")
@@ -366,6 +368,28 @@ pub(super) static KEYS: &[Key] = &[
         .default("jsonl")
         .only("type", "file")
         .example("jsonl"),
+    key(
+        "sinks.*.url",
+        Text,
+        "The database, `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…`; its tables are in the schema of the pipeline's \
+         name. A secret: give it as `${NAME}` or `file:PATH`.",
+    )
+    .required()
+    .only("type", "postgres")
+    .example("\"${DATABASE_URL}\""),
+    key("sinks.*.views", Names, "Views that get a table.")
+        .or(&["all"])
+        .default("all")
+        .only("type", "postgres")
+        .example("[by_minute]"),
+    key("sinks.*.alerts", Bool, "Whether alerts get one.")
+        .default("true")
+        .only("type", "postgres")
+        .example("false"),
+    key("sinks.*.dead_letters", Bool, "Whether dead letters get one; then they need no other sink.")
+        .default("true")
+        .only("type", "postgres")
+        .example("false"),
     key("serve", Section, "HTTP, WebSocket and console; `false` serves nothing.").or(&["false"]).example("false"),
     key("serve.http", Text, "Address to listen on; loopback only, as there is no authentication yet.")
         .default("127.0.0.1:8080")

@@ -1,5 +1,6 @@
 //! A pipeline file after validation: the only form in which configuration reaches other code.
 
+use super::secret::Secret;
 use groundswell_connectors::decode;
 use groundswell_core::spec::{GraphSpec, RuleSpec};
 use std::collections::BTreeMap;
@@ -213,6 +214,8 @@ pub enum SinkFrom {
     DeadLetters,
     /// The changes of a view.
     View(String),
+    /// Several of these, each into a table of its own.
+    Tables,
 }
 
 /// The kinds of sink.
@@ -223,6 +226,27 @@ pub enum SinkKind {
         /// The file.
         path: PathBuf,
     },
+    /// Tables in a database.
+    Postgres {
+        /// Where, with credentials.
+        url: Secret,
+        /// Views that get a table.
+        views: Vec<String>,
+        /// Whether alerts get one.
+        alerts: bool,
+        /// Whether dead letters get one.
+        dead_letters: bool,
+    },
+}
+
+impl SinkConfig {
+    /// Whether dead letters go there.
+    pub fn takes_dead_letters(&self) -> bool {
+        match &self.kind {
+            SinkKind::File { .. } => self.from == SinkFrom::DeadLetters,
+            SinkKind::Postgres { dead_letters, .. } => *dead_letters,
+        }
+    }
 }
 
 /// `serve:`
@@ -341,6 +365,7 @@ impl SinkFrom {
             SinkFrom::Rules => "rules",
             SinkFrom::DeadLetters => "dead_letters",
             SinkFrom::View(view) => view,
+            SinkFrom::Tables => "tables",
         }
     }
 }

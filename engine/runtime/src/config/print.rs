@@ -38,12 +38,27 @@ impl Pipeline {
         }
         out.section(0, "sinks");
         for sink in &self.sinks {
-            let SinkKind::File { path } = &sink.kind;
             out.section(1, &sink.name);
-            out.line(2, "type", "file");
-            out.line(2, "path", file(path));
-            out.line(2, "from", sink.from.name());
-            out.line(2, "format", "jsonl");
+            match &sink.kind {
+                SinkKind::File { path } => {
+                    out.line(2, "type", "file");
+                    out.line(2, "path", file(path));
+                    out.line(2, "from", sink.from.name());
+                    out.line(2, "format", "jsonl");
+                }
+                SinkKind::Postgres {
+                    url,
+                    views,
+                    alerts,
+                    dead_letters,
+                } => {
+                    out.line(2, "type", "postgres");
+                    out.line(2, "url", text(url.expose()));
+                    out.line(2, "views", format!("[{}]", views.join(", ")));
+                    out.line(2, "alerts", alerts);
+                    out.line(2, "dead_letters", dead_letters);
+                }
+            }
         }
         match &self.serve {
             None => out.line(0, "serve", "false"),

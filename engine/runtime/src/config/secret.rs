@@ -59,6 +59,10 @@ impl fmt::Display for Secret {
 
 /// `scheme://user:password@host` with the password masked; everything else as it is.
 pub fn mask_url(text: &str) -> String {
+    if let Some((before, after)) = text.split_once("password=").filter(|_| text.contains("://")) {
+        let end = after.find('&').unwrap_or(after.len());
+        return format!("{}password={MASK}{}", mask_url(before), &after[end..]);
+    }
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.to_owned();
     };
@@ -72,6 +76,22 @@ pub fn mask_url(text: &str) -> String {
         true => format!("{scheme}://{user}:{MASK}{}", &rest[at..]),
         false => format!("{scheme}://{MASK}{}", &rest[at..]),
     }
+}
+
+/// Whether a URL as it is written in the pipeline file holds a password in so many words.
+pub(super) fn is_spelt_out(written: &str) -> bool {
+    let Some((_, rest)) = written.split_once("://") else {
+        return false;
+    };
+    // What comes from outside is not written here, whatever is around it.
+    let user_info = rest.rfind('@').map_or("", |at| &rest[..at]);
+    let password = user_info.split_once(':').map_or("", |(_, password)| password);
+    let query = rest.split_once('?').map_or("", |(_, query)| query);
+    let in_query = query.split('&').find_map(|pair| pair.strip_prefix("password="));
+    [password, in_query.unwrap_or("")]
+        .iter()
+        .any(|p| !p.is_empty() && !p.contains("${"))
+        && !written.starts_with("${")
 }
 
 /// Why a reference cannot be resolved: message and hint.
@@ -156,6 +176,20 @@ mod tests {
         assert_eq!(mask_url("https://token@host"), "https://***@host");
         assert_eq!(mask_url("https://host/a@b"), "https://***@b");
         assert_eq!(mask_url("file:./state"), "file:./state");
+        assert_eq!(
+            mask_url("postgres://me@host/db?sslmode=require&password=hush&x=1"),
+            "postgres://***@host/db?sslmode=require&password=***&x=1"
+        );
+        for (written, spelt_out) in [
+            ("postgres://me:pw@host/db", true),
+            ("postgres://me:${PW}@host/db", false),
+            ("postgres://me@host/db?password=pw", true),
+            ("postgres://me@host/db", false),
+            ("${URL}", false),
+            ("file:url", false),
+        ] {
+            assert_eq!(is_spelt_out(written), spelt_out, "{written}");
+        }
         assert_eq!(format!("{0:?} {0}", Secret::new("pw")), "*** ***");
     }
 

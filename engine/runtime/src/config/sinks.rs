@@ -3,6 +3,7 @@
 use super::field::Field;
 use super::pipeline::{SinkConfig, SinkFrom, SinkKind, SourceConfig, SourceKind, StateConfig};
 use super::read::Section;
+use super::secret::Secret;
 use super::sources::checked_name;
 use std::path::{Path, PathBuf};
 
@@ -27,7 +28,7 @@ pub(super) fn sinks(
     if !good {
         return None;
     }
-    if !sinks.iter().any(|s| s.from == SinkFrom::DeadLetters) {
+    if !sinks.iter().any(SinkConfig::takes_dead_letters) {
         let kind = SinkKind::File {
             path: state?.folder.join("dead_letters.jsonl"),
         };
@@ -48,17 +49,34 @@ fn sink(
     before: &[SinkConfig],
 ) -> Option<SinkConfig> {
     let checked = checked_name(name, field);
-    let (section, _) = field.variant("type")?;
+    let (section, kind) = field.variant("type")?;
+    if kind == "postgres" {
+        let url = section.required("url").and_then(|f| database(&f));
+        let tables = section.get("views").and_then(|f| tables(&f, views));
+        let (alerts, dead) = (section.get("alerts"), section.get("dead_letters"));
+        let (alerts, dead) = (alerts.and_then(|f| f.bool()), dead.and_then(|f| f.bool()));
+        if name == DEAD_LETTERS {
+            kept(field);
+            return None;
+        }
+        return Some(SinkConfig {
+            name: checked?,
+            from: SinkFrom::Tables,
+            kind: SinkKind::Postgres {
+                url: url?,
+                views: tables?,
+                alerts: alerts?,
+                dead_letters: dead?,
+            },
+        });
+    }
     if let Some(format) = section.get("format") {
         format.choice();
     }
     let path = section.required("path").and_then(|f| target(&f, sources, before));
     let from = section.required("from").and_then(|f| from(&f, views));
     if name == DEAD_LETTERS && from.as_ref().is_some_and(|f| *f != SinkFrom::DeadLetters) {
-        field.key_error(
-            "this name is kept for the sink of the dead letters; choose another",
-            None,
-        );
+        kept(field);
         return None;
     }
     Some(SinkConfig {
@@ -66,6 +84,51 @@ fn sink(
         from: from?,
         kind: SinkKind::File { path: path? },
     })
+}
+
+fn kept(field: &Field<'_>) {
+    field.key_error(
+        "this name is kept for the sink of the dead letters; choose another",
+        None,
+    );
+}
+
+fn database(field: &Field<'_>) -> Option<Secret> {
+    let url = field.secret()?;
+    if ["postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| url.expose().starts_with(scheme))
+    {
+        return Some(url);
+    }
+    let hint = "as in postgres://user:password@host:5432/database".to_owned();
+    field.error("the url does not begin with postgres://", Some(hint));
+    None
+}
+
+/// The views named, each once; or all.
+fn tables(field: &Field<'_>, views: &[String]) -> Option<Vec<String>> {
+    if field.is("all") {
+        return Some(views.to_vec());
+    }
+    let mut named: Vec<String> = Vec::new();
+    let mut good = true;
+    for item in field.list("a list of views, or all")? {
+        match item.text() {
+            Some(name) if named.contains(&name) => {
+                item.error(format!("\"{name}\" stands here twice"), None);
+                good = false;
+            }
+            Some(name) if views.contains(&name) => named.push(name),
+            Some(name) => {
+                let known: Vec<&str> = views.iter().map(String::as_str).collect();
+                item.unknown("view", &name, &known);
+                good = false;
+            }
+            None => good = false,
+        }
+    }
+    good.then_some(named)
 }
 
 fn from(field: &Field<'_>, views: &[String]) -> Option<SinkFrom> {

@@ -22,6 +22,7 @@ fn parse_in(folder: &Path, text: &str) -> Result<Pipeline, ConfigErrors> {
     parse(text, "pipeline.yaml", folder, &|name| match name {
         "SPEED" => Some("60x".into()),
         "PASSWORD_URL" => Some("postgres://me:hunter2@db/x".into()),
+        "DATABASE_URL" => Some("postgres://me@db/app?sslmode=verify-full".into()),
         "NOTHING" => Some(String::new()),
         _ => None,
     })

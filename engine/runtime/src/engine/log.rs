@@ -58,6 +58,8 @@ pub(crate) enum Log {
 pub(crate) struct Recorded {
     pub(crate) upper: Option<u64>,
     pub(crate) clock: Option<i64>,
+    /// Tick of the snapshot: ticks up to it are one.
+    pub(crate) folded: Option<u64>,
     pub(crate) bindings: Vec<Binding>,
     pub(crate) ticks: Box<dyn Iterator<Item = Result<TickBatch, StoreError>> + Send>,
 }
@@ -67,6 +69,7 @@ impl From<Restore> for Recorded {
         Recorded {
             upper: restore.upper,
             clock: restore.clock,
+            folded: restore.snapshot_tick(),
             bindings: restore.bindings.clone(),
             ticks: Box::new(restore),
         }
@@ -91,6 +94,7 @@ impl Log {
                 let recorded = Recorded {
                     upper: ticks.last().map(|t| t.tick),
                     clock: ticks.last().map(|t| t.clock),
+                    folded: None,
                     bindings: bindings.into_values().collect(),
                     ticks: Box::new(ticks.into_iter().map(Ok)),
                 };

@@ -1,72 +1,89 @@
 //! Sink threads: one per sink, with a bounded queue and retries of its own.
 //!
-//! A sink that fails is tried again with growing pauses while its queue holds what came since; other sinks go on. Only when
-//! the queue is full does the engine wait for it, since skipping a tick would lose it.
+//! A sink takes what waits in one go, up to a bound, so that one that was down catches up fast. One that fails is tried
+//! again (`retry`) while its queue holds what came since; other sinks go on. Only when the queue is full does the engine
+//! wait for it, since skipping a tick would lose it. Operators can pause, resume and resync it (`control`).
+
+pub(crate) mod control;
+mod retry;
+#[cfg(test)]
+mod tests;
+
+pub use control::{FullState, SinkCondition, SinkError, SinkReport, SinkState};
 
 use super::status::Status;
-use crossbeam_channel::{Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use groundswell_core::serving::{Sink, TickChanges};
 use groundswell_core::source::StopFlag;
 use groundswell_core::time::Tick;
+use retry::Retry;
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Ticks a sink may lie behind before the engine waits for it.
 const QUEUE: usize = 1024;
-/// Longest pause between two tries.
-const MAX_PAUSE: Duration = Duration::from_secs(30);
+/// Most ticks taken in one go.
+const BATCH_TICKS: usize = 256;
+/// Row changes after which no further tick is added to those taken in one go.
+const BATCH_ROWS: usize = 50_000;
+/// How often a thread that has nothing to do looks whether somebody wants something.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What happens at a sink, for metrics.
+pub(crate) enum SinkEvent {
+    /// Ticks were committed, in one go.
+    Committed(usize),
+    /// An attempt failed.
+    Failed,
+    /// Ticks wait, the oldest of this time.
+    Waiting(usize, Option<Tick>),
+}
+
+/// Called on the sink's thread.
+pub(crate) type SinkEvents = Arc<dyn Fn(&str, SinkEvent) + Send + Sync>;
 
 pub(crate) struct SinkThread {
     queue: Sender<Arc<TickChanges>>,
-    name: String,
     /// Ends with the reason if it gave up.
     thread: JoinHandle<Option<String>>,
     upper: Option<Tick>,
-    committed: Arc<AtomicU64>,
+    state: Arc<SinkState>,
     stop: StopFlag,
 }
 
-/// How a sink reports what became of a tick.
-pub(crate) type SinkEvents = Arc<dyn Fn(&str, Result<(), &str>) + Send + Sync>;
-
 impl SinkThread {
     pub(crate) fn start(
-        mut sink: Box<dyn Sink>,
-        committed: Arc<AtomicU64>,
+        sink: Box<dyn Sink>,
+        state: Arc<SinkState>,
+        full: Option<FullState>,
         stop: StopFlag,
         events: SinkEvents,
     ) -> std::io::Result<SinkThread> {
         let (queue, ticks) = bounded::<Arc<TickChanges>>(QUEUE);
         let upper = sink.upper();
-        let (done, stopping) = (Arc::clone(&committed), stop.clone());
-        let name = sink.name().to_owned();
+        let worker = Worker {
+            at: upper,
+            sink,
+            state: Arc::clone(&state),
+            full,
+            stop: stop.clone(),
+            events,
+            ticks,
+            taken: VecDeque::new(),
+            retry: Retry::default(),
+            began: Instant::now(),
+            target: None,
+        };
         let thread = std::thread::Builder::new()
-            .name(format!("sink-{name}"))
-            .spawn(move || {
-                for changes in ticks {
-                    let mut pause = Duration::from_millis(100);
-                    while let Err(why) = sink.apply(&changes) {
-                        events(sink.name(), Err(&why));
-                        tracing::warn!(sink = sink.name(), %why, retry_in = ?pause, "a sink failed");
-                        if stopping.is_set() {
-                            return Some(why);
-                        }
-                        stopping.sleep(pause);
-                        pause = (pause * 2).min(MAX_PAUSE);
-                    }
-                    events(sink.name(), Ok(()));
-                    done.store(changes.tick, Ordering::Release);
-                }
-                None
-            })?;
+            .name(format!("sink-{}", state.name()))
+            .spawn(move || worker.run())?;
         Ok(SinkThread {
             queue,
-            name,
             thread,
             upper,
-            committed,
+            state,
             stop,
         })
     }
@@ -74,7 +91,7 @@ impl SinkThread {
     /// Queues a tick the sink has not committed yet.
     pub(crate) fn offer(&mut self, changes: &Arc<TickChanges>, status: &Status) {
         if self.upper.is_some_and(|upper| changes.tick <= upper) {
-            self.committed.fetch_max(changes.tick, Ordering::AcqRel);
+            self.state.commit(changes.tick);
             return;
         }
         let mut changes = Arc::clone(changes);
@@ -99,9 +116,168 @@ impl SinkThread {
             .thread
             .join()
             .unwrap_or_else(|_| Some("its thread panicked; this is a bug, the record is intact".to_owned()))?;
-        let (name, last) = (self.name, self.committed.load(Ordering::Acquire));
+        let (name, last) = (self.state.name(), self.state.committed());
         Some(format!(
             "sink \"{name}\" has not taken what came after tick {last}: {why}; it comes again at the next start"
         ))
     }
+}
+
+/// The inside of a sink's thread.
+struct Worker {
+    sink: Box<dyn Sink>,
+    state: Arc<SinkState>,
+    full: Option<FullState>,
+    stop: StopFlag,
+    events: SinkEvents,
+    ticks: Receiver<Arc<TickChanges>>,
+    /// Taken from the queue and not committed.
+    taken: VecDeque<Arc<TickChanges>>,
+    retry: Retry,
+    began: Instant,
+    /// The last tick committed.
+    at: Option<Tick>,
+    /// The state a resync waits to reach the tick of.
+    target: Option<TickChanges>,
+}
+
+impl Worker {
+    /// Until the queue is closed and empty; `Some` says why it ends before.
+    fn run(mut self) -> Option<String> {
+        let mut open = true;
+        loop {
+            open = open && self.take();
+            self.report();
+            if self.taken.is_empty() && !open {
+                return None;
+            }
+            let stopping = self.stop.is_set();
+            if self.state.is_paused() {
+                if stopping {
+                    return Some("it is paused".to_owned());
+                }
+                self.stop.sleep(LOOK);
+                continue;
+            }
+            if self.state.take_hurry() {
+                self.retry.hurry();
+            }
+            let pause = self.retry.pause(self.began.elapsed());
+            if !stopping && !pause.is_zero() {
+                self.stop.sleep(pause.min(LOOK));
+                continue;
+            }
+            let done = self.resync_or_apply();
+            match done {
+                Ok(()) if self.retry.failures() > 0 => {
+                    tracing::info!(sink = self.sink.name(), "the sink works again");
+                    self.retry.succeeded();
+                    self.state.condition(SinkCondition::Running, None);
+                }
+                Ok(()) => {}
+                Err(why) => {
+                    self.retry.failed(self.began.elapsed(), roll(&self.began));
+                    let n = self.retry.failures();
+                    let condition = if self.retry.is_open() {
+                        SinkCondition::Broken(n)
+                    } else {
+                        SinkCondition::Retrying(n)
+                    };
+                    self.state.condition(condition, Some(&why));
+                    (self.events)(self.sink.name(), SinkEvent::Failed);
+                    let retry_in = self.retry.pause(self.began.elapsed());
+                    tracing::warn!(sink = self.sink.name(), %why, failures = n, ?retry_in, "a sink failed");
+                    if self.stop.is_set() {
+                        return Some(why);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what waits, up to the bound; waits a moment if there is nothing. False once the queue is closed and empty.
+    fn take(&mut self) -> bool {
+        let mut rows: usize = self.taken.iter().map(|t| weight(t)).sum();
+        while self.taken.len() < BATCH_TICKS && rows < BATCH_ROWS {
+            let next = if self.taken.is_empty() {
+                self.ticks.recv_timeout(LOOK)
+            } else {
+                self.ticks.try_recv().map_err(|_| RecvTimeoutError::Timeout)
+            };
+            match next {
+                Ok(tick) => {
+                    rows += weight(&tick);
+                    self.taken.push_back(tick);
+                }
+                Err(RecvTimeoutError::Timeout) => return true,
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+        true
+    }
+
+    fn report(&self) {
+        let (behind, oldest) = (self.taken.len() + self.ticks.len(), self.taken.front().map(|t| t.tick));
+        self.state.waiting(behind, oldest);
+        (self.events)(self.sink.name(), SinkEvent::Waiting(behind, oldest));
+    }
+
+    fn resync_or_apply(&mut self) -> Result<(), String> {
+        self.aim();
+        if let Some(full) = self.target.as_ref().filter(|full| Some(full.tick) == self.at) {
+            let what = self.sink.resync(full)?;
+            tracing::info!(sink = self.sink.name(), %what, "resynced");
+            self.state.resynced(what);
+            self.target = None;
+            return Ok(());
+        }
+        // A resync wants the sink exactly at its tick.
+        let until = self.target.as_ref().map_or(Tick::MAX, |full| full.tick);
+        let due = self.taken.partition_point(|tick| tick.tick <= until);
+        if due == 0 && !self.taken.is_empty() {
+            // Nothing waits up to that tick, and the sink is not at it: another one is aimed at.
+            self.target = None;
+        }
+        let Some(last) = due.checked_sub(1).and_then(|i| self.taken.get(i)).map(|t| t.tick) else {
+            return Ok(());
+        };
+        let batch: Vec<Arc<TickChanges>> = self.taken.range(..due).cloned().collect();
+        let done = self.sink.apply_all(&batch);
+        // Some of them may have been taken before one failed.
+        let committed = if done.is_ok() { Some(last) } else { self.sink.upper() };
+        let before = self.taken.len();
+        self.taken
+            .retain(|tick| committed.is_none_or(|upper| tick.tick > upper));
+        let taken = before - self.taken.len();
+        if taken > 0 {
+            self.at = self.at.max(committed);
+            (self.events)(self.sink.name(), SinkEvent::Committed(taken));
+            self.state.commit(committed.unwrap_or_default());
+        }
+        done
+    }
+
+    /// Decides at which tick a resync that was asked for takes place: the one that is served now. Ticks are served before
+    /// they are handed to sinks, so the sink comes by it.
+    fn aim(&mut self) {
+        if self.target.is_some() || !self.state.wants_resync() {
+            return;
+        }
+        let Some(full) = &self.full else {
+            return self.state.resynced(SinkError::NotServed.to_string());
+        };
+        // While the past is restored, what is served may lie before what the sink has.
+        self.target = full().filter(|full| Some(full.tick) >= self.at);
+    }
+}
+
+fn weight(tick: &TickChanges) -> usize {
+    tick.views.iter().map(Vec::len).sum::<usize>() + tick.alerts.len() + tick.dead.len()
+}
+
+/// Uniform in [0, 1), from the clock's finest digits and the process's hash seed: enough for jitter.
+#[allow(clippy::cast_precision_loss)]
+fn roll(began: &Instant) -> f64 {
+    use std::hash::{BuildHasher, RandomState};
+    (RandomState::new().hash_one(began.elapsed().as_nanos()) >> 11) as f64 / (1u64 << 53) as f64
 }

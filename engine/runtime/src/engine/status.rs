@@ -1,5 +1,6 @@
 //! What the engine's threads tell each other and the outside about how they are.
 
+use super::sinks::{SinkError, SinkState};
 use groundswell_core::time::Tick;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ pub struct Status {
     replayed: AtomicBool,
     input_done: AtomicBool,
     wanted: AtomicUsize,
-    sinks: Mutex<Vec<Arc<AtomicU64>>>,
+    sinks: Mutex<Vec<Arc<SinkState>>>,
     fatal: Mutex<Option<String>>,
     behind: Mutex<Vec<String>>,
     changed: Condvar,
@@ -54,9 +55,23 @@ impl Status {
         self.sinks
             .lock()
             .iter()
-            .map(|sink| sink.load(Ordering::Acquire))
+            .map(|sink| sink.committed())
             .min()
             .unwrap_or(Tick::MAX)
+    }
+
+    /// All sinks.
+    pub fn sinks(&self) -> Vec<Arc<SinkState>> {
+        self.sinks.lock().clone()
+    }
+
+    /// A sink by its name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn sink(&self, name: &str) -> Result<Arc<SinkState>, SinkError> {
+        let found = self.sinks.lock().iter().find(|sink| sink.name() == name).cloned();
+        found.ok_or_else(|| SinkError::Unknown(name.to_owned()))
     }
 
     /// Whether every sink has committed what it was handed.
@@ -73,10 +88,10 @@ impl Status {
         *self.behind.lock() = sinks;
     }
 
-    pub(crate) fn watch_sink(&self, upper: Tick) -> Arc<AtomicU64> {
-        let committed = Arc::new(AtomicU64::new(upper));
-        self.sinks.lock().push(Arc::clone(&committed));
-        committed
+    pub(crate) fn watch_sink(&self, name: &str, upper: Tick, can_resync: bool) -> Arc<SinkState> {
+        let state = Arc::new(SinkState::new(name, upper, can_resync));
+        self.sinks.lock().push(Arc::clone(&state));
+        state
     }
 
     pub(crate) fn set_recorded(&self, tick: Tick) {

@@ -122,7 +122,9 @@ fn the_contract_example_parses() {
         sinks,
         [("alerts", &SinkFrom::Rules), ("dead_letters", &SinkFrom::DeadLetters)]
     );
-    let SinkKind::File { path } = &pipeline.sinks[1].kind;
+    let SinkKind::File { path } = &pipeline.sinks[1].kind else {
+        panic!("a file");
+    };
     assert_eq!(*path, folder.path().join("state/dead_letters.jsonl"));
 }
 
@@ -347,6 +349,7 @@ fn base(section: &str, key: &Key) -> String {
         ("views.*.window", _) if key.name() == "on" => "{tumble: 1m}",
         ("views.*.window.hop" | "views.*.window.sliding", _) => "{size: 1h, every: 1m}",
         ("rules.*", _) => "{view: by_minute, when: posts > 1}",
+        ("sinks.*", Some((_, "postgres"))) => "{type: postgres, url: postgres://me@h/db}",
         ("sinks.*", _) => "{type: file, path: out.jsonl, from: rules}",
         _ => "{}",
     }

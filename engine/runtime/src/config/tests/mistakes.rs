@@ -434,8 +434,24 @@ fn rule_and_sink_mistakes() {
             "4:52: rules.r.min_posts: must be between 0 and 2147483647, not -1",
         ),
         (
-            "sinks: {a: {type: postgres, url: \"${DATABASE_URL}\", views: all}}",
-            "4:19: sinks.a.type: not supported in this build: Postgres sinks",
+            "sinks: {a: {type: kafka, topic: t}}",
+            "4:19: sinks.a.type: not supported in this build: Kafka sinks",
+        ),
+        (
+            "sinks: {a: {type: postgres, url: \"postgres://me:pw@db/app\"}}",
+            "4:34: sinks.a.url: a password does not belong into this file; write url: \"${NAME}\", or file:PATH",
+        ),
+        (
+            "sinks: {a: {type: postgres, url: \"mysql://db\"}}",
+            "4:34: sinks.a.url: the url does not begin with postgres://; as in postgres://user:password@host:5432/database",
+        ),
+        (
+            "sinks: {a: {type: postgres, url: \"${DATABASE_URL}\", views: [w]}}",
+            "4:61: sinks.a.views[0]: unknown view \"w\"; known: v",
+        ),
+        (
+            "sinks: {a: {type: postgres, url: \"${DATABASE_URL}\", path: x}}",
+            "4:53: sinks.a: \"path\" goes with \"type: file\", and this is \"type: postgres\"",
         ),
         (
             "sinks: {a: {type: file, path: a.jsonl, from: rule}}",

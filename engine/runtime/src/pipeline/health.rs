@@ -1,0 +1,114 @@
+//! How the engine and its sinks are, for `/health` and `/api/v1/sinks`, and what operators tell sinks.
+
+use crate::engine::{SinkCondition, SinkError, SinkReport, Status};
+use groundswell_connectors::http::{Health, HealthReport, Service, SinkAction, SinkRefusal, SinkStatus};
+use groundswell_core::time::wall_now;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+/// How the engine is, once there is one.
+#[derive(Default)]
+pub(super) struct EngineHealth {
+    pub(super) status: OnceLock<Arc<Status>>,
+}
+
+impl Health for EngineHealth {
+    fn report(&self) -> HealthReport {
+        let mut reasons = Vec::new();
+        let status = self.status.get();
+        match status {
+            None => reasons.push("the engine is starting".to_owned()),
+            Some(status) if status.fatal().is_some() => {
+                let why = status.fatal().unwrap_or_default();
+                reasons.push(format!("the engine stopped: {why}"));
+            }
+            Some(status) if !status.is_replayed() => {
+                reasons.push("the recorded past is still being restored".to_owned());
+            }
+            Some(status) if status.complete() == 0 && status.recorded() > 0 => {
+                reasons.push("the views are not complete yet".to_owned());
+            }
+            Some(_) => {}
+        }
+        let healthy = status.is_none_or(|status| status.fatal().is_none());
+        let said = match status {
+            None => "starting".to_owned(),
+            Some(status) if healthy => format!("complete up to tick {}", status.complete()),
+            Some(_) => "stopped".to_owned(),
+        };
+        let mut services: BTreeMap<String, Service> = [("engine".to_owned(), Service { healthy, status: said })].into();
+        // The views can be relied on whatever a sink does: it makes the whole degraded, not unready.
+        for sink in self.reports() {
+            services.insert(format!("sink {}", sink.name), service(&sink));
+        }
+        HealthReport {
+            ready: reasons.is_empty(),
+            reasons,
+            services,
+        }
+    }
+
+    fn sinks(&self) -> Vec<SinkStatus> {
+        self.reports().iter().map(sink_status).collect()
+    }
+
+    fn tell_sink(&self, sink: &str, action: SinkAction) -> Result<(), SinkRefusal> {
+        let status = self.status.get().ok_or(SinkRefusal::Unknown)?;
+        let sink = status.sink(sink).map_err(|_| SinkRefusal::Unknown)?;
+        match action {
+            SinkAction::Pause => sink.pause(),
+            SinkAction::Resume => sink.resume(),
+            SinkAction::Resync => sink
+                .ask_resync()
+                .map_err(|why: SinkError| SinkRefusal::Cannot(why.to_string()))?,
+        }
+        Ok(())
+    }
+}
+
+impl EngineHealth {
+    fn reports(&self) -> Vec<SinkReport> {
+        let sinks = self.status.get().map(|status| status.sinks()).unwrap_or_default();
+        sinks.iter().map(|sink| sink.report()).collect()
+    }
+}
+
+fn seconds_behind(sink: &SinkReport) -> f64 {
+    let oldest = sink.oldest.and_then(|at| i64::try_from(at).ok());
+    #[allow(clippy::cast_precision_loss)] // milliseconds of an age
+    oldest.map_or(0.0, |at| wall_now().saturating_sub(at).max(0) as f64 / 1000.0)
+}
+
+fn service(sink: &SinkReport) -> Service {
+    let behind = match sink.behind {
+        0 => String::new(),
+        n => format!(", {n} ticks behind"),
+    };
+    let why = sink.trouble.as_deref().unwrap_or("failed");
+    let (healthy, status) = match sink.condition {
+        SinkCondition::Running => (true, format!("running{behind}")),
+        SinkCondition::Paused => (false, format!("paused{behind}")),
+        SinkCondition::Retrying(n) => (false, format!("failed {n} times, tried again soon{behind}: {why}")),
+        SinkCondition::Broken(n) => (false, format!("failed {n} times, tried once a minute{behind}: {why}")),
+    };
+    Service { healthy, status }
+}
+
+fn sink_status(sink: &SinkReport) -> SinkStatus {
+    let (state, failures) = match sink.condition {
+        SinkCondition::Running => ("running", 0),
+        SinkCondition::Paused => ("paused", 0),
+        SinkCondition::Retrying(n) => ("retrying", n),
+        SinkCondition::Broken(n) => ("broken", n),
+    };
+    SinkStatus {
+        name: sink.name.clone(),
+        state,
+        committed: sink.committed,
+        ticks_behind: sink.behind,
+        seconds_behind: seconds_behind(sink),
+        failures,
+        error: sink.trouble.clone(),
+        resync: sink.resync.clone(),
+    }
+}

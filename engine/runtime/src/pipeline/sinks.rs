@@ -1,0 +1,85 @@
+//! The sinks a pipeline names, opened.
+
+use super::StartError;
+use crate::config::{Pipeline, SinkConfig, SinkFrom, SinkKind};
+use crate::engine::Shared;
+use groundswell_connectors::json::PostIds;
+use groundswell_connectors::postgres::{PostgresOptions, PostgresSink};
+use groundswell_connectors::sink_file::{AlertFile, DeadLetterFile, ViewFile};
+use groundswell_core::serving::Sink;
+use groundswell_core::spec::ViewSpec;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a database may take to be there when the pipeline starts.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest attempt to connect to it.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Longest transaction.
+const ANSWER: Duration = Duration::from_secs(120);
+
+/// Opens all sinks, in the order of the file.
+pub(super) fn open(pipeline: &Pipeline, shared: &Shared) -> Result<Vec<Box<dyn Sink>>, StartError> {
+    let views: Arc<[_]> = pipeline.graph.views.clone().into();
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    for sink in &pipeline.sinks {
+        match &sink.kind {
+            SinkKind::File { path } => sinks.extend(file(sink, path, &views, shared)?),
+            SinkKind::Postgres {
+                url,
+                views: tables,
+                alerts,
+                dead_letters,
+            } => {
+                let index = |name: &String| views.iter().position(|view| view.name == *name);
+                let basis = serde_json::to_string(&(&pipeline.graph.link, &pipeline.graph.weight));
+                sinks.push(Box::new(PostgresSink::open(PostgresOptions {
+                    name: sink.name.clone(),
+                    url: url.expose().to_owned(),
+                    schema: pipeline.graph.name.clone(),
+                    views: Arc::clone(&views),
+                    tables: tables.iter().filter_map(index).collect(),
+                    alerts: *alerts,
+                    dead_letters: *dead_letters,
+                    basis: basis.map_err(|e| StartError::Basis(e.to_string()))?,
+                    names: Arc::clone(&shared.names),
+                    post_ids: post_ids(shared),
+                    connect_timeout: CONNECT,
+                    answer_timeout: ANSWER,
+                    patience: PATIENCE,
+                })?));
+            }
+        }
+    }
+    Ok(sinks)
+}
+
+fn post_ids(shared: &Shared) -> PostIds {
+    let lookup = shared.clone();
+    Arc::new(move |key| lookup.post_id(key))
+}
+
+fn file(
+    sink: &SinkConfig,
+    path: &Path,
+    views: &Arc<[ViewSpec]>,
+    shared: &Shared,
+) -> Result<Option<Box<dyn Sink>>, StartError> {
+    let names = Arc::clone(&shared.names);
+    Ok(Some(match &sink.from {
+        SinkFrom::DeadLetters => Box::new(DeadLetterFile::open(&sink.name, path)?),
+        SinkFrom::Rules => {
+            let ids = post_ids(shared);
+            Box::new(AlertFile::open(&sink.name, path, Arc::clone(views), names, ids)?)
+        }
+        SinkFrom::View(view) => {
+            let found = (0..).zip(views.iter()).find(|(_, spec)| spec.name == *view);
+            // The configuration was validated: the view exists.
+            let Some((index, spec)) = found else { return Ok(None) };
+            Box::new(ViewFile::open(&sink.name, path, index, spec.clone(), names)?)
+        }
+        // Only tables are of several origins.
+        SinkFrom::Tables => return Ok(None),
+    }))
+}
