@@ -97,6 +97,7 @@ fn posts() -> impl Strategy<Value = Record> {
                     created_at,
                     score,
                     extra,
+                    ..Post::default()
                 })
             },
         )
