@@ -259,7 +259,7 @@ fn source_mistakes() {
         ),
         (
             "{type: kafka, brokers: here, topic: a/b, into: posts, star: latest}",
-            "4:3: sources.s: unknown key \"star\"; did you mean \"start\"?",
+            "4:29: sources.s.brokers: \"here\" is not the address of a broker; write host:port, several separated by commas\n4:42: sources.s.topic: \"a/b\" is not the name of a topic; Kafka takes letters, digits, \".\", \"_\" and \"-\", at most 249\n4:60: sources.s: unknown key \"star\"; did you mean \"start\"?",
         ),
         (
             "{type: kafka, brokers: h:1, topic: t, into: posts, start: {timestamp: noon}, properties: {sasl.password: hush, fetch.max.bytes: lots, isolation.level: x}}",
@@ -267,7 +267,7 @@ fn source_mistakes() {
         ),
         (
             "{type: kafka, brokers: h:1, topic: t, into: posts, start: {}, pace: full}",
-            "",
+            "4:64: sources.s.start: a start is one of several; write earliest, latest, {timestamp: …} or {offsets: {…}}\n4:68: sources.s: \"pace\" goes with \"type: file\", and this is \"type: kafka\"",
         ),
         (
             "{path: posts.jsonl.gz}",
