@@ -72,7 +72,7 @@ measure() { say "$1"; python3 "$repo/benches/measure.py" run "$results" "$1" -- 
 for _ in $(seq "$runs"); do
     measure "hand-written loop" "$cache/handrolled/release/handrolled" "$aliases" - "$base" "$more"
     for workers in 1 2; do
-        measure "Groundswell, workers: $workers" "$target/job-j" $workers "$aliases" - "$base" "$more"
+        measure "Groundswell, workers: $workers" "$target/job-j" $workers "$aliases" - "$base=$events" "$more=$delta"
     done
     if [ -n "${WITH_DBSP:-}" ]; then
         for workers in 1 2; do

@@ -1,9 +1,9 @@
 //! Job J: vote-weighted sentiment by thread, entity and minute over posts that are revised, repeated and deleted.
 //!
 //! ```text
-//! job-j WORKERS ALIASES.csv OUT.csv|- BASE.jsonl [DELTA.jsonl]
+//! job-j WORKERS ALIASES.csv OUT.csv|- BASE.jsonl[=RECORDS] [DELTA.jsonl[=RECORDS]]
 //! ```
-//! In: the files of the peers' generator. Out: one line per step with its cost, and the final view as CSV. The engine is
+//! In: the files of the peers' generator, whose lines are counted first where their number is not given. Out: one line per step with its cost, and the final view as CSV. The engine is
 //! the real one, durable record included; each run gets a state folder of its own below `TMPDIR`, removed afterwards. The
 //! delta is read only after everything before it is complete.
 
@@ -26,11 +26,11 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: groundswell::allocator::MiMalloc = groundswell::allocator::MiMalloc;
 
-const USAGE: &str = "usage: job-j WORKERS ALIASES.csv OUT.csv|- BASE.jsonl [DELTA.jsonl]";
-/// The default of a pipeline.
-const FOLD_AFTER: u64 = 128 << 20;
+const USAGE: &str = "usage: job-j WORKERS ALIASES.csv OUT.csv|- BASE.jsonl[=RECORDS] [DELTA.jsonl[=RECORDS]]";
+/// The default of a pipeline; `FOLD_AFTER_MIB` sets another.
+const FOLD_AFTER_MIB: u64 = 256;
 const LIMIT: Duration = Duration::from_secs(3600);
 
 /// What the observer saw.
@@ -48,6 +48,7 @@ struct Step {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    groundswell::allocator::tune();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [workers, aliases, out, files @ ..] = args.as_slice() else {
         return Err(USAGE.into());
@@ -65,23 +66,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut sources: Vec<Box<dyn Source>> = vec![Box::new(dictionary)];
     let mut steps = Vec::new();
     for (name, file) in ["base", "delta"].into_iter().zip(files) {
-        let path = Path::new(file);
+        let (path, records) = match file.rsplit_once('=') {
+            Some((path, records)) => (Path::new(path), records.parse()?),
+            None => (Path::new(file), lines(Path::new(file))?),
+        };
         let (source, begin) = Gated::posts(name, path)?;
         sources.push(Box::new(source));
-        steps.push(Step {
-            name,
-            records: lines(path)?,
-            begin,
-        });
+        steps.push(Step { name, records, begin });
     }
 
     let mut options = EngineOptions::new(graph());
     options.workers = workers.parse().map_err(|e| format!("WORKERS: {e}; {USAGE}"))?;
     options.ticks.clock = ClockMode::Event;
     options.collect_posts = false;
+    let fold_after = std::env::var("FOLD_AFTER_MIB")
+        .ok()
+        .map(|mib| mib.parse())
+        .transpose()?;
     let state = State::Folder {
         path: folder.path().join("state"),
-        fold_after: FOLD_AFTER,
+        fold_after: fold_after.unwrap_or(FOLD_AFTER_MIB) << 20,
     }
     .open()?;
     let observers = vec![observer(&seen, out.is_some())];

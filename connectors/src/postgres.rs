@@ -18,6 +18,8 @@ mod layout;
 mod partition;
 mod schema;
 mod session;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod value;
 

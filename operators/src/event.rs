@@ -116,15 +116,16 @@ impl Event {
         let rank = envelope.rank();
         Ok(match &envelope.record {
             Record::Post(p) => {
+                let [thread, author, source] = p.dims(names)?;
                 let row = PostRow {
                     text: TextKey::of(p.text.as_bytes()),
                     parent: match p.parent.as_deref() {
                         None | Some("") => PostKey::NONE,
                         Some(parent) => PostKey::of(parent.as_bytes()),
                     },
-                    thread: names.intern(&p.thread)?,
-                    author: names.intern(p.author.as_deref().unwrap_or(""))?,
-                    source: names.intern(&p.source)?,
+                    thread,
+                    author,
+                    source,
                     created_at: p.created_at,
                     given: p.score,
                 };

@@ -49,10 +49,10 @@ pub fn score<'s>(
         "Score",
         |(text, _)| text.route(),
         move |Complete { rows, side, .. }, out| {
-            let live = side
+            let mut live = side
                 .drain(..)
                 .filter_map(|(c, _)| if let Control::LiveModel(m) = c { Some(m) } else { None });
-            if let Some(model) = live.last() {
+            if let Some(model) = live.next_back() {
                 table.switch(model, out);
             }
             rows.sort_unstable_by_key(|((text, _), diff)| (*text, *diff));

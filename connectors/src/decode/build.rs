@@ -5,8 +5,8 @@ use super::fields::Found;
 use super::map::Field;
 use super::{Collection, Decoder, duration, time, value};
 use groundswell_core::expr::Expr;
-use groundswell_core::id::Names;
-use groundswell_core::record::{Entity, Post, Record, Thread, Votes};
+use groundswell_core::id::{Collision, Names};
+use groundswell_core::record::{Entity, Interned, Post, Record, Thread, Votes};
 use groundswell_core::score::{PPM, Score};
 use groundswell_core::spec::RuleSpec;
 
@@ -83,7 +83,7 @@ impl<'d> Builder<'d> {
         let Some(text) = found.get(Field::Text) else {
             return Err(self.missing(Field::Text));
         };
-        let post = Post {
+        let mut post = Post {
             text: value::string(self.path(Field::Text), text)?.into_owned(),
             parent: self.optional_id(found, Field::Parent)?,
             votes: self.vote_count(found)?,
@@ -94,13 +94,10 @@ impl<'d> Builder<'d> {
             thread: self.optional_id(found, Field::Thread)?.unwrap_or_default(),
             author: self.optional_id(found, Field::Author)?,
             extra: found.extra.take(),
+            interned: Interned::default(),
             id,
         };
-        self.intern(&post.source)?;
-        self.intern(&post.thread)?;
-        if let Some(author) = &post.author {
-            self.intern(author)?;
-        }
+        post.intern(self.names).map_err(collided)?;
         Ok(Record::Post(post))
     }
 
@@ -376,9 +373,11 @@ impl<'d> Builder<'d> {
     }
 
     fn intern(&self, name: &str) -> Result<(), Fault> {
-        match self.names.intern(name) {
-            Ok(_) => Ok(()),
-            Err(e) => fault(Code::IdCollision, e.to_string()),
-        }
+        self.names.intern(name).map(|_| ()).map_err(collided)
     }
+}
+
+#[allow(clippy::needless_pass_by_value)] // for `map_err`
+fn collided(collision: Collision) -> Fault {
+    Fault::new(Code::IdCollision, collision.to_string())
 }

@@ -47,6 +47,7 @@ fn post() -> Post {
         created_at: 1_466_377_215_000,
         score: None,
         extra: None,
+        ..Post::default()
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod fold;
 mod requests;
+mod sinks;
 mod sockets;
 
 use super::{Health, HealthReport, ServeOptions, ServerHandle, Service, SocketLimits, serve};

@@ -13,6 +13,7 @@ use groundswell_core::id::{DigestMap, Dim};
 use groundswell_core::serving::{AlertChange, DeadChange, TickChanges};
 use groundswell_core::spec::{Measure, ViewKey, ViewSpec, WindowSpec};
 use groundswell_core::time::{EventTime, Tick};
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -75,55 +76,57 @@ pub(super) fn bounds(spec: &ViewSpec, start: EventTime, clock: EventTime) -> (Ev
     }
 }
 
-/// Rows that are there in the end, as columns of the table, some thousands at a time.
+/// A row on its way into columns.
+struct Row<'a> {
+    groups: SmallVec<[Text; 4]>,
+    start: EventTime,
+    acc: &'a Acc,
+    tick: Tick,
+}
+
+/// Rows that are there in the end, as columns of the table, some thousands at a time. They are in the order of the key:
+/// what lies together in the index is written together.
 pub(super) fn upserts(
     table: &ViewTable,
     net: &Net,
     clock: EventTime,
     strings: &Strings,
 ) -> Result<Vec<Vec<Column>>, PostgresError> {
-    let rows = net
-        .iter()
-        .filter_map(|(key, (acc, tick))| acc.as_ref().map(|acc| (*key, acc, *tick)));
-    let rows: Vec<(ViewKey, &Acc, Tick)> = rows.collect();
-    rows.chunks(CHUNK)
-        .map(|rows| row_columns(table, rows, clock, strings))
-        .collect()
+    let rows = net.iter().filter_map(|(key, (acc, tick))| {
+        let row = |groups, acc| Row {
+            groups,
+            start: key.start,
+            acc,
+            tick: *tick,
+        };
+        acc.as_ref().map(|acc| Ok(row(strings.group(&table.spec, key)?, acc)))
+    });
+    let mut rows: Vec<Row<'_>> = rows.collect::<Result<_, PostgresError>>()?;
+    rows.sort_unstable_by(|a, b| (&a.groups, a.start).cmp(&(&b.groups, b.start)));
+    Ok(rows.chunks(CHUNK).map(|rows| row_columns(table, rows, clock)).collect())
 }
 
 #[allow(clippy::cast_possible_truncation)] // counts are whole and below 2^31
-fn row_columns(
-    table: &ViewTable,
-    rows: &[(ViewKey, &Acc, Tick)],
-    clock: EventTime,
-    strings: &Strings,
-) -> Result<Vec<Column>, PostgresError> {
-    let mut columns = group_columns(&table.spec, rows.iter().map(|(key, ..)| key), strings)?;
-    let window = |(key, ..): &(ViewKey, &Acc, Tick)| bounds(&table.spec, key.start, clock);
+fn row_columns(table: &ViewTable, rows: &[Row<'_>], clock: EventTime) -> Vec<Column> {
+    let mut columns = group_columns(&table.spec, rows.iter().map(|row| &row.groups));
+    let window = |row: &Row<'_>| bounds(&table.spec, row.start, clock);
     columns.push(Column::Time(rows.iter().map(|row| Time(window(row).0)).collect()));
     columns.push(Column::Time(rows.iter().map(|row| Time(window(row).1)).collect()));
     for measure in &table.spec.measures {
         columns.push(if measure.is_count() {
             let count = |acc: &Acc| Measure::value(*measure, acc).unwrap_or_default() as i64;
-            Column::Count(rows.iter().map(|(_, acc, _)| count(acc)).collect())
+            Column::Count(rows.iter().map(|row| count(row.acc)).collect())
         } else {
-            Column::Real(rows.iter().map(|(_, acc, _)| measure.value(acc)).collect())
+            Column::Real(rows.iter().map(|row| measure.value(row.acc)).collect())
         });
     }
-    columns.push(Column::Time(rows.iter().map(|(.., tick)| tick_time(*tick)).collect()));
-    Ok(columns)
+    columns.push(Column::Time(rows.iter().map(|row| tick_time(row.tick)).collect()));
+    columns
 }
 
-fn group_columns<'k>(
-    spec: &ViewSpec,
-    keys: impl Iterator<Item = &'k ViewKey> + Clone,
-    strings: &Strings,
-) -> Result<Vec<Column>, PostgresError> {
-    let column = |(slot, group): (usize, &groundswell_core::spec::GroupColumn)| {
-        let texts = keys.clone().map(|key| strings.name(group.name(), key.group[slot]));
-        Ok(Column::Text(texts.collect::<Result<_, _>>()?))
-    };
-    spec.group_by.iter().enumerate().map(column).collect()
+fn group_columns<'a>(spec: &ViewSpec, groups: impl Iterator<Item = &'a SmallVec<[Text; 4]>> + Clone) -> Vec<Column> {
+    let column = |slot: usize| Column::Text(groups.clone().map(|texts| texts[slot].clone()).collect());
+    (0..spec.group_by.len()).map(column).collect()
 }
 
 /// Rows that are gone in the end, as columns of the table's key, by the partition they are in. Windows the engine dropped
@@ -151,10 +154,13 @@ pub(super) fn deletes(
     }
     let mut out = Vec::new();
     for (part, keys) in by_part {
+        let key = |key: ViewKey| Ok((strings.group(&table.spec, &key)?, key.start));
+        let mut keys: Vec<_> = keys.into_iter().map(key).collect::<Result<_, PostgresError>>()?;
+        keys.sort_unstable();
         for keys in keys.chunks(CHUNK) {
-            let mut columns = group_columns(&table.spec, keys.iter(), strings)?;
+            let mut columns = group_columns(&table.spec, keys.iter().map(|(groups, _)| groups));
             if !table.sliding() {
-                columns.push(Column::Time(keys.iter().map(|key| Time(key.start)).collect()));
+                columns.push(Column::Time(keys.iter().map(|(_, start)| Time(*start)).collect()));
             }
             out.push((part, columns));
         }
@@ -283,6 +289,12 @@ pub(super) fn tick_time(tick: Tick) -> Time {
 }
 
 impl Strings {
+    /// A row's group as it is stored.
+    fn group(&self, spec: &ViewSpec, key: &ViewKey) -> Result<SmallVec<[Text; 4]>, PostgresError> {
+        let columns = spec.group_by.iter().zip(key.group);
+        columns.map(|(column, dim)| self.name(column.name(), dim)).collect()
+    }
+
     /// A group value as it is stored; none is the empty text, which the engine takes for none as well.
     fn name(&self, column: &'static str, dim: Dim) -> Result<Text, PostgresError> {
         if dim == Dim::NONE {

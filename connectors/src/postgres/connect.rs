@@ -51,7 +51,7 @@ impl Target {
         config.application_name(format!("groundswell {schema}/{sink}"));
         // What a role or database sets by default must not change what a commit means or how values read.
         let options = format!(
-            "{} -c synchronous_commit=on -c timezone=UTC -c search_path=pg_catalog -c client_min_messages=warning \
+            "{} -c synchronous_commit=on -c timezone=UTC -c search_path=pg_catalog -c client_min_messages=warning -c jit=off \
              -c idle_in_transaction_session_timeout={} -c lock_timeout={} -c tcp_keepalives_idle=30 \
              -c tcp_keepalives_interval=10",
             config.get_options().unwrap_or_default(),

@@ -195,12 +195,15 @@ impl Layout {
             .map(|(i, c)| format!("${}::{}[]", i + 1, c.sql_type))
             .collect();
         let names = list(&names);
-        // Rows keep their order: an identity counts in it.
-        format!(
-            "insert into {} as t ({names}) select {names} from unnest({}) with ordinality as u({names}, n_) order by n_",
-            self.path(),
-            arrays.join(", ")
-        )
+        let (path, arrays) = (self.path(), arrays.join(", "));
+        match self.identity {
+            None => format!("insert into {path} as t ({names}) select * from unnest({arrays})"),
+            // The identity counts in the order of the arrays.
+            Some(_) => format!(
+                "insert into {path} as t ({names}) select {names} from unnest({arrays}) with ordinality as u({names}, n_) \
+                 order by n_"
+            ),
+        }
     }
 
     /// `insert … on conflict do update` of arrays; for a table that numbers its rows a plain insert.

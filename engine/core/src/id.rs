@@ -142,9 +142,12 @@ pub struct Collision {
 #[derive(Default)]
 pub struct Names {
     hasher: DefaultHashBuilder,
-    by_name: [RwLock<HashTable<(Arc<str>, Dim)>>; SHARDS],
+    by_name: [RwLock<ByName>; SHARDS],
     by_dim: [RwLock<DigestMap<Dim, Arc<str>>>; SHARDS],
 }
+
+/// Found by the string itself; holding it twice would cost a second allocation.
+type ByName = HashTable<(Arc<str>, Dim)>;
 
 const SHARDS: usize = 16;
 

@@ -4,7 +4,7 @@
 //! holds, for every id, the one that wins. [`Record::identity`] and [`Envelope::supersedes`] define "wins" in one place
 //! for the log fold and for the dedupe operator.
 
-use crate::id::{Dim, ModelKey, PostKey, TextKey};
+use crate::id::{Collision, Dim, ModelKey, Names, PostKey, TextKey};
 use crate::score::Score;
 use crate::spec::RuleSpec;
 use crate::time::{EventTime, Tick};
@@ -42,6 +42,47 @@ pub struct Post {
     pub score: Option<Score>,
     /// Other fields of the record as a JSON object, kept aside.
     pub extra: Option<String>,
+    /// What [`Post::intern`] found; leave it at its default.
+    #[serde(skip)]
+    pub interned: Interned,
+}
+
+/// The digests of a post's thread, author and source, once they were looked up. No part of the post: any two are equal.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Interned(Option<[Dim; 3]>);
+
+impl PartialEq for Interned {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+impl Eq for Interned {}
+
+impl Post {
+    /// Makes thread, author and source known and remembers their digests, so that nobody has to look them up again. The
+    /// three must not change afterwards.
+    ///
+    /// # Errors
+    /// [`Collision`] if one of them collides with another name's digest.
+    pub fn intern(&mut self, names: &Names) -> Result<(), Collision> {
+        self.interned = Interned(Some(self.dims(names)?));
+        Ok(())
+    }
+
+    /// Digests of thread, author and source, in this order.
+    ///
+    /// # Errors
+    /// [`Collision`] if one of them collides with another name's digest.
+    pub fn dims(&self, names: &Names) -> Result<[Dim; 3], Collision> {
+        match self.interned.0 {
+            Some(dims) => Ok(dims),
+            None => Ok([
+                names.intern(&self.thread)?,
+                names.intern(self.author.as_deref().unwrap_or(""))?,
+                names.intern(&self.source)?,
+            ]),
+        }
+    }
 }
 
 /// A vote observation; the newest `observed_at` wins, ties go to the larger count so that arrival order never matters.

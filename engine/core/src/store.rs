@@ -82,11 +82,11 @@ pub struct StoreOptions {
 }
 
 impl StoreOptions {
-    /// The defaults: fold after 128 MiB or 32,768 ticks of log.
+    /// The defaults: fold after 256 MiB or 32,768 ticks of log.
     pub fn new(url: impl Into<String>) -> Self {
         StoreOptions {
             url: url.into(),
-            fold_after_bytes: 128 << 20,
+            fold_after_bytes: 256 << 20,
             fold_after_ticks: 32_768,
         }
     }

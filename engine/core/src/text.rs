@@ -33,7 +33,7 @@ struct Inner {
 /// What one `put` wrote.
 struct Piece {
     offset: u64,
-    bytes: Box<[u8]>,
+    text: Box<str>,
 }
 
 #[derive(Clone, Copy)]
@@ -44,12 +44,12 @@ struct Place {
 }
 
 impl Inner {
-    /// The bytes of a text, if they are still in memory.
-    fn recent(&self, place: Place) -> Option<&[u8]> {
+    /// A text, if it is still in memory.
+    fn recent(&self, place: Place) -> Option<&str> {
         let after = self.recent.partition_point(|piece| piece.offset <= place.offset);
         let piece = self.recent.get(after.checked_sub(1)?)?;
         let at = usize::try_from(place.offset - piece.offset).ok()?;
-        piece.bytes.get(at..at + place.len as usize)
+        piece.text.get(at..at + place.len as usize)
     }
 }
 
@@ -85,31 +85,31 @@ impl Texts {
     ///
     /// # Errors
     /// If they cannot be written.
-    pub fn put<'a>(&self, texts: impl Iterator<Item = (TextKey, &'a str)>) -> io::Result<()> {
+    pub fn put<'a>(&self, texts: impl Iterator<Item = (TextKey, &'a str)> + Clone) -> io::Result<()> {
         let mut inner = self.inner.write();
         let inner = &mut *inner;
-        let mut buffer = Vec::new();
+        let mut buffer = String::with_capacity(texts.clone().map(|(_, text)| text.len()).sum());
         for (key, text) in texts {
             let offset = inner.written + buffer.len() as u64;
             let Ok(len) = u32::try_from(text.len()) else { continue };
             if let Entry::Vacant(slot) = inner.index.entry(key) {
                 slot.insert(Place { offset, len });
-                buffer.extend_from_slice(text.as_bytes());
+                buffer.push_str(text);
             }
         }
         if buffer.is_empty() {
             return Ok(());
         }
-        inner.file.write_all(&buffer)?;
-        let bytes = buffer.into_boxed_slice();
+        inner.file.write_all(buffer.as_bytes())?;
+        let text = buffer.into_boxed_str();
         let offset = inner.written;
-        inner.written += bytes.len() as u64;
-        inner.recent_bytes += bytes.len();
-        inner.recent.push_back(Piece { offset, bytes });
+        inner.written += text.len() as u64;
+        inner.recent_bytes += text.len();
+        inner.recent.push_back(Piece { offset, text });
         // The newest piece stays whatever its size: its texts are what the linker asks for next.
         while inner.recent_bytes > inner.recent_limit && inner.recent.len() > 1 {
             let Some(old) = inner.recent.pop_front() else { break };
-            inner.recent_bytes -= old.bytes.len();
+            inner.recent_bytes -= old.text.len();
         }
         Ok(())
     }
@@ -123,13 +123,14 @@ impl Texts {
         let Some(place) = inner.index.get(&key).copied() else {
             return Ok(None);
         };
-        let damaged = |e: std::str::Utf8Error| io::Error::new(io::ErrorKind::InvalidData, e);
-        if let Some(bytes) = inner.recent(place) {
-            return std::str::from_utf8(bytes).map(|s| Some(Arc::from(s))).map_err(damaged);
+        if let Some(text) = inner.recent(place) {
+            return Ok(Some(Arc::from(text)));
         }
         let mut bytes = vec![0; place.len as usize];
         inner.file.read_exact_at(&mut bytes, place.offset)?;
-        std::str::from_utf8(&bytes).map(|s| Some(Arc::from(s))).map_err(damaged)
+        std::str::from_utf8(&bytes)
+            .map(|s| Some(Arc::from(s)))
+            .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
     }
 
     /// How many texts there are.

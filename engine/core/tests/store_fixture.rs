@@ -61,6 +61,7 @@ fn history(format: u32) -> Vec<TickBatch> {
         created_at: i64::MIN,
         score: Some(score()),
         extra: Some("{\"flair\":\"x\"}".into()),
+        ..Post::default()
     };
     let rule = RuleSpec {
         id: "slump".into(),

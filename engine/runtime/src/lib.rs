@@ -5,6 +5,8 @@
 //! sinks: see [`engine::Engine`] and `examples/embed.rs`.
 #![warn(missing_docs)]
 
+#[cfg(feature = "allocator")]
+pub mod allocator;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;

@@ -1,8 +1,9 @@
 //! The `groundswell` command.
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: groundswell::allocator::MiMalloc = groundswell::allocator::MiMalloc;
 
 fn main() -> std::process::ExitCode {
+    groundswell::allocator::tune();
     groundswell::cli::main()
 }

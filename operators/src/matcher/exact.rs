@@ -5,7 +5,7 @@
 //! in the text plus the number of occurrences.
 
 use super::fold::is_word;
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind, StartKind};
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
@@ -27,6 +27,10 @@ pub(super) struct Exact {
     whole_words: bool,
     automata: Vec<Automaton>,
 }
+
+/// Dictionaries of up to this many bytes get a full transition table (some 160 bytes per byte of the dictionary, so two
+/// megabytes): one look-up per byte of text. Larger ones would leave the caches, and get the compact form.
+const FULL_TABLE: usize = 16 << 10;
 
 struct Automaton {
     search: AhoCorasick,
@@ -95,7 +99,12 @@ fn compile(phrases: &mut [(String, Vec<Target>)], out: &mut Vec<Automaton>) {
     if phrases.is_empty() {
         return;
     }
-    match AhoCorasick::new(phrases.iter().map(|(phrase, _)| phrase.as_bytes())) {
+    let bytes: usize = phrases.iter().map(|(phrase, _)| phrase.len()).sum();
+    let automaton = AhoCorasick::builder()
+        .start_kind(StartKind::Unanchored)
+        .kind((bytes <= FULL_TABLE).then_some(AhoCorasickKind::DFA))
+        .build(phrases.iter().map(|(phrase, _)| phrase.as_bytes()));
+    match automaton {
         Ok(search) => {
             let mut starts = vec![0];
             let mut targets: Vec<Target> = Vec::new();

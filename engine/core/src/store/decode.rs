@@ -6,7 +6,7 @@
 
 use super::schema::{GIVEN, Kind, SARCASTIC, TOXIC};
 use crate::id::{ModelKey, TextKey};
-use crate::record::{DeadLetter, Envelope, Header, Identity, Post, Rank, Record, Thread, Votes};
+use crate::record::{DeadLetter, Envelope, Header, Identity, Interned, Post, Rank, Record, Thread, Votes};
 use crate::score::{Rung, Score};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
@@ -256,6 +256,7 @@ impl<'a> Rows<'a> {
             created_at: number(self.created_at, row, "created_at")?,
             score: self.score(row)?,
             extra,
+            interned: Interned::default(),
         })
     }
 

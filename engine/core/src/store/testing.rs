@@ -99,6 +99,7 @@ fn posts() -> impl Strategy<Value = Record> {
                     created_at,
                     score,
                     extra,
+                    ..Post::default()
                 })
             },
         )

@@ -153,8 +153,8 @@ pub(super) static KEYS: &[Key] = &[
         .default("file:./state")
         .example("\"file:./state\""),
     key("state.fold_after", Size("1MiB", "1TiB"), "Fold the log into the snapshot when it has grown by this much, and to the snapshot's own size.")
-        .default("128MiB")
-        .example("256MiB"),
+        .default("256MiB")
+        .example("1GiB"),
     key("time", Section, "How time passes."),
     key(
         "time.clock",

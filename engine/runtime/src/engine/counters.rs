@@ -28,13 +28,13 @@ struct SourceCounters {
 
 impl Counters {
     pub(crate) fn new(metrics: Arc<Metrics>, sources: &[Box<dyn Source>]) -> Self {
-        let counters = |source: &Box<dyn Source>| SourceCounters {
+        let counters = |source: &dyn Source| SourceCounters {
             name: Arc::from(source.name()),
             metrics: metrics.source(source.name()),
             measures_lag: source.measures_lag(),
         };
         Counters {
-            sources: sources.iter().map(counters).collect(),
+            sources: sources.iter().map(|source| counters(&**source)).collect(),
             metrics,
             known: Mutex::default(),
         }

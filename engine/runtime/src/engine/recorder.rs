@@ -41,7 +41,8 @@ pub enum ClockMode {
 pub struct TickOptions {
     /// Longest time input waits for its tick.
     pub every: Duration,
-    /// A tick is closed early when it holds this many records.
+    /// A tick is closed early when it holds this many records. Some thousands: what a tick needs for a moment then stays in
+    /// the processor's caches; ten times as many cost more memory and were no faster in Job J.
     pub max_records: usize,
     /// What moves the clock.
     pub clock: ClockMode,
@@ -56,7 +57,7 @@ impl Default for TickOptions {
     fn default() -> Self {
         TickOptions {
             every: Duration::from_millis(100),
-            max_records: 50_000,
+            max_records: 8_192,
             clock: ClockMode::Wall,
             max_future_skew: 5 * 60_000,
             idle_every: None,

@@ -104,7 +104,7 @@ pub(crate) fn split(
             Event::Nothing => {}
         }
     }
-    texts.put(fresh.into_iter())?;
+    texts.put(fresh.iter().copied())?;
     out[0].control.push(Control::Clock(batch.clock));
     Ok(out)
 }

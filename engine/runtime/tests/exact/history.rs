@@ -87,6 +87,7 @@ fn post() -> impl Strategy<Value = Record> {
                 created_at,
                 score,
                 extra: None,
+                ..Post::default()
             })
         })
 }

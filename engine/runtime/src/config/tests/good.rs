@@ -143,7 +143,7 @@ fn defaults() {
     );
     assert_eq!(
         (p.state.folder, p.state.fold_after),
-        (folder.path().join("state"), 128 << 20)
+        (folder.path().join("state"), 256 << 20)
     );
     assert_eq!(
         p.model,
@@ -219,7 +219,7 @@ fn the_effective_file_shows_all_keys() {
     let expected = r#"name: "a"
 state:
   url: "file:FOLDER/state"
-  fold_after: 128MiB
+  fold_after: 256MiB
 time:
   clock: wall
   tick: 100ms
