@@ -19,8 +19,13 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Users of the listener with credentials, and their passwords. Only the first may do everything.
-pub const USERS: [(&str, &str); 2] = [("admin", "admin-secret"), ("guest", "guest-secret")];
+/// Users of the listener with credentials, and their passwords. Only the first may do everything; no test gives the second
+/// any right.
+pub const USERS: [(&str, &str); 3] = [
+    ("admin", "admin-secret"),
+    ("guest", "guest-secret"),
+    ("clerk", "clerk-secret"),
+];
 /// A user of the listener with credentials by SCRAM-SHA-256, and the password; may do everything.
 pub const SCRAM_USER: (&str, &str) = ("scram", "scram-secret");
 

@@ -565,3 +565,69 @@ fn what_cannot_be_written_is_named() {
     refused(guest("wrong", "t"), &["refuse the credentials"]);
     refused(guest(password, &small), &["no right to", &small, "ACL"]);
 }
+
+#[test]
+fn the_rights_that_the_guide_names_are_enough() {
+    let Some(sasl) = broker().bootstrap_sasl() else {
+        println!("skipped: the listener with credentials is ours only");
+        return;
+    };
+    let (user, password) = USERS[2];
+    let topic = unique("rights");
+    let grant = |rights: &[&str]| {
+        let mut acl = broker().tool("org.apache.kafka.tools.AclCommand").expect("ours");
+        let principal = format!("User:{user}");
+        acl.args([
+            "--bootstrap-server",
+            broker().bootstrap(),
+            "--add",
+            "--allow-principal",
+            &principal,
+        ]);
+        output(acl.args(rights));
+    };
+    let spec = || {
+        let mut spec = spec_at(&sasl, &topic);
+        let settings = [
+            ("security.protocol", "SASL_PLAINTEXT"),
+            ("sasl.mechanism", "PLAIN"),
+            ("sasl.username", user),
+            ("sasl.password", password),
+        ];
+        spec.cluster.properties = settings
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        spec
+    };
+    let (id, progress) = (spec().transactional_id, spec().progress_topic);
+    refused(spec(), &["no right to", &topic]);
+    let on = |verbs: &[&'static str], resource: &'static str, name: &str| {
+        let mut rights: Vec<String> = verbs
+            .iter()
+            .flat_map(|v| ["--operation".to_owned(), (*v).to_owned()])
+            .collect();
+        rights.extend([resource.to_owned(), name.to_owned()]);
+        grant(&rights.iter().map(String::as_str).collect::<Vec<_>>());
+    };
+    on(&["Write", "Describe", "Create"], "--topic", &topic);
+    on(&["Read", "Write", "Describe", "Create"], "--topic", &progress);
+    refused(spec(), &["no right to", &id]);
+    on(&["Write", "Describe"], "--transactional-id", &id);
+    let mut sink = alert_sink(spec());
+    sink.apply(&alerts(1)).expect("written");
+    drop(sink);
+    assert_eq!(alert_sink(spec()).upper(), Some(1));
+    // And a source, with a group to commit to.
+    on(&["Read"], "--topic", &topic);
+    let group = unique("rights");
+    on(&["Read"], "--group", &group);
+    let source = groundswell_connectors::kafka::KafkaSourceSpec {
+        cluster: spec().cluster,
+        group,
+        ..super::support::spec(&topic)
+    };
+    let mut reader = Reader::of(source, &BTreeMap::new());
+    reader.until_records(2);
+    reader.stop();
+}

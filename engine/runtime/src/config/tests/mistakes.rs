@@ -450,6 +450,10 @@ fn rule_and_sink_mistakes() {
             "4:9: sinks.a: missing key \"brokers\"; for example brokers: \"localhost:9092\"\n4:9: sinks.a: missing key \"from\"; for example from: rules\n4:36: sinks.a: \"path\" goes with \"type: file\", and this is \"type: kafka\"",
         ),
         (
+            "sinks: {a: {type: postgres, url: \"postgres://me:pw@db/app\"}}",
+            "4:34: sinks.a.url: a password does not belong into this file; write url: \"${NAME}\", or file:PATH",
+        ),
+        (
             "sinks: {a: {type: postgres, url: \"mysql://db\"}}",
             "4:34: sinks.a.url: the url does not begin with postgres://; as in postgres://user:password@host:5432/database",
         ),
