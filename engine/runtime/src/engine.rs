@@ -251,6 +251,8 @@ impl Engine {
         let strict = options.scorer.as_ref().filter(|_| options.strict).map(|scorer| Strict {
             scorer: Arc::clone(scorer),
             limits: options.pool.limits,
+            // One thread more than the pool's: while the model is at one batch the next is split into tokens.
+            threads: options.pool.threads + 1,
             stats: Arc::clone(&stats),
             known: hashbrown::HashSet::new(),
         });
@@ -263,10 +265,14 @@ impl Engine {
         let durable = (0..sources.len())
             .map(|id| Durable::new(&of_source(id, resume)))
             .collect::<Vec<_>>();
+        let mut ticks = options.ticks;
+        if strict.is_some() {
+            ticks.max_records = ticks.max_records.min(scoring::STRICT_RECORDS);
+        }
         let mut recorder = Recorder {
             log,
             durable: durable.clone(),
-            options: options.ticks,
+            options: ticks,
             names: Arc::clone(&shared.names),
             texts: Arc::clone(&shared.texts),
             keep_ids: options.collect_posts || plan.watches(),
