@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// The fixed-width part of a post that links, scores and windows depend on; votes are apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PostRow {
-    /// Its text.
+    /// Its text, or [`TextKey::NONE`] if there is none to link or score.
     pub text: TextKey,
     /// The post it replies to, or [`PostKey::NONE`].
     pub parent: PostKey,
@@ -118,7 +118,11 @@ impl Event {
             Record::Post(p) => {
                 let [thread, author, source] = p.dims(names)?;
                 let row = PostRow {
-                    text: TextKey::of(p.text.as_bytes()),
+                    text: if p.text.is_empty() {
+                        TextKey::NONE
+                    } else {
+                        TextKey::of(p.text.as_bytes())
+                    },
                     parent: match p.parent.as_deref() {
                         None | Some("") => PostKey::NONE,
                         Some(parent) => PostKey::of(parent.as_bytes()),

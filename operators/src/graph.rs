@@ -127,9 +127,9 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
     });
     let linked = link(rows.clone(), control.clone(), plan.link, fetch);
     let mentions = inherit(linked, plan.link.inherit_from_parent);
-    // A post that brought its sentiment needs no model.
+    // A post that brought its sentiment needs no model, and one without a text has nothing to score.
     let texts = rows
-        .filter(|(_, row)| row.given.is_none())
+        .filter(|(_, row)| row.given.is_none() && row.text != TextKey::NONE)
         .map(|(key, row)| (row.text, key, row.created_at));
     let scored = score(texts, facts, control.clone());
     let scores = scored.clone().flat_map(|s| match s {

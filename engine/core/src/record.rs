@@ -30,7 +30,7 @@ pub struct Post {
     pub parent: Option<String>,
     /// Author, or none.
     pub author: Option<String>,
-    /// The text that is linked and scored.
+    /// The text that is linked and scored; empty if there is none (any more).
     pub text: String,
     /// Votes as known when the record was made; `None` is hidden or unknown.
     pub votes: Option<i64>,

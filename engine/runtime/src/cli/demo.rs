@@ -4,7 +4,7 @@ use super::Failure;
 use super::out::say;
 use super::run::wait_and;
 use super::summary::Gathering;
-use crate::config::{self, Collection, FileFormat, Pace, SourceConfig, SourceKind};
+use crate::config::{self, Collection, DeletedBody, FileFormat, Pace, SourceConfig, SourceKind};
 use crate::engine::Connections;
 use crate::pipeline::start_with;
 use std::collections::BTreeMap;
@@ -140,6 +140,7 @@ fn pipeline(args: &DemoArgs, state: &Path) -> Result<config::Pipeline, Failure> 
                 pace: Pace::Full,
                 map: BTreeMap::new(),
                 format,
+                deleted_body: DeletedBody::Gone,
             },
         };
         pipeline.sources = vec![file("input", input, Collection::Posts, FileFormat::Jsonl)];

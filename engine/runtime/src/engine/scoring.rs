@@ -171,7 +171,7 @@ impl Strict {
         for envelope in records {
             if let Record::Post(post) = &envelope.record {
                 let key = TextKey::of(post.text.as_bytes());
-                if post.score.is_none() && self.known.insert(key) {
+                if post.score.is_none() && !post.text.is_empty() && self.known.insert(key) {
                     texts.push((key, Arc::from(post.text.as_str())));
                 }
             }

@@ -97,7 +97,8 @@ impl Oracle {
                 found = own(at);
             }
             inherited += usize::from(!found.is_empty() && at.id != post.id);
-            all.insert(*id, found);
+            // Without a text a post says nothing, though its replies inherit through it.
+            all.insert(*id, if post.text.is_empty() { BTreeSet::new() } else { found });
         }
         (all, inherited)
     }
@@ -112,6 +113,7 @@ impl Oracle {
         let text = TextKey::of(post.text.as_bytes());
         let scored = self
             .live
+            .filter(|_| !post.text.is_empty())
             .and_then(|live| self.facts.get(&(text, live)).copied().flatten());
         match post.score.or(scored) {
             None => Acc {
