@@ -305,12 +305,16 @@ impl Envelope {
     /// The rank by which this record competes with others of the same identity.
     ///
     /// Votes compete by `(observed_at, votes)`. Everything else by `(order, source, offset)`: the highest source offset
-    /// (or mapped version) wins.
+    /// (or mapped version) wins. Rules of the pipeline file stand below rules that come as records, whatever came first:
+    /// their orders are ticks and positions, which say nothing about each other.
     pub fn rank(&self) -> Rank {
         match &self.record {
             Record::Votes(v) => votes_rank(v.observed_at, v.votes),
-            _ => (
-                0,
+            record => (
+                match record {
+                    Record::Rule(_) | Record::RuleDeleted { .. } if self.source == CONTROL => -1,
+                    _ => 0,
+                },
                 i64::try_from(self.order).unwrap_or(i64::MAX),
                 self.source,
                 self.offset,
@@ -352,4 +356,40 @@ pub struct TickBatch {
     pub bindings: Vec<Binding>,
     /// The records, in order of arrival.
     pub records: Vec<Envelope>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_record_stands_above_the_pipeline_file() {
+        let id = || "backlash".to_owned();
+        let envelope = |source, order, record| Envelope {
+            source,
+            partition: 0,
+            offset: order,
+            order,
+            record,
+        };
+        let rule = || {
+            Record::Rule(RuleSpec {
+                id: id(),
+                view: "v".into(),
+                when: crate::expr::Expr::parse("posts > 1").expect("parses"),
+                clear: None,
+                min_posts: 1,
+                for_ms: 0,
+                cooldown_ms: 0,
+            })
+        };
+        let file = envelope(CONTROL, 1_790_000_000_000, rule());
+        let record = envelope(0, 3, rule());
+        assert!(record.supersedes(&file) && !file.supersedes(&record));
+        let withdrawn = envelope(CONTROL, 1_790_000_000_001, Record::RuleDeleted { id: id() });
+        assert!(withdrawn.supersedes(&file), "of the file's own the latest counts");
+        assert!(!withdrawn.supersedes(&record));
+        let deleted = envelope(0, 4, Record::RuleDeleted { id: id() });
+        assert!(deleted.supersedes(&record) && deleted.supersedes(&file));
+    }
 }
