@@ -277,6 +277,11 @@ impl Store {
         self.objects.folder()
     }
 
+    /// The state's own name, the same as long as it lives; what is written from it elsewhere can tell it from others.
+    pub fn id(&self) -> &str {
+        &self.manifest.id
+    }
+
     /// This process's epoch: one higher with every opening.
     pub fn epoch(&self) -> u64 {
         self.manifest.epoch

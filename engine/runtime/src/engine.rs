@@ -165,6 +165,21 @@ pub enum EngineError {
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
+    /// A sink has what the record does not: it belongs to another state, or this one was wiped or set back.
+    #[error(
+        "sink \"{sink}\" has committed tick {upper}, but the state ends {}: it belongs to another state, or this one was wiped or \
+         set back, and ticks up to {upper} would be left out. Empty the sink (move its file away, drop its tables, name \
+         another topic) to begin anew, or use the state it was written from",
+        state.map_or_else(|| "before its first tick".to_owned(), |t| format!("at tick {t}"))
+    )]
+    SinkAhead {
+        /// Its name.
+        sink: String,
+        /// What it has.
+        upper: Tick,
+        /// What the state has.
+        state: Option<Tick>,
+    },
     /// The engine stopped by itself.
     #[error("{0}")]
     Failed(String),
@@ -207,6 +222,7 @@ impl Engine {
             ..
         } = connections;
         for sink in &mut sinks {
+            not_ahead(sink.as_ref(), recorded.upper)?;
             begin_again(sink.as_mut(), recorded.folded)?;
         }
         let status = Arc::new(Status::default());
@@ -446,6 +462,19 @@ fn sink_events(metrics: &Arc<Metrics>) -> sinks::SinkEvents {
             metrics.sink_lag(sink, ticks, Duration::from_millis(u64::try_from(age).unwrap_or(0)));
         }
     })
+}
+
+/// A sink that has more than the record would be left out until the record has as much. Even one that could begin again is
+/// refused: it may be the state that is the wrong one.
+fn not_ahead(sink: &dyn Sink, recorded: Option<Tick>) -> Result<(), EngineError> {
+    match sink.upper().filter(|upper| Some(*upper) > recorded) {
+        None => Ok(()),
+        Some(upper) => Err(EngineError::SinkAhead {
+            sink: sink.name().to_owned(),
+            upper,
+            state: recorded,
+        }),
+    }
 }
 
 /// A sink that has less than the snapshot holds lacks ticks that are no more: it has to begin again.

@@ -134,7 +134,7 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
     let mut sources = sources(pipeline, &shared)?;
     sources.extend(extra.sources);
     check_sources(pipeline, &sources)?;
-    let mut sinks = sinks::open(pipeline, &shared)?;
+    let mut sinks = sinks::open(pipeline, &shared, state.id())?;
     sinks.extend(extra.sinks);
     let lookup = shared.clone();
     let hub = Arc::new(Hub::new(HubOptions {

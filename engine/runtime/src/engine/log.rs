@@ -37,6 +37,16 @@ pub struct OpenState {
     pub(crate) recorded: Recorded,
 }
 
+impl OpenState {
+    /// The state's own name; none for a list in memory.
+    pub fn id(&self) -> Option<&str> {
+        match &self.log {
+            Log::Durable(store) => Some(store.id()),
+            Log::Memory(_) => None,
+        }
+    }
+}
+
 impl State {
     /// Opens the record, creating it if there is none. Do this before anything else is put into its folder.
     ///
