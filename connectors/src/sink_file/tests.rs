@@ -37,6 +37,7 @@ fn changes(tick: Tick) -> TickChanges {
         view: "cast".into(),
         key,
         window_end: 120_000,
+        resolved: None,
         value: None,
         threshold: None,
         posts: 1,

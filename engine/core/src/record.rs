@@ -190,6 +190,43 @@ impl HeaderValue {
     }
 }
 
+/// State of a rule's fold over the windows of one group, between two windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Carried {
+    /// First window of the run in which the rule's `when` has held.
+    pub since: Option<EventTime>,
+    /// The window that fired, while firing.
+    pub fired: Option<EventTime>,
+    /// No firing in windows that start before this.
+    pub quiet_until: Option<EventTime>,
+}
+
+/// What the windows that retention has dropped left behind in a rule's alerts over one group. A fact about the ticks before
+/// it, recorded so that a snapshot, which no longer has what those windows held, knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AlertFloor {
+    /// Rule, view and group values, as JSON text: `["backlash","by_minute",["t3_x","lebron"]]`.
+    pub key: String,
+    /// How the view cuts time and groups; see [`crate::spec::ViewSpec::shape`].
+    pub shape: u64,
+    /// Windows that start before this are in `state`.
+    pub up_to: EventTime,
+    /// The fold goes on from here.
+    pub state: Carried,
+}
+
+impl AlertFloor {
+    /// The text of [`AlertFloor::key`].
+    pub fn key(rule: &str, view: &str, group: &[&str]) -> String {
+        serde_json::json!([rule, view, group]).to_string()
+    }
+
+    /// Rule, view and group values; `None` if the key is none of ours.
+    pub fn parts(&self) -> Option<(String, String, Vec<String>)> {
+        serde_json::from_str(&self.key).ok()
+    }
+}
+
 /// Everything that can be recorded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Record {
@@ -241,6 +278,8 @@ pub enum Record {
     },
     /// Something that could not be accepted.
     Dead(DeadLetter),
+    /// What forgotten windows left behind in a rule's alerts.
+    AlertFloor(AlertFloor),
 }
 
 /// What a record replaces: records with equal identity compete, the winner stays.
@@ -260,6 +299,8 @@ pub enum Identity {
     Score(TextKey, ModelKey),
     /// The model pointer.
     LiveModel,
+    /// What forgotten windows left behind, by rule, view and group.
+    AlertFloor(TextKey),
     /// Dead letters are events; they replace nothing and are not folded.
     None,
 }
@@ -278,6 +319,7 @@ impl Record {
             Record::RuleDeleted { id } => Identity::Rule(Dim::of(id)),
             Record::Score { text, model, .. } | Record::Unscorable { text, model } => Identity::Score(*text, *model),
             Record::LiveModel { .. } => Identity::LiveModel,
+            Record::AlertFloor(floor) => Identity::AlertFloor(TextKey::of(floor.key.as_bytes())),
             Record::Dead(_) => Identity::None,
         }
     }

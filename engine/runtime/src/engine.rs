@@ -10,6 +10,7 @@
 
 mod counters;
 mod dispatch;
+mod floors;
 mod log;
 mod recorder;
 mod release;
@@ -236,6 +237,7 @@ impl Engine {
         let (input, at_recorder) = bounded(SOURCE_QUEUE);
         let (pool, stats, wants) = start_pool(&options, shared, &input, recorded.upper, &status)?;
 
+        let floors = Arc::<floors::Floors>::default();
         let sink_events = sink_events(&shared.metrics);
         let sinks = sinks.into_iter().map(|s| {
             let state = status.watch_sink(s.name(), s.upper().unwrap_or(0), s.can_resync());
@@ -250,6 +252,7 @@ impl Engine {
             counters: Arc::clone(&counters),
             duplicates: duplicates.clone(),
             scorer: Arc::clone(&stats),
+            floors: Arc::clone(&floors),
             pending: std::collections::BTreeMap::new(),
         };
         let dispatcher = spawn("dispatcher", &status, move || {
@@ -299,6 +302,8 @@ impl Engine {
             counters,
             stop: stop.clone(),
             strict,
+            floors,
+            bounds: floors::Bounds::default(),
             horizon: Arc::clone(&horizon),
             longest_kept: kept.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max()),
             last: recorded.upper.unwrap_or(0),

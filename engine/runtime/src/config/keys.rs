@@ -411,12 +411,12 @@ pub(super) static KEYS: &[Key] = &[
     )
     .required()
     .example("\"sentiment < -0.3\""),
-    key("rules.*.clear", Condition, "Resolves when this holds; when absent, as soon as `when` does not.")
+    key("rules.*.clear", Condition, "Resolves when this holds; when absent, as soon as `when` does not. A window without posts resolves too.")
         .example("\"sentiment > -0.1\""),
-    key("rules.*.min_posts", Integer(0, i32::MAX as i64), "Windows with fewer posts say nothing.")
+    key("rules.*.min_posts", Integer(0, i32::MAX as i64), "Windows with fewer posts do not fire; they may resolve.")
         .default("1")
         .example("20"),
-    key("rules.*.for", Duration("0ms", "3650d"), "`when` must hold over windows spanning this long.")
+    key("rules.*.for", Duration("0ms", "3650d"), "`when` must hold over windows side by side that span this long.")
         .default("0ms")
         .example("2m"),
     key("rules.*.cooldown", Duration("0ms", "3650d"), "Quiet for this long after resolving.")

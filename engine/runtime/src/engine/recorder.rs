@@ -9,6 +9,7 @@
 
 use super::counters::Counters;
 use super::dispatch::{Tally, ToDispatch};
+use super::floors::{Bounds, Floors};
 use super::log::{Log, Recorded};
 use super::release::{Buffers, Released, split};
 use super::scoring::Strict;
@@ -80,6 +81,8 @@ pub(crate) struct Recorder {
     pub(crate) counters: Arc<Counters>,
     pub(crate) stop: StopFlag,
     pub(crate) strict: Option<Strict>,
+    pub(crate) floors: Arc<Floors>,
+    pub(crate) bounds: Bounds,
     /// Event times before this are beyond every view's retention; sources dead-letter them.
     pub(crate) horizon: Arc<AtomicI64>,
     /// Longest `keep` plus window over all views; `None` if some view keeps everything.
@@ -125,6 +128,7 @@ impl Recorder {
     fn remember(&mut self, envelope: &Envelope) {
         match &envelope.record {
             Record::LiveModel { model } => self.live_model = Some(*model),
+            Record::AlertFloor(_) => self.bounds.remember(envelope),
             Record::Rule(rule) if envelope.source == CONTROL => {
                 self.config_rules.insert(rule.id.clone(), rule.clone());
             }
@@ -276,16 +280,23 @@ impl Recorder {
     /// Mints a tick, records it, releases it. What comes back is empty, with the memory the next tick will need.
     fn seal(&mut self, mut collected: Collected) -> Result<Collected, String> {
         let began = Instant::now();
-        // What is folded away cannot be handed to a sink that has not committed it: fold only what all have.
-        if self.status.committed() >= self.last {
-            self.log.maintain();
-        }
         if let Some(strict) = &mut self.strict {
             let facts = strict.score(&collected.records, self.live_model);
             collected.records.extend(facts);
         }
+        let tick = self.next_tick();
+        // What ticks up to here said about forgotten windows is there to be taken.
+        let complete = self.status.complete().min(self.last);
+        collected
+            .records
+            .extend(self.bounds.take(&self.floors, &self.names, tick));
+        // What is folded away cannot be handed to a sink that has not committed it: fold only what all have.
+        let end = self.bounds.fold_end(complete.min(self.status.committed()));
+        if let Some(folded) = self.log.maintain(end) {
+            self.bounds.folded(folded);
+        }
         let mut batch = TickBatch {
-            tick: self.next_tick(),
+            tick,
             clock: self.next_clock(&collected),
             bindings: collected.bindings.into_values().collect(),
             records: collected.records,
