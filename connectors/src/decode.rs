@@ -77,6 +77,8 @@ pub struct DecoderSpec {
     pub max_bytes: usize,
     /// Longer ids (of posts, threads, authors, sources, entities, rules) are dead letters.
     pub max_id_bytes: usize,
+    /// Texts of posts that stand for one that is gone: the post is kept, with an empty text.
+    pub gone: Vec<String>,
     /// Rules on other views than these are dead letters; `None` takes any.
     pub views: Option<Vec<String>>,
 }
@@ -85,6 +87,8 @@ pub struct DecoderSpec {
 pub const MAX_BYTES: usize = 1 << 20;
 /// Default of [`DecoderSpec::max_id_bytes`].
 pub const MAX_ID_BYTES: usize = 512;
+/// Default of [`DecoderSpec::gone`]: what Reddit puts in place of a body that its author or a moderator took away.
+pub const GONE: [&str; 2] = ["[deleted]", "[removed]"];
 /// Arrays and objects inside each other beyond this are dead letters.
 pub const MAX_DEPTH: usize = 64;
 /// A dead letter of an oversized value keeps this much of it.
@@ -98,8 +102,16 @@ impl DecoderSpec {
             map: FieldMap::default(),
             max_bytes: MAX_BYTES,
             max_id_bytes: MAX_ID_BYTES,
+            gone: GONE.map(str::to_owned).into(),
             views: None,
         }
+    }
+
+    /// The same with other texts that stand for one that is gone.
+    #[must_use]
+    pub fn with_gone(mut self, texts: Vec<String>) -> Self {
+        self.gone = texts;
+        self
     }
 
     /// The same for a pipeline with these views.

@@ -27,14 +27,14 @@ pub struct DeadLetterFile {
 }
 
 impl DeadLetterFile {
-    /// Opens or creates the file of the sink `name`.
+    /// Opens or creates the file of the sink `name`; `state` is the name of the state whose ticks it takes.
     ///
     /// # Errors
-    /// [`FileError`] if it cannot be opened, or is not a file of this sink.
-    pub fn open(name: &str, path: &Path) -> Result<Self, FileError> {
+    /// [`FileError`] if it cannot be opened, or is not a file of this sink, or of another state.
+    pub fn open(name: &str, path: &Path, state: Option<&str>) -> Result<Self, FileError> {
         Ok(DeadLetterFile {
             name: name.to_owned(),
-            journal: Journal::open(path, "dead_letters")?,
+            journal: Journal::open(path, "dead_letters", state)?,
         })
     }
 }
@@ -74,13 +74,14 @@ impl AlertFile {
     pub fn open(
         name: &str,
         path: &Path,
+        state: Option<&str>,
         views: Arc<[ViewSpec]>,
         names: Arc<Names>,
         post_ids: PostIds,
     ) -> Result<Self, FileError> {
         Ok(AlertFile {
             name: name.to_owned(),
-            journal: Journal::open(path, "alerts")?,
+            journal: Journal::open(path, "alerts", state)?,
             views,
             names,
             post_ids,
@@ -127,8 +128,15 @@ impl ViewFile {
     ///
     /// # Errors
     /// [`FileError`] if it cannot be opened, or is not a file of this sink.
-    pub fn open(name: &str, path: &Path, index: usize, view: ViewSpec, names: Arc<Names>) -> Result<Self, FileError> {
-        let journal = Journal::open(path, &format!("view {}", view.name))?;
+    pub fn open(
+        name: &str,
+        path: &Path,
+        state: Option<&str>,
+        index: usize,
+        view: ViewSpec,
+        names: Arc<Names>,
+    ) -> Result<Self, FileError> {
+        let journal = Journal::open(path, &format!("view {}", view.name), state)?;
         Ok(ViewFile {
             name: name.to_owned(),
             journal,

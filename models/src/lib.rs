@@ -21,7 +21,7 @@ pub mod torch;
 pub use answer::{Logits, score_of};
 pub use bundle::{Bundle, BundleError};
 pub use fixture::FixtureScorer;
-pub use lot::{Answer, Limits, score_all};
+pub use lot::{Answer, Limits, score_all, score_all_on};
 pub use pool::{PoolError, PoolOptions, ScorerPool};
 pub use scorer::{Batch, ScoreFailure, Scorer, score_each};
 pub use stats::{ScorerStats, StatsSnapshot};

@@ -5,10 +5,12 @@
 
 use crate::scorer::{ScoreFailure, Scorer, score_each};
 use crate::stats::{ScorerStats, add, count};
+use crossbeam_channel::bounded;
 use groundswell_core::id::{ModelKey, TextKey};
 use groundswell_core::score::Score;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// What the model says about a text, or why it says nothing.
@@ -49,13 +51,42 @@ pub fn score_all(
     limits: Limits,
     stats: &ScorerStats,
 ) -> Vec<Answer> {
-    let mut place: HashMap<TextKey, Answer> = HashMap::with_capacity(texts.len());
+    score_all_on(scorer, texts, limits, stats, 1, |_| {})
+}
+
+/// The same on several threads, which take the same batches from one list; `scored` hears how many texts have been scored
+/// after each batch.
+pub fn score_all_on(
+    scorer: &dyn Scorer,
+    texts: &[(TextKey, Arc<str>)],
+    limits: Limits,
+    stats: &ScorerStats,
+    threads: usize,
+    mut scored: impl FnMut(usize),
+) -> Vec<Answer> {
     let mut unique: Vec<(TextKey, Arc<str>)> = texts.to_vec();
     unique.sort_unstable_by_key(|(key, _)| *key);
     unique.dedup_by_key(|(key, _)| *key);
-    score_lot(scorer, unique, limits, stats, |answers| {
-        place.extend(answers.into_iter().map(|a| (a.text, a)));
-        true
+    let sized = by_length(scorer, unique);
+    let batches: Vec<_> = batches(&sized, limits).collect();
+    let mut place: HashMap<TextKey, Answer> = HashMap::with_capacity(sized.len());
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let (send, answers) = bounded(batches.len());
+        for _ in 0..threads.clamp(1, batches.len().max(1)) {
+            let (send, next, batches) = (send.clone(), &next, &batches);
+            scope.spawn(move || {
+                while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    // There is room for all, and the receiver outlives this thread.
+                    let _ = send.send(score_batch(scorer, batch, stats));
+                }
+            });
+        }
+        drop(send);
+        for batch in answers {
+            place.extend(batch.into_iter().map(|a| (a.text, a)));
+            scored(place.len());
+        }
     });
     texts.iter().filter_map(|(key, _)| place.get(key).cloned()).collect()
 }
@@ -68,22 +99,37 @@ pub(crate) fn score_lot(
     stats: &ScorerStats,
     mut deliver: impl FnMut(Vec<Answer>) -> bool,
 ) {
-    let mut sized: Vec<(usize, TextKey, Arc<str>)> = texts
-        .into_iter()
-        .map(|(key, text)| (scorer.length_of(&text), key, text))
-        .collect();
-    sized.sort_unstable_by_key(|(length, key, _)| (*length, *key));
-    let mut rest = sized.as_slice();
-    while !rest.is_empty() {
-        let (batch, later) = rest.split_at(batch_len(rest.iter().map(|(length, ..)| *length), limits));
-        rest = later;
+    let sized = by_length(scorer, texts);
+    for batch in batches(&sized, limits) {
         if !deliver(score_batch(scorer, batch, stats)) {
             return;
         }
     }
 }
 
-fn score_batch(scorer: &dyn Scorer, batch: &[(usize, TextKey, Arc<str>)], stats: &ScorerStats) -> Vec<Answer> {
+/// A text with about how many tokens it has.
+type Sized = (usize, TextKey, Arc<str>);
+
+fn by_length(scorer: &dyn Scorer, texts: Vec<(TextKey, Arc<str>)>) -> Vec<Sized> {
+    let sized = texts
+        .into_iter()
+        .map(|(key, text)| (scorer.length_of(&text), key, text));
+    let mut sized: Vec<Sized> = sized.collect();
+    sized.sort_unstable_by_key(|(length, key, _)| (*length, *key));
+    sized
+}
+
+/// Cuts texts of ascending length into batches.
+fn batches(sized: &[Sized], limits: Limits) -> impl Iterator<Item = &[Sized]> {
+    let mut rest = sized;
+    std::iter::from_fn(move || {
+        let (batch, later) = rest.split_at_checked(batch_len(rest.iter().map(|(length, ..)| *length), limits))?;
+        rest = later;
+        Some(batch)
+    })
+}
+
+fn score_batch(scorer: &dyn Scorer, batch: &[Sized], stats: &ScorerStats) -> Vec<Answer> {
     let started = Instant::now();
     let texts: Vec<&str> = batch.iter().map(|(_, _, text)| &**text).collect();
     let results = score_each(scorer, &texts, stats);
@@ -131,6 +177,27 @@ mod tests {
         assert_eq!(batch_len([1, 1, 1, 1, 1].into_iter(), limits), 4);
         assert_eq!(batch_len([20, 30, 40, 50].into_iter(), limits), 2);
         assert_eq!(batch_len([500, 500].into_iter(), limits), 1);
+    }
+
+    #[test]
+    fn threads_share_the_same_batches() {
+        let words: Vec<String> = (0..500).map(|n| format!("good {}", "word ".repeat(n % 17))).collect();
+        let texts = keyed(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        let limits = Limits { texts: 8, tokens: 64 };
+        let (alone, together) = (ScorerStats::default(), ScorerStats::default());
+        let expected = score_all(&FixtureScorer::default(), &texts, limits, &alone);
+        let mut heard = Vec::new();
+        let got = score_all_on(&FixtureScorer::default(), &texts, limits, &together, 3, |n| {
+            heard.push(n)
+        });
+        assert_eq!(got, expected);
+        assert_eq!(alone.snapshot().batches, together.snapshot().batches);
+        assert!(
+            heard.is_sorted() && heard.len() as u64 == together.snapshot().batches,
+            "{heard:?}"
+        );
+        assert_eq!(heard.last(), Some(&17), "texts that are equal are scored once");
+        assert!(score_all_on(&FixtureScorer::default(), &[], limits, &together, 3, |_| ()).is_empty());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! sees. Strings stay behind in the text store and the names; the graph holds digests.
 
 use groundswell_core::id::{Collision, Dim, ModelKey, Names, PostKey, TextKey};
-use groundswell_core::record::{Entity, Envelope, Rank, Record, SourceId};
+use groundswell_core::record::{Carried, Entity, Envelope, Rank, Record, SourceId};
 use groundswell_core::score::Score;
 use groundswell_core::spec::RuleSpec;
 use groundswell_core::time::EventTime;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// The fixed-width part of a post that links, scores and windows depend on; votes are apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PostRow {
-    /// Its text.
+    /// Its text, or [`TextKey::NONE`] if there is none to link or score.
     pub text: TextKey,
     /// The post it replies to, or [`PostKey::NONE`].
     pub parent: PostKey,
@@ -92,6 +92,25 @@ pub enum Control {
         /// The rule.
         rule: Option<Arc<RuleSpec>>,
     },
+    /// What windows that were forgotten before the first tick left behind in a rule's alerts.
+    Floor(Arc<Floor>),
+}
+
+/// A recorded [`AlertFloor`] as the graph sees it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Floor {
+    /// The rule.
+    pub rule: Dim,
+    /// The declared view it watches.
+    pub view: String,
+    /// The group.
+    pub group: [Dim; 4],
+    /// Shape of the view whose windows they were.
+    pub shape: u64,
+    /// Windows that start before this are in `state`.
+    pub up_to: EventTime,
+    /// The fold goes on from here.
+    pub state: Carried,
 }
 
 /// One envelope as the graph sees it.
@@ -118,7 +137,11 @@ impl Event {
             Record::Post(p) => {
                 let [thread, author, source] = p.dims(names)?;
                 let row = PostRow {
-                    text: TextKey::of(p.text.as_bytes()),
+                    text: if p.text.is_empty() {
+                        TextKey::NONE
+                    } else {
+                        TextKey::of(p.text.as_bytes())
+                    },
                     parent: match p.parent.as_deref() {
                         None | Some("") => PostKey::NONE,
                         Some(parent) => PostKey::of(parent.as_bytes()),
@@ -179,6 +202,23 @@ impl Event {
                 rank,
                 rule: None,
             }),
+            Record::AlertFloor(floor) => match floor.parts() {
+                Some((rule, view, values)) => {
+                    let mut group = [Dim::NONE; 4];
+                    for (slot, value) in group.iter_mut().zip(&values) {
+                        *slot = names.intern(value)?;
+                    }
+                    Event::Control(Control::Floor(Arc::new(Floor {
+                        rule: Dim::of(&rule),
+                        view,
+                        group,
+                        shape: floor.shape,
+                        up_to: floor.up_to,
+                        state: floor.state,
+                    })))
+                }
+                None => Event::Nothing,
+            },
             Record::Dead(_) => Event::Nothing,
         })
     }

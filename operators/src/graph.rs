@@ -16,11 +16,11 @@ use crate::inherit::inherit;
 use crate::link::{FetchText, link};
 use crate::live::{Live, Part, live};
 use crate::score::{Scored, score};
-use crate::threshold::{Watched, threshold};
+use crate::threshold::{Carry, Told, Watched, threshold};
 use crate::window::{RowKey, contribution, for_each_row, window};
 use differential_dataflow::VecCollection;
 use groundswell_core::id::{PostKey, TextKey};
-use groundswell_core::spec::{GraphSpec, LinkSpec, ViewSpec, WeightSpec, WindowSpec};
+use groundswell_core::spec::{GraphSpec, LinkSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec};
 use groundswell_core::time::{EventTime, HOUR, Tick};
 use std::sync::Arc;
 
@@ -113,8 +113,16 @@ pub struct Outputs<'s> {
     pub live: VecCollection<'s, Tick, Live>,
     /// Texts that wait for the live model.
     pub wanted: VecCollection<'s, Tick, (TextKey, EventTime)>,
+    /// Alert transitions with their evidence, and what forgotten windows leave behind in alerts.
+    pub alerts: Option<Alerts<'s>>,
+}
+
+/// Outputs of the rules on one worker.
+pub struct Alerts<'s> {
     /// Alert transitions with their evidence.
-    pub alerts: Option<VecCollection<'s, Tick, Proven>>,
+    pub transitions: VecCollection<'s, Tick, Proven>,
+    /// What forgotten windows leave behind; to be recorded.
+    pub carries: VecCollection<'s, Tick, Carry>,
 }
 
 /// Renders the graph.
@@ -127,9 +135,9 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
     });
     let linked = link(rows.clone(), control.clone(), plan.link, fetch);
     let mentions = inherit(linked, plan.link.inherit_from_parent);
-    // A post that brought its sentiment needs no model.
+    // A post that brought its sentiment needs no model, and one without a text has nothing to score.
     let texts = rows
-        .filter(|(_, row)| row.given.is_none())
+        .filter(|(_, row)| row.given.is_none() && row.text != TextKey::NONE)
         .map(|(key, row)| (row.text, key, row.created_at));
     let scored = score(texts, facts, control.clone());
     let scores = scored.clone().flat_map(|s| match s {
@@ -164,7 +172,7 @@ fn alerts<'s>(
     live: VecCollection<'s, Tick, Live>,
     rows: VecCollection<'s, Tick, Row>,
     control: VecCollection<'s, Tick, Control>,
-) -> VecCollection<'s, Tick, Proven> {
+) -> Alerts<'s> {
     let views = Arc::clone(&plan.views);
     let targets: Arc<[u16]> = plan.watched.iter().flatten().copied().collect();
     let is_target = {
@@ -203,10 +211,31 @@ fn alerts<'s>(
         let plan = plan.clone();
         Arc::new(move |name: &str| plan.watch(name))
     };
-    let transitions = threshold(watched_rows.concat(because), control.clone(), &views, watch);
-    evidence(
-        posts.concat(transitions.map(|t| (t.fired, Item::Transition(t)))),
-        control,
-        &views,
-    )
+    let floors = {
+        let plan = plan.clone();
+        control.clone().flat_map(move |event| match event {
+            Control::Floor(floor) => plan.watch(&floor.view).map(|view| {
+                let key = ViewKey {
+                    group: floor.group,
+                    start: 0,
+                };
+                Watched::Floor(RowKey { view, key }, floor)
+            }),
+            _ => None,
+        })
+    };
+    let watched = watched_rows.concat(because).concat(floors);
+    let told = threshold(watched, control.clone(), &views, watch);
+    let transitions = told.clone().flat_map(|told| match told {
+        Told::Transition(t) => Some((t.fired, Item::Transition(t))),
+        Told::Carry(_) => None,
+    });
+    let carries = told.flat_map(|told| match told {
+        Told::Carry(carry) => Some(carry),
+        Told::Transition(_) => None,
+    });
+    Alerts {
+        transitions: evidence(posts.concat(transitions), control, &views),
+        carries,
+    }
 }

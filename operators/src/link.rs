@@ -121,7 +121,7 @@ impl Linker {
     }
 
     fn mentions(&self, text: TextKey) -> Mentions {
-        let Some(matcher) = &self.matcher else {
+        let Some(matcher) = self.matcher.as_ref().filter(|_| text != TextKey::NONE) else {
             return Mentions::new();
         };
         (self.fetch)(text).map(|text| matcher.link(&text)).unwrap_or_default()

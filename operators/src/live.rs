@@ -10,7 +10,7 @@ use crate::link::Mentions;
 use differential_dataflow::VecCollection;
 use differential_dataflow::consolidation::consolidate;
 use groundswell_core::dataflow::{Complete, per_tick};
-use groundswell_core::id::PostKey;
+use groundswell_core::id::{PostKey, TextKey};
 use groundswell_core::score::Score;
 use groundswell_core::serving::{Cause, LivePost};
 use groundswell_core::spec::WeightSpec;
@@ -112,7 +112,12 @@ impl Assembled {
             votes: self.votes,
             weight: weight.weight(self.votes),
             score: row.given.or(self.score),
-            mentions: self.mentions.clone(),
+            // What hangs on a post whose text is gone inherits through it; it says nothing itself.
+            mentions: if row.text == TextKey::NONE {
+                Mentions::new()
+            } else {
+                self.mentions.clone()
+            },
         })
     }
 

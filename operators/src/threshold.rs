@@ -4,41 +4,50 @@
 //! at the tick they happen. *State*: for every watched group its windows' sums, and per rule the fold of [`series`].
 //! *Emits* when the set of alerts changes. *A retraction* of rows re-folds from the earliest window touched: an alert whose
 //! reason is gone is retracted; rules are data, so a new rule sees the present rows and a withdrawn one takes its alerts
-//! along. Windows that end after the step the clock is in are not looked at yet; windows beyond retention are forgotten
-//! without a transition.
+//! along. Windows that end after the step the clock is in are not looked at yet; a window without a row counts as one
+//! without posts once it is over; windows beyond retention are forgotten without a transition.
+//!
+//! What forgotten windows leave behind in a rule's alerts is a second output, [`Carry`], whenever it changes: it is recorded,
+//! and comes back with the first tick after a restart from a snapshot, which no longer has what those windows held.
 
+mod alert;
+mod group;
 pub mod series;
 
 use crate::aggregate::Row;
-use crate::event::Control;
+use crate::event::{Control, Floor};
 use crate::window::RowKey;
+use alert::Alert;
 use differential_dataflow::VecCollection;
 use groundswell_core::acc::Acc;
 use groundswell_core::dataflow::{Complete, Emit, per_tick};
 use groundswell_core::id::{DigestMap, Dim};
-use groundswell_core::record::Rank;
+use groundswell_core::record::{Carried, Rank};
 use groundswell_core::serving::{AlertState, Cause};
-use groundswell_core::spec::{RuleSpec, ViewKey, ViewSpec};
+use groundswell_core::spec::{RuleSpec, ViewSpec};
 use groundswell_core::time::{EventTime, Tick};
+use group::{Group, Look};
 use serde::{Deserialize, Serialize};
 use series::Series;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Input of the operator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Watched {
     /// A row and its sums.
     Row(Row),
     /// A contribution to this row changed, and why.
     Because(RowKey, Cause),
+    /// What was carried over a restart for this group; counts in the first tick only.
+    Floor(RowKey, Arc<Floor>),
 }
 
 impl Watched {
     fn at(&self) -> RowKey {
         match self {
             Watched::Row(row) => row.at,
-            Watched::Because(at, _) => *at,
+            Watched::Because(at, _) | Watched::Floor(at, _) => *at,
         }
     }
 }
@@ -60,13 +69,37 @@ pub struct Transition {
     pub acc: Option<Acc>,
 }
 
+/// What the windows of a group that are forgotten left behind in a rule's alerts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Carry {
+    /// The rule.
+    pub rule: String,
+    /// The view whose windows they were (hidden ones included).
+    pub view: u16,
+    /// The group.
+    pub group: [Dim; 4],
+    /// Windows that start before this are forgotten.
+    pub up_to: EventTime,
+    /// The fold goes on from here.
+    pub state: Carried,
+}
+
+/// Output of the operator.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Told {
+    /// An alert changed.
+    Transition(Transition),
+    /// What forgotten windows left behind changed.
+    Carry(Carry),
+}
+
 /// See the module documentation.
 pub fn threshold<'s>(
     watched: VecCollection<'s, Tick, Watched>,
     control: VecCollection<'s, Tick, Control>,
     views: &Arc<[ViewSpec]>,
     watch: Watch,
-) -> VecCollection<'s, Tick, Transition> {
+) -> VecCollection<'s, Tick, Told> {
     let mut table = Table {
         views: Arc::clone(views),
         watch,
@@ -89,9 +122,13 @@ pub fn threshold<'s>(
             for (watched, diff) in rows.drain(..) {
                 table.take(watched, diff, &mut work);
             }
+            table.started = true;
             table.clock_passed(&mut work);
             table.settle(&mut work);
             table.emit(&work, out);
+            for carry in work.carries {
+                out.give(Told::Carry(carry), 1);
+            }
         },
     )
 }
@@ -99,9 +136,9 @@ pub fn threshold<'s>(
 type GroupKey = (u16, [Dim; 4]);
 /// Finds the view whose rows the rules on a declared view watch.
 pub type Watch = Arc<dyn Fn(&str) -> Option<u16> + Send + Sync>;
-/// Windows that end after the present step, by view and end.
+/// Windows to be looked at later, by view and the end that the present step must have reached.
 type Waiting = BTreeMap<(u16, EventTime), BTreeSet<([Dim; 4], EventTime)>>;
-type Out<'a, 'b> = Emit<'a, Transition, isize>;
+type Out<'a, 'b> = Emit<'a, Told, isize>;
 
 /// An alert: rule, group, and the window that fired.
 type AlertKey = (Dim, GroupKey, EventTime);
@@ -115,6 +152,7 @@ struct Work {
     old_rules: BTreeMap<Dim, Option<Arc<RuleSpec>>>,
     changed: BTreeMap<GroupKey, BTreeSet<EventTime>>,
     causes: DigestMap<GroupKey, BTreeMap<Cause, usize>>,
+    carries: Vec<Carry>,
 }
 
 impl Work {
@@ -127,15 +165,6 @@ impl Work {
     }
 }
 
-#[derive(Default)]
-struct Group {
-    /// Sums of every window, those the clock has not reached included.
-    all: BTreeMap<EventTime, Acc>,
-    /// Sums of the windows in sight.
-    seen: BTreeMap<EventTime, Acc>,
-    series: BTreeMap<Dim, Series>,
-}
-
 struct Table {
     views: Arc<[ViewSpec]>,
     watch: Watch,
@@ -143,7 +172,10 @@ struct Table {
     rules: BTreeMap<Dim, (Rank, Option<Arc<RuleSpec>>)>,
     groups: BTreeMap<GroupKey, Group>,
     waiting: Waiting,
+    /// First window retained, by view.
     horizon: Vec<EventTime>,
+    /// The first tick is over.
+    started: bool,
 }
 
 impl Default for Table {
@@ -156,6 +188,7 @@ impl Default for Table {
             groups: BTreeMap::new(),
             waiting: BTreeMap::new(),
             horizon: Vec::new(),
+            started: false,
         }
     }
 }
@@ -177,7 +210,23 @@ impl Table {
                 }
                 work.changed.entry(group).or_default().insert(at.key.start);
             }
+            Watched::Floor(_, floor) => self.carried_over(group, &floor, work),
         }
+    }
+
+    /// Goes on from what was recorded before a snapshot. Later the table knows better: it has seen the windows itself.
+    fn carried_over(&mut self, key: GroupKey, floor: &Floor, work: &mut Work) {
+        let rule = self.rules.get(&floor.rule).and_then(|(_, rule)| rule.as_ref());
+        let watching = rule.is_some_and(|r| r.view == floor.view && (self.watch)(&r.view) == Some(key.0));
+        let shape = self.views.get(usize::from(key.0)).map(ViewSpec::shape);
+        if self.started || !watching || shape != Some(floor.shape) {
+            return;
+        }
+        let series = Series::on(floor.state, floor.up_to);
+        for fired in series.episodes().keys() {
+            work.before.entry((floor.rule, key, *fired)).or_insert(None);
+        }
+        self.groups.entry(key).or_default().series.insert(floor.rule, series);
     }
 
     /// End of the step the clock is in: windows that end later are not looked at yet.
@@ -188,7 +237,7 @@ impl Table {
         }
     }
 
-    /// Start of the first window still within retention.
+    /// Start of the first window still within retention; windows start at multiples of their step.
     fn first_kept(&self, view: u16) -> EventTime {
         match (self.views.get(usize::from(view)), self.clock) {
             (
@@ -198,10 +247,12 @@ impl Table {
                     ..
                 }),
                 Some(clock),
-            ) => clock
-                .saturating_sub(*keep)
-                .saturating_sub(window.size())
-                .saturating_add(1),
+            ) => {
+                let gone = clock.saturating_sub(*keep).saturating_sub(window.size());
+                gone.div_euclid(window.step())
+                    .saturating_add(1)
+                    .saturating_mul(window.step())
+            }
             _ => EventTime::MIN,
         }
     }
@@ -230,37 +281,57 @@ impl Table {
         for (key, group) in self.groups.range_mut(range) {
             group.all = group.all.split_off(&horizon);
             group.seen = group.seen.split_off(&horizon);
-            group.series.values_mut().for_each(|s| s.forget(horizon));
+            for (id, series) in &mut group.series {
+                let left = series.forget(horizon);
+                let rule = self.rules.get(id).and_then(|(_, rule)| rule.as_ref());
+                if let (Some(state), Some(rule)) = (left, rule) {
+                    work.carries.push(Carry {
+                        rule: rule.id.clone(),
+                        view,
+                        group: key.1,
+                        up_to: horizon,
+                        state,
+                    });
+                }
+            }
             if let Some(changed) = work.changed.get_mut(key) {
                 *changed = changed.split_off(&horizon);
             }
+            if group.carries() {
+                work.changed.entry(*key).or_default().insert(horizon);
+            }
         }
-        self.groups.retain(|key, group| {
-            key.0 != view || !group.all.is_empty() || group.series.values().any(|s| !s.episodes().is_empty())
-        });
+        self.groups.retain(|key, group| key.0 != view || !group.is_idle());
     }
 
     fn settle(&mut self, work: &mut Work) {
         for (key, changed) in &work.changed {
             let (bound, views) = (self.bound(key.0), Arc::clone(&self.views));
+            let first = self.horizon.get(usize::from(key.0)).copied().unwrap_or(EventTime::MIN);
             let Some(spec) = views.get(usize::from(key.0)) else {
                 continue;
             };
             let Some(group) = self.groups.get_mut(key) else {
                 continue;
             };
-            let mut moved = Vec::new();
-            for start in changed {
-                let end = start + spec.window.size();
-                match group.all.get(start) {
-                    Some(_) if end > bound => {
-                        self.waiting.entry((key.0, end)).or_default().insert((key.1, *start));
-                        continue;
+            let (mut moved, mut todo) = (Vec::new(), changed.clone());
+            while let Some(start) = todo.pop_first() {
+                match group.look(start, spec.window, bound, first) {
+                    Look::Unmoved => {}
+                    Look::Later(at, was_seen) => {
+                        self.waiting.entry((key.0, at)).or_default().insert((key.1, start));
+                        if was_seen {
+                            moved.push(start);
+                        }
                     }
-                    Some(acc) => group.seen.insert(*start, *acc),
-                    None => group.seen.remove(start),
-                };
-                moved.push(*start);
+                    Look::Moved => moved.push(start),
+                }
+                // Whether the next window is a silent one depends on whether this one has posts.
+                let next = start.saturating_add(spec.window.step());
+                let (silent, follows) = (group.seen.contains_key(&next), group.seen.contains_key(&start));
+                if !group.all.contains_key(&next) && (silent || follows) {
+                    todo.insert(next);
+                }
             }
             for (id, (_, rule)) in &self.rules {
                 let Some(rule) = rule.as_ref().filter(|r| (self.watch)(&r.view) == Some(key.0)) else {
@@ -275,7 +346,7 @@ impl Table {
                     work.before.entry((*id, *key, fired)).or_insert(was);
                 }
             }
-            if group.all.is_empty() && group.series.values().all(|s| s.episodes().is_empty()) {
+            if group.is_idle() {
                 self.groups.remove(key);
             }
         }
@@ -289,8 +360,19 @@ impl Table {
         }
         let old = std::mem::replace(slot, (rank, rule.clone())).1;
         work.old_rules.entry(id).or_insert(old);
+        let old = work.old_rules.get(&id).and_then(Option::as_ref);
         for (key, group) in &mut self.groups {
             let before = group.series.remove(&id).unwrap_or_default();
+            if let Some(old) = old.filter(|_| before.told() != Carried::default()) {
+                // What another rule of that name had left behind is void.
+                work.carries.push(Carry {
+                    rule: old.id.clone(),
+                    view: key.0,
+                    group: key.1,
+                    up_to: EventTime::MIN,
+                    state: Carried::default(),
+                });
+            }
             let mut after = Series::default();
             let watching = rule.as_ref().filter(|r| (self.watch)(&r.view) == Some(key.0));
             if let (Some(rule), Some(spec)) = (watching, self.views.get(usize::from(key.0))) {
@@ -332,49 +414,6 @@ impl Table {
                 seen: group.map_or(&nothing, |g| &g.seen),
             };
             alert.transitions(*was, is, out);
-        }
-    }
-}
-
-struct Alert<'a> {
-    rule: &'a Arc<RuleSpec>,
-    key: &'a GroupKey,
-    fired: EventTime,
-    cause: Cause,
-    seen: &'a BTreeMap<EventTime, Acc>,
-}
-
-impl Alert<'_> {
-    /// Emits the transitions that lead from what the alert was to what it is.
-    fn transitions(&self, was: Option<Option<EventTime>>, is: Option<Option<EventTime>>, out: &mut Out<'_, '_>) {
-        let mut give = |state, window| {
-            let transition = Transition {
-                rule: Arc::clone(self.rule),
-                fired: RowKey {
-                    view: self.key.0,
-                    key: ViewKey {
-                        group: self.key.1,
-                        start: self.fired,
-                    },
-                },
-                window,
-                state,
-                cause: self.cause,
-                acc: self.seen.get(&window).copied(),
-            };
-            out.give(transition, 1);
-        };
-        match (was, is) {
-            (None, Some(None)) | (Some(Some(_)), Some(None)) => give(AlertState::Firing, self.fired),
-            (None, Some(Some(resolved))) => {
-                give(AlertState::Firing, self.fired);
-                give(AlertState::Resolved, resolved);
-            }
-            (Some(None), Some(Some(resolved))) => give(AlertState::Resolved, resolved),
-            // Resolved by another window now: the consumer learns the new one.
-            (Some(Some(before)), Some(Some(resolved))) if before != resolved => give(AlertState::Resolved, resolved),
-            (Some(_), None) => give(AlertState::Retracted, self.fired),
-            (Some(Some(_)), Some(Some(_))) | (None, None) | (Some(None), Some(None)) => {}
         }
     }
 }

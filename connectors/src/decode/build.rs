@@ -83,8 +83,10 @@ impl<'d> Builder<'d> {
         let Some(text) = found.get(Field::Text) else {
             return Err(self.missing(Field::Text));
         };
+        let text = value::string(self.path(Field::Text), text)?;
+        let gone = self.decoder.spec.gone.iter().any(|gone| *gone == text.trim());
         let mut post = Post {
-            text: value::string(self.path(Field::Text), text)?.into_owned(),
+            text: if gone { String::new() } else { text.into_owned() },
             parent: self.optional_id(found, Field::Parent)?,
             votes: self.vote_count(found)?,
             observed_at: self.time(found, Field::ObservedAt)?.unwrap_or(created_at),
@@ -380,4 +382,33 @@ impl<'d> Builder<'d> {
 #[allow(clippy::needless_pass_by_value)] // for `map_err`
 fn collided(collision: Collision) -> Fault {
     Fault::new(Code::IdCollision, collision.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::DecoderSpec;
+    use super::*;
+
+    #[test]
+    fn a_body_that_is_gone_is_empty() {
+        let text = |spec: DecoderSpec, body: &str| {
+            let line = format!(r#"{{"id":"a","text":"{body}","created_at":1767225600000}}"#);
+            let decoder = Decoder::new(spec).expect("no map");
+            match decoder.decode(None, Some(line.as_bytes()), &Names::default()) {
+                Ok((Record::Post(post), None)) => post.text,
+                other => panic!("{other:?}"),
+            }
+        };
+        let posts = || DecoderSpec::new(Collection::Posts);
+        for (body, kept) in [
+            ("[deleted]", ""),
+            (" [removed]\\n", ""),
+            ("he [deleted] it", "he [deleted] it"),
+            ("deleted", "deleted"),
+            ("", ""),
+        ] {
+            assert_eq!(text(posts(), body), kept);
+        }
+        assert_eq!(text(posts().with_gone(vec![]), "[deleted]"), "[deleted]");
+    }
 }

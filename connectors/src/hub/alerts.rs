@@ -5,7 +5,7 @@
 
 use super::history::Changes;
 use groundswell_core::serving::{AlertChange, AlertState, Cause};
-use groundswell_core::time::Tick;
+use groundswell_core::time::{EventTime, Tick};
 use hashbrown::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub struct Transition {
     pub value: Option<f64>,
     /// Posts in the window then.
     pub posts: i32,
+    /// The window that resolved it.
+    pub resolved: Option<(EventTime, EventTime)>,
 }
 
 /// An alert.
@@ -75,6 +77,7 @@ impl Alerts {
                 at: change.at,
                 value: change.value,
                 posts: change.posts,
+                resolved: change.resolved,
             });
             let record = Arc::new(AlertRecord {
                 latest: change.clone(),

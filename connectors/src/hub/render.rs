@@ -279,6 +279,8 @@ impl Serialize for AlertJson<'_> {
         )?;
         map.serialize_entry("window_start", &time(start))?;
         map.serialize_entry("window_end", &time(change.window_end))?;
+        map.serialize_entry("resolved_window_start", &change.resolved.map(|(start, _)| time(start)))?;
+        map.serialize_entry("resolved_window_end", &change.resolved.map(|(_, end)| time(end)))?;
         map.serialize_entry("value", &change.value)?;
         map.serialize_entry("threshold", &change.threshold)?;
         map.serialize_entry("posts", &change.posts)?;
@@ -291,6 +293,8 @@ impl Serialize for AlertJson<'_> {
                 .map(|t| {
                     serde_json::json!({
                         "state": t.state, "cause": t.cause, "at": tick_time(t.at), "value": t.value, "posts": t.posts,
+                        "resolved_window_start": t.resolved.map(|(start, _)| time(start)),
+                        "resolved_window_end": t.resolved.map(|(_, end)| time(end)),
                     })
                 })
                 .collect();

@@ -74,6 +74,7 @@ pub fn alert(id: u128, state: AlertState, at: Tick) -> AlertChange {
             start: 0,
         },
         window_end: 60_000,
+        resolved: None,
         value: Some(-0.5),
         threshold: Some(-0.3),
         posts: 20,

@@ -85,6 +85,11 @@ fn time() -> Value {
     json!({"type": ["string", "integer"], "format": "date-time"})
 }
 
+/// A time, or none.
+fn no_time() -> Value {
+    json!({"type": ["string", "integer", "null"], "format": "date-time"})
+}
+
 fn nullable(kind: &str) -> Value {
     json!({"type": [kind, "null"]})
 }
@@ -119,6 +124,8 @@ fn alert() -> Value {
         "key": group_key(),
         "window_start": time(),
         "window_end": time(),
+        "resolved_window_start": no_time(),
+        "resolved_window_end": no_time(),
         "value": nullable("number"),
         "threshold": nullable("number"),
         "posts": {"type": "integer"},

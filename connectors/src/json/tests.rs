@@ -113,11 +113,12 @@ fn an_alert_has_the_fields_of_the_contract() {
     let change = AlertChange {
         id: 0xabc,
         rule: "backlash".into(),
-        state: AlertState::Firing,
+        state: AlertState::Resolved,
         cause: Cause::Votes,
         view: "cast".into(),
         key: key(),
         window_end: START + MINUTE,
+        resolved: Some((START + 5 * MINUTE, START + 6 * MINUTE)),
         value: Some(-0.5),
         threshold: None,
         posts: 20,
@@ -130,9 +131,10 @@ fn an_alert_has_the_fields_of_the_contract() {
     assert_eq!(
         json,
         concat!(
-            r#"{"id":"00000000000000000000000000000abc","rule":"backlash","state":"firing","cause":"votes","view":"cast","#,
+            r#"{"id":"00000000000000000000000000000abc","rule":"backlash","state":"resolved","cause":"votes","view":"cast","#,
             r#""key":{"thread":"t3_4ovo70","entity":"LeBron \"King\" James"},"window_start":"2016-06-19T23:00:00.000Z","#,
-            r#""window_end":"2016-06-19T23:01:00.000Z","value":-0.5,"threshold":null,"posts":20,"at":"2016-06-19T23:01:40.123Z","#,
+            r#""window_end":"2016-06-19T23:01:00.000Z","resolved_window_start":"2016-06-19T23:05:00.000Z","#,
+            r#""resolved_window_end":"2016-06-19T23:06:00.000Z","value":-0.5,"threshold":null,"posts":20,"at":"2016-06-19T23:01:40.123Z","#,
             r#""evidence":[{"post":"t1_a","weight":2.5,"sentiment":-0.9,"influence":-0.0125},"#,
             r#"{"post":null,"weight":2.5,"sentiment":-0.9,"influence":-0.0125}]}"#
         )

@@ -184,6 +184,7 @@ pub(super) fn alerts<'a>(
     let mut texts: [Vec<Text>; 5] = Default::default();
     let mut json: [Vec<serde_json::Value>; 2] = Default::default();
     let mut times: [Vec<Time>; 3] = Default::default();
+    let mut resolved: [Vec<Option<Time>>; 2] = Default::default();
     let mut reals: [Vec<Option<f64>>; 2] = Default::default();
     let mut posts = Vec::new();
     for alert in alerts {
@@ -213,6 +214,10 @@ pub(super) fn alerts<'a>(
         {
             column.push(at);
         }
+        let bounds = alert.resolved.map(|(start, end)| [Time(start), Time(end)]);
+        for (i, column) in resolved.iter_mut().enumerate() {
+            column.push(bounds.map(|bounds| bounds[i]));
+        }
         for (column, value) in reals.iter_mut().zip([alert.value, alert.threshold]) {
             column.push(value);
         }
@@ -224,6 +229,7 @@ pub(super) fn alerts<'a>(
     let [id, rule, state, cause, view] = texts.map(Column::Text);
     let [key, evidence] = json.map(Column::Json);
     let [start, end, at] = times.map(Column::Time);
+    let [resolved_start, resolved_end] = resolved.map(Column::MaybeTime);
     let [value, threshold] = reals.map(Column::Real);
     Ok(Some(vec![
         id,
@@ -234,6 +240,8 @@ pub(super) fn alerts<'a>(
         key,
         start,
         end,
+        resolved_start,
+        resolved_end,
         value,
         threshold,
         Column::Count(posts),

@@ -66,6 +66,8 @@ impl Layout {
                 column("key", JSON, true),
                 column("window_start", TIME, true),
                 column("window_end", TIME, true),
+                column("resolved_window_start", TIME, false),
+                column("resolved_window_end", TIME, false),
                 column("value", REAL, false),
                 column("threshold", REAL, false),
                 column("posts", COUNT, true),

@@ -1,7 +1,7 @@
 //! An append-only file of JSON lines, committed tick by tick.
 //!
 //! ```text
-//! {"progress":null,"of":"alerts","version":1}     what the file is; written once
+//! {"progress":null,"of":"alerts","version":1,"state":"5ad1…"}     what the file is; written once
 //! {…}                                             lines of tick 5
 //! {"progress":5}                                  tick 5 is complete
 //! {"progress":6}                                  tick 6 had no lines
@@ -9,7 +9,8 @@
 //!
 //! A tick is one write and one fsync. A crash can tear only the last write, so opening looks, from the end, for the last
 //! progress line whose tick's lines are all whole (parts that never reached the disk read as zeros, which is no JSON), and
-//! cuts off the rest. A file that does not start with the line above is somebody else's and is never touched.
+//! cuts off the rest. A file that does not start with the line above is somebody else's and is never touched. Nor is one of
+//! another state: its ticks say nothing about this one's, and those up to its last would be left out.
 
 mod tail;
 
@@ -18,7 +19,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use tail::Committed;
+use tail::{Committed, Head};
 
 /// Format of the file; a reader of version 1 understands no other.
 const VERSION: u32 = 1;
@@ -61,6 +62,17 @@ pub enum Problem {
     NotOurs {
         /// The first line it should have.
         expected: String,
+    },
+    /// It was written from another state.
+    #[error(
+        "was written from another state ({found}; this one is {state}), so ticks up to its last would be left out; move it away to \
+         begin anew, or use the state it was written from"
+    )]
+    OtherState {
+        /// The state it was written from.
+        found: String,
+        /// This state.
+        state: String,
     },
     /// Another process has it.
     #[error("another process is writing it; stop that one, or choose another path")]
@@ -125,12 +137,12 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens or creates the file and its folder, and cuts off what was not committed. `of` says what the lines are; a
-    /// file of something else is refused.
+    /// Opens or creates the file and its folder, and cuts off what was not committed. `of` says what the lines are, and
+    /// `state` from which state, if it has a name; a file of something else is refused.
     ///
     /// # Errors
     /// [`FileError`] naming the path, the problem and what to do.
-    pub fn open(path: &Path, of: &str) -> Result<Self, FileError> {
+    pub fn open(path: &Path, of: &str, state: Option<&str>) -> Result<Self, FileError> {
         let fail = |problem| FileError {
             path: path.to_owned(),
             problem,
@@ -156,10 +168,14 @@ impl Journal {
             Err(TryLockError::WouldBlock) => return Err(fail(Problem::Locked)),
             Err(TryLockError::Error(e)) => return Err(fail(Problem::io("lock it", e))),
         }
-        let header = header(of);
+        let header = header(of, state);
         let committed = match tail::find(&file, &header).map_err(|e| fail(Problem::io("read it", e)))? {
-            Some(committed) => committed,
-            None => {
+            Head::Ours(committed) => committed,
+            Head::OtherState(found) => {
+                let state = state.unwrap_or_default().to_owned();
+                return Err(fail(Problem::OtherState { found, state }));
+            }
+            Head::Foreign => {
                 return Err(fail(Problem::NotOurs {
                     expected: header.trim_end().to_owned(),
                 }));
@@ -243,11 +259,10 @@ impl Journal {
     }
 }
 
-fn header(of: &str) -> String {
-    format!(
-        "{{\"progress\":null,\"of\":{},\"version\":{VERSION}}}\n",
-        serde_json::Value::from(of)
-    )
+fn header(of: &str, state: Option<&str>) -> String {
+    let of = serde_json::Value::from(of);
+    let state = state.map_or(String::new(), |s| format!(",\"state\":{}", serde_json::Value::from(s)));
+    format!("{{\"progress\":null,\"of\":{of},\"version\":{VERSION}{state}}}\n")
 }
 
 fn progress(tick: Tick) -> String {

@@ -37,6 +37,7 @@ fn changes(tick: Tick) -> TickChanges {
         view: "cast".into(),
         key,
         window_end: 120_000,
+        resolved: None,
         value: None,
         threshold: None,
         posts: 1,
@@ -67,18 +68,19 @@ fn changes(tick: Tick) -> TickChanges {
 fn sinks(folder: &Path) -> Vec<Box<dyn Sink>> {
     let post_ids: PostIds = Arc::new(|_| None);
     vec![
-        Box::new(DeadLetterFile::open("dead", &folder.join("dead.jsonl")).expect("opened")),
+        Box::new(DeadLetterFile::open("dead", &folder.join("dead.jsonl"), Some("s1")).expect("opened")),
         Box::new(
             AlertFile::open(
                 "alerts",
                 &folder.join("alerts.jsonl"),
+                Some("s1"),
                 [view()].into(),
                 names(),
                 post_ids,
             )
             .expect("opened"),
         ),
-        Box::new(ViewFile::open("rows", &folder.join("rows.jsonl"), 1, view(), names()).expect("opened")),
+        Box::new(ViewFile::open("rows", &folder.join("rows.jsonl"), Some("s1"), 1, view(), names()).expect("opened")),
     ]
 }
 

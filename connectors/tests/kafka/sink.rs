@@ -55,6 +55,7 @@ fn alerts(tick: u64) -> TickChanges {
         view: "by_minute".into(),
         key: key("lebron"),
         window_end: 120_000,
+        resolved: None,
         value: Some(-0.5),
         threshold: Some(-0.3),
         posts: 20,

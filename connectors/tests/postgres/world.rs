@@ -259,6 +259,7 @@ impl World {
             view: "kept".into(),
             key,
             window_end: key.start + HOUR,
+            resolved: self.dice.random_bool(0.3).then_some((clock, clock + HOUR)),
             value: self.dice.random_bool(0.5).then(|| self.dice.random_range(-1.0..1.0)),
             threshold: Some(-0.3),
             posts: self.dice.random_range(0..100),
@@ -405,7 +406,9 @@ fn alert_row(spec: &ViewSpec, names: &Names, alert: &AlertChange) -> Value {
     }
     reread(&json!({
         "id": format!("{:032x}", alert.id), "rule": "rule", "state": alert.state, "cause": "votes", "view": "kept", "key": key,
-        "window_start": alert.key.start, "window_end": alert.window_end, "value": alert.value, "threshold": -0.3,
+        "window_start": alert.key.start, "window_end": alert.window_end,
+        "resolved_window_start": alert.resolved.map(|(start, _)| start),
+        "resolved_window_end": alert.resolved.map(|(_, end)| end), "value": alert.value, "threshold": -0.3,
         "posts": alert.posts, "at": alert.at,
         "evidence": [{"post": format!("post␀0{}", PostKey(7)), "weight": 3, "sentiment": -0.5, "influence": 0.25}],
     }))
@@ -429,7 +432,13 @@ fn read(server: &Postgres, url: &str, tables: &[&str]) -> BTreeMap<String, Vec<V
             _ => ("", ""),
         };
         let times: &[&str] = match *table {
-            "alerts" => &["window_start", "window_end", "at"],
+            "alerts" => &[
+                "window_start",
+                "window_end",
+                "resolved_window_start",
+                "resolved_window_end",
+                "at",
+            ],
             "dead_letters" => &["at"],
             _ => &["window_start", "window_end", "updated_at"],
         };

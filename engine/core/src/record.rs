@@ -30,7 +30,7 @@ pub struct Post {
     pub parent: Option<String>,
     /// Author, or none.
     pub author: Option<String>,
-    /// The text that is linked and scored.
+    /// The text that is linked and scored; empty if there is none (any more).
     pub text: String,
     /// Votes as known when the record was made; `None` is hidden or unknown.
     pub votes: Option<i64>,
@@ -190,6 +190,43 @@ impl HeaderValue {
     }
 }
 
+/// State of a rule's fold over the windows of one group, between two windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Carried {
+    /// First window of the run in which the rule's `when` has held.
+    pub since: Option<EventTime>,
+    /// The window that fired, while firing.
+    pub fired: Option<EventTime>,
+    /// No firing in windows that start before this.
+    pub quiet_until: Option<EventTime>,
+}
+
+/// What the windows that retention has dropped left behind in a rule's alerts over one group. A fact about the ticks before
+/// it, recorded so that a snapshot, which no longer has what those windows held, knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AlertFloor {
+    /// Rule, view and group values, as JSON text: `["backlash","by_minute",["t3_x","lebron"]]`.
+    pub key: String,
+    /// How the view cuts time and groups; see [`crate::spec::ViewSpec::shape`].
+    pub shape: u64,
+    /// Windows that start before this are in `state`.
+    pub up_to: EventTime,
+    /// The fold goes on from here.
+    pub state: Carried,
+}
+
+impl AlertFloor {
+    /// The text of [`AlertFloor::key`].
+    pub fn key(rule: &str, view: &str, group: &[&str]) -> String {
+        serde_json::json!([rule, view, group]).to_string()
+    }
+
+    /// Rule, view and group values; `None` if the key is none of ours.
+    pub fn parts(&self) -> Option<(String, String, Vec<String>)> {
+        serde_json::from_str(&self.key).ok()
+    }
+}
+
 /// Everything that can be recorded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Record {
@@ -241,6 +278,8 @@ pub enum Record {
     },
     /// Something that could not be accepted.
     Dead(DeadLetter),
+    /// What forgotten windows left behind in a rule's alerts.
+    AlertFloor(AlertFloor),
 }
 
 /// What a record replaces: records with equal identity compete, the winner stays.
@@ -260,6 +299,8 @@ pub enum Identity {
     Score(TextKey, ModelKey),
     /// The model pointer.
     LiveModel,
+    /// What forgotten windows left behind, by rule, view and group.
+    AlertFloor(TextKey),
     /// Dead letters are events; they replace nothing and are not folded.
     None,
 }
@@ -278,6 +319,7 @@ impl Record {
             Record::RuleDeleted { id } => Identity::Rule(Dim::of(id)),
             Record::Score { text, model, .. } | Record::Unscorable { text, model } => Identity::Score(*text, *model),
             Record::LiveModel { .. } => Identity::LiveModel,
+            Record::AlertFloor(floor) => Identity::AlertFloor(TextKey::of(floor.key.as_bytes())),
             Record::Dead(_) => Identity::None,
         }
     }
@@ -305,12 +347,16 @@ impl Envelope {
     /// The rank by which this record competes with others of the same identity.
     ///
     /// Votes compete by `(observed_at, votes)`. Everything else by `(order, source, offset)`: the highest source offset
-    /// (or mapped version) wins.
+    /// (or mapped version) wins. Rules of the pipeline file stand below rules that come as records, whatever came first:
+    /// their orders are ticks and positions, which say nothing about each other.
     pub fn rank(&self) -> Rank {
         match &self.record {
             Record::Votes(v) => votes_rank(v.observed_at, v.votes),
-            _ => (
-                0,
+            record => (
+                match record {
+                    Record::Rule(_) | Record::RuleDeleted { .. } if self.source == CONTROL => -1,
+                    _ => 0,
+                },
                 i64::try_from(self.order).unwrap_or(i64::MAX),
                 self.source,
                 self.offset,
@@ -352,4 +398,40 @@ pub struct TickBatch {
     pub bindings: Vec<Binding>,
     /// The records, in order of arrival.
     pub records: Vec<Envelope>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_record_stands_above_the_pipeline_file() {
+        let id = || "backlash".to_owned();
+        let envelope = |source, order, record| Envelope {
+            source,
+            partition: 0,
+            offset: order,
+            order,
+            record,
+        };
+        let rule = || {
+            Record::Rule(RuleSpec {
+                id: id(),
+                view: "v".into(),
+                when: crate::expr::Expr::parse("posts > 1").expect("parses"),
+                clear: None,
+                min_posts: 1,
+                for_ms: 0,
+                cooldown_ms: 0,
+            })
+        };
+        let file = envelope(CONTROL, 1_790_000_000_000, rule());
+        let record = envelope(0, 3, rule());
+        assert!(record.supersedes(&file) && !file.supersedes(&record));
+        let withdrawn = envelope(CONTROL, 1_790_000_000_001, Record::RuleDeleted { id: id() });
+        assert!(withdrawn.supersedes(&file), "of the file's own the latest counts");
+        assert!(!withdrawn.supersedes(&record));
+        let deleted = envelope(0, 4, Record::RuleDeleted { id: id() });
+        assert!(deleted.supersedes(&record) && deleted.supersedes(&file));
+    }
 }

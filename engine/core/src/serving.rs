@@ -124,11 +124,13 @@ pub struct AlertChange {
     pub key: ViewKey,
     /// End of that window (epoch ms).
     pub window_end: EventTime,
-    /// The watched measure's value in that window (or in the window that cleared it).
+    /// For a resolution, the bounds of the window that resolved it; `value` and `posts` are that window's then.
+    pub resolved: Option<(EventTime, EventTime)>,
+    /// The watched measure's value in the window that fired, or resolved.
     pub value: Option<f64>,
     /// The number it is compared with.
     pub threshold: Option<f64>,
-    /// Posts in that window.
+    /// Posts in the window that fired, or resolved.
     pub posts: i32,
     /// Tick of the transition.
     pub at: Tick,

@@ -186,6 +186,19 @@ pub struct ViewSpec {
     pub keep: Option<i64>,
 }
 
+impl ViewSpec {
+    /// A digest of how the view groups and cuts time: what state carried over a restart depends on.
+    pub fn shape(&self) -> u64 {
+        let columns: Vec<_> = self.group_by.iter().map(|c| c.name()).collect();
+        let (kind, size, every) = match self.window {
+            WindowSpec::Tumble { size } => ("tumble", size, size),
+            WindowSpec::Hop { size, every } => ("hop", size, every),
+            WindowSpec::Sliding { size, every } => ("sliding", size, every),
+        };
+        crate::id::Dim::of(&format!("{}|{kind}|{size}|{every}", columns.join(","))).0
+    }
+}
+
 /// Key of a view row: group values in the order of `group_by` (unused slots are [`crate::id::Dim::NONE`]) and window start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct ViewKey {
@@ -286,9 +299,9 @@ pub struct RuleSpec {
     pub when: Expr,
     /// Resolves when this holds; `None` means "when `when` does not".
     pub clear: Option<Expr>,
-    /// Windows with fewer posts say nothing.
+    /// Windows with fewer posts do not fire.
     pub min_posts: i32,
-    /// `when` must hold over windows spanning this long (ms).
+    /// `when` must hold over windows side by side that span this long (ms).
     pub for_ms: i64,
     /// After resolving, stay quiet this long (ms).
     pub cooldown_ms: i64,

@@ -235,12 +235,20 @@ impl Store {
     /// # Errors
     /// If the fold failed (the log is intact, and it is tried again once the log has grown), or after a takeover.
     pub fn fold_if_due(&mut self) -> Result<FoldStatus, StoreError> {
+        self.fold_if_due_through(Tick::MAX)
+    }
+
+    /// The same, folding no tick after `last`: later ones stay in the log, whole.
+    ///
+    /// # Errors
+    /// As [`Store::fold_if_due`].
+    pub fn fold_if_due_through(&mut self, last: Tick) -> Result<FoldStatus, StoreError> {
         self.check_fence()?;
         let status = match self.job.take_if(|job| job.is_finished()) {
             Some(job) => self.finish(job)?,
             None if self.job.is_some() => FoldStatus::Running,
-            None if self.is_due() => {
-                self.start()?;
+            None if self.is_due(last) => {
+                self.start(last)?;
                 FoldStatus::Started
             }
             None => FoldStatus::NotDue,
@@ -259,7 +267,7 @@ impl Store {
             self.finish(job)?;
         }
         if !self.log.is_empty() {
-            let plan = self.plan();
+            let plan = self.plan(Tick::MAX);
             if let Some(snapshot) = fold::fold(&self.objects, &plan, &AtomicBool::new(false))? {
                 self.install(snapshot)?;
             }
@@ -277,6 +285,11 @@ impl Store {
         self.objects.folder()
     }
 
+    /// The state's own name, the same as long as it lives; what is written from it elsewhere can tell it from others.
+    pub fn id(&self) -> &str {
+        &self.manifest.id
+    }
+
     /// This process's epoch: one higher with every opening.
     pub fn epoch(&self) -> u64 {
         self.manifest.epoch
@@ -290,23 +303,33 @@ impl Store {
         }
     }
 
-    fn is_due(&self) -> bool {
-        let bytes = self.options.fold_after_bytes.max(self.bytes().snapshot);
-        let due = self.log_bytes >= bytes || self.log.len() >= self.options.fold_after_ticks;
-        due && !self.log.is_empty() && self.log_bytes >= self.retry_above
+    fn is_due(&self, last: Tick) -> bool {
+        let least = self.options.fold_after_bytes.max(self.bytes().snapshot);
+        let due = |bytes, ticks| bytes >= least || ticks >= self.options.fold_after_ticks;
+        if !due(self.log_bytes, self.log.len()) || self.log_bytes < self.retry_above {
+            return false;
+        }
+        let through = self.log.iter().take_while(|e| e.name.tick <= last);
+        let (bytes, ticks) = through.fold((0, 0), |(bytes, ticks), e| (bytes + e.bytes, ticks + 1));
+        ticks > 0 && due(bytes, ticks)
     }
 
-    fn plan(&self) -> Plan {
+    fn plan(&self, last: Tick) -> Plan {
         Plan {
             epoch: self.manifest.epoch,
             snapshot: self.manifest.snapshot.clone(),
-            log: self.log.iter().map(|e| e.name).collect(),
+            log: self
+                .log
+                .iter()
+                .map(|e| e.name)
+                .take_while(|name| name.tick <= last)
+                .collect(),
             part_bytes: self.part_bytes,
         }
     }
 
-    fn start(&mut self) -> Result<(), StoreError> {
-        let (objects, plan, cancel) = (self.objects.clone(), self.plan(), Arc::clone(&self.cancel));
+    fn start(&mut self, last: Tick) -> Result<(), StoreError> {
+        let (objects, plan, cancel) = (self.objects.clone(), self.plan(last), Arc::clone(&self.cancel));
         let job = std::thread::Builder::new()
             .name("store-fold".into())
             .spawn(move || fold::fold(&objects, &plan, &cancel))

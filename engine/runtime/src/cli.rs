@@ -3,6 +3,7 @@
 //! 0 done; 2 usage or configuration; 3 a dependency could not be reached in time; 1 anything else.
 
 mod demo;
+mod fresh;
 mod out;
 mod run;
 mod score;

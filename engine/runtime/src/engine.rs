@@ -10,6 +10,7 @@
 
 mod counters;
 mod dispatch;
+mod floors;
 mod log;
 mod recorder;
 mod release;
@@ -165,6 +166,21 @@ pub enum EngineError {
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
+    /// A sink has what the record does not: it belongs to another state, or this one was wiped or set back.
+    #[error(
+        "sink \"{sink}\" has committed tick {upper}, but the state ends {}: it belongs to another state, or this one was wiped or \
+         set back, and ticks up to {upper} would be left out. Empty the sink (move its file away, drop its tables, name \
+         another topic) to begin anew, or use the state it was written from",
+        state.map_or_else(|| "before its first tick".to_owned(), |t| format!("at tick {t}"))
+    )]
+    SinkAhead {
+        /// Its name.
+        sink: String,
+        /// What it has.
+        upper: Tick,
+        /// What the state has.
+        state: Option<Tick>,
+    },
     /// The engine stopped by itself.
     #[error("{0}")]
     Failed(String),
@@ -207,6 +223,7 @@ impl Engine {
             ..
         } = connections;
         for sink in &mut sinks {
+            not_ahead(sink.as_ref(), recorded.upper)?;
             begin_again(sink.as_mut(), recorded.folded)?;
         }
         let status = Arc::new(Status::default());
@@ -220,6 +237,7 @@ impl Engine {
         let (input, at_recorder) = bounded(SOURCE_QUEUE);
         let (pool, stats, wants) = start_pool(&options, shared, &input, recorded.upper, &status)?;
 
+        let floors = Arc::<floors::Floors>::default();
         let sink_events = sink_events(&shared.metrics);
         let sinks = sinks.into_iter().map(|s| {
             let state = status.watch_sink(s.name(), s.upper().unwrap_or(0), s.can_resync());
@@ -234,6 +252,7 @@ impl Engine {
             counters: Arc::clone(&counters),
             duplicates: duplicates.clone(),
             scorer: Arc::clone(&stats),
+            floors: Arc::clone(&floors),
             pending: std::collections::BTreeMap::new(),
         };
         let dispatcher = spawn("dispatcher", &status, move || {
@@ -251,6 +270,8 @@ impl Engine {
         let strict = options.scorer.as_ref().filter(|_| options.strict).map(|scorer| Strict {
             scorer: Arc::clone(scorer),
             limits: options.pool.limits,
+            // One thread more than the pool's: while the model is at one batch the next is split into tokens.
+            threads: options.pool.threads + 1,
             stats: Arc::clone(&stats),
             known: hashbrown::HashSet::new(),
         });
@@ -263,10 +284,14 @@ impl Engine {
         let durable = (0..sources.len())
             .map(|id| Durable::new(&of_source(id, resume)))
             .collect::<Vec<_>>();
+        let mut ticks = options.ticks;
+        if strict.is_some() {
+            ticks.max_records = ticks.max_records.min(scoring::STRICT_RECORDS);
+        }
         let mut recorder = Recorder {
             log,
             durable: durable.clone(),
-            options: options.ticks,
+            options: ticks,
             names: Arc::clone(&shared.names),
             texts: Arc::clone(&shared.texts),
             keep_ids: options.collect_posts || plan.watches(),
@@ -277,6 +302,8 @@ impl Engine {
             counters,
             stop: stop.clone(),
             strict,
+            floors,
+            bounds: floors::Bounds::default(),
             horizon: Arc::clone(&horizon),
             longest_kept: kept.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max()),
             last: recorded.upper.unwrap_or(0),
@@ -440,6 +467,19 @@ fn sink_events(metrics: &Arc<Metrics>) -> sinks::SinkEvents {
             metrics.sink_lag(sink, ticks, Duration::from_millis(u64::try_from(age).unwrap_or(0)));
         }
     })
+}
+
+/// A sink that has more than the record would be left out until the record has as much. Even one that could begin again is
+/// refused: it may be the state that is the wrong one.
+fn not_ahead(sink: &dyn Sink, recorded: Option<Tick>) -> Result<(), EngineError> {
+    match sink.upper().filter(|upper| Some(*upper) > recorded) {
+        None => Ok(()),
+        Some(upper) => Err(EngineError::SinkAhead {
+            sink: sink.name().to_owned(),
+            upper,
+            state: recorded,
+        }),
+    }
 }
 
 /// A sink that has less than the snapshot holds lacks ticks that are no more: it has to begin again.

@@ -4,7 +4,9 @@ mod health;
 mod kafka;
 mod sinks;
 
-use crate::config::{Clock, Collection, FieldRef, FileFormat, LiveModel, Pace, Pipeline, SourceKind, TimeUnit};
+use crate::config::{
+    Clock, Collection, DeletedBody, FieldRef, FileFormat, LiveModel, Pace, Pipeline, SourceKind, TimeUnit,
+};
 use crate::engine::{
     ClockMode, Connections, Engine, EngineError, EngineOptions, FullState, Shared, State, TickOptions,
 };
@@ -132,7 +134,7 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
     let mut sources = sources(pipeline, &shared)?;
     sources.extend(extra.sources);
     check_sources(pipeline, &sources)?;
-    let mut sinks = sinks::open(pipeline, &shared)?;
+    let mut sinks = sinks::open(pipeline, &shared, state.id())?;
     sinks.extend(extra.sinks);
     let lookup = shared.clone();
     let hub = Arc::new(Hub::new(HubOptions {
@@ -317,7 +319,12 @@ fn sources(pipeline: &Pipeline, shared: &Shared) -> Result<Vec<Box<dyn Source>>,
 }
 
 /// How a source's records are read.
-fn decoder(pipeline: &Pipeline, into: Collection, map: &BTreeMap<String, FieldRef>) -> DecoderSpec {
+fn decoder(
+    pipeline: &Pipeline,
+    into: Collection,
+    map: &BTreeMap<String, FieldRef>,
+    deleted_body: DeletedBody,
+) -> DecoderSpec {
     let into = match into {
         Collection::Posts => decode::Collection::Posts,
         Collection::Votes => decode::Collection::Votes,
@@ -338,9 +345,13 @@ fn decoder(pipeline: &Pipeline, into: Collection, map: &BTreeMap<String, FieldRe
         (field.clone(), field_ref)
     });
     let views = pipeline.graph.views.iter().map(|v| v.name.clone());
-    DecoderSpec::new(into)
+    let spec = DecoderSpec::new(into)
         .with_map(FieldMap(fields.collect()))
-        .with_views(views.collect())
+        .with_views(views.collect());
+    match deleted_body {
+        DeletedBody::Gone => spec,
+        DeletedBody::Text => spec.with_gone(Vec::new()),
+    }
 }
 
 fn one_source(
@@ -357,8 +368,9 @@ fn one_source(
             pace,
             map,
             format,
+            deleted_body,
         } => {
-            let decoder = decoder(pipeline, *into, map);
+            let decoder = decoder(pipeline, *into, map, *deleted_body);
             Box::new(FileSource::new(FileSpec {
                 name: name.to_owned(),
                 path: path.clone(),

@@ -22,21 +22,62 @@ pub(super) struct Committed {
     pub upper: Option<Tick>,
 }
 
-/// The committed part, or `None` if the file is not a journal with this header.
-pub(super) fn find(file: &File, header: &str) -> io::Result<Option<Committed>> {
+/// What a file is.
+pub(super) enum Head {
+    /// A journal with this header.
+    Ours(Committed),
+    /// A journal like this one, of the state with this name.
+    OtherState(String),
+    /// Something else.
+    Foreign,
+}
+
+/// The first line of a journal.
+#[derive(Deserialize, PartialEq)]
+struct Header {
+    progress: Option<Tick>,
+    of: String,
+    version: u64,
+    #[serde(default)]
+    state: Option<String>,
+}
+
+/// Longest first line that is looked at.
+const LONGEST_HEADER: u64 = 4096;
+
+/// What the file is, and its committed part.
+pub(super) fn find(file: &File, header: &str) -> io::Result<Head> {
     let len = file.metadata()?.len();
-    let head = read(file, 0, len.min(header.len() as u64))?;
-    if head != header.as_bytes() {
-        // A crash while creating the file leaves no more than a part of the header, or zeros in place of it.
-        let partly = head.iter().zip(header.as_bytes()).all(|(b, h)| b == h || *b == 0);
-        return Ok((partly && len <= header.len() as u64).then(Committed::default));
+    let head = read(file, 0, len.min(LONGEST_HEADER))?;
+    let line = memchr::memchr(b'\n', &head).map(|end| &head[..end]);
+    let is = line.and_then(|line| serde_json::from_slice::<Header>(line).ok());
+    let expected = serde_json::from_str::<Header>(header).map_err(io::Error::other)?;
+    match is {
+        None => {
+            // A crash while creating the file leaves no more than a part of the header, or zeros in place of it.
+            let partly = head.iter().zip(header.as_bytes()).all(|(b, h)| b == h || *b == 0);
+            let ours = partly && len <= header.len() as u64;
+            return Ok(if ours {
+                Head::Ours(Committed::default())
+            } else {
+                Head::Foreign
+            });
+        }
+        Some(is) if (is.progress, &is.of, is.version) != (None, &expected.of, expected.version) => {
+            return Ok(Head::Foreign);
+        }
+        Some(Header { state: Some(found), .. }) if expected.state.as_ref().is_some_and(|state| *state != found) => {
+            return Ok(Head::OtherState(found));
+        }
+        // A file that does not say belongs to whoever comes first.
+        Some(_) => {}
     }
     let mut size = FIRST_READ;
     loop {
         let start = len.saturating_sub(size);
         let bytes = read(file, start, len - start)?;
         if let Some(found) = last_commit(&bytes, start) {
-            return Ok(Some(found));
+            return Ok(Head::Ours(found));
         }
         if start == 0 {
             // The header was there a moment ago.

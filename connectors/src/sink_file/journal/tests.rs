@@ -21,20 +21,20 @@ fn replay(journal: &mut Journal, last: Tick) {
 fn a_crash_after_any_byte_changes_nothing_in_the_end() {
     let folder = tempdir().expect("folder");
     let path = folder.path().join("new/folder/lines.jsonl");
-    replay(&mut Journal::open(&path, "test").expect("created"), 9);
+    replay(&mut Journal::open(&path, "test", None).expect("created"), 9);
     let whole = std::fs::read(&path).expect("read");
     for cut in 0..=whole.len() {
         for zeros in [0, 1, 50] {
             let mut torn = whole[..cut].to_vec();
             torn.resize(cut + zeros, 0);
-            if cut < header("test").len() {
-                torn.truncate(header("test").len());
+            if cut < header("test", None).len() {
+                torn.truncate(header("test", None).len());
             }
             std::fs::write(&path, &torn).expect("torn");
-            let mut journal = Journal::open(&path, "test").unwrap_or_else(|e| panic!("after {cut} bytes: {e}"));
+            let mut journal = Journal::open(&path, "test", None).unwrap_or_else(|e| panic!("after {cut} bytes: {e}"));
             let committed = std::fs::read(&path).expect("read");
             assert!(
-                whole.starts_with(&committed) && committed.len() <= cut.max(header("test").len()),
+                whole.starts_with(&committed) && committed.len() <= cut.max(header("test", None).len()),
                 "after {cut} bytes"
             );
             replay(&mut journal, 9);
@@ -51,7 +51,7 @@ fn a_crash_after_any_byte_changes_nothing_in_the_end() {
 fn a_tick_that_lost_a_page_is_taken_back() {
     let folder = tempdir().expect("folder");
     let path = folder.path().join("lines.jsonl");
-    replay(&mut Journal::open(&path, "test").expect("created"), 7);
+    replay(&mut Journal::open(&path, "test", None).expect("created"), 7);
     let whole = std::fs::read(&path).expect("read");
     let hole = String::from_utf8(whole.clone())
         .expect("text")
@@ -60,7 +60,7 @@ fn a_tick_that_lost_a_page_is_taken_back() {
     let mut torn = whole.clone();
     torn[hole..hole + 30].fill(0);
     std::fs::write(&path, &torn).expect("torn");
-    let mut journal = Journal::open(&path, "test").expect("opened");
+    let mut journal = Journal::open(&path, "test", None).expect("opened");
     assert_eq!(journal.upper(), Some(6));
     replay(&mut journal, 7);
     assert_eq!(std::fs::read(&path).expect("read"), whole);
@@ -70,7 +70,7 @@ fn a_tick_that_lost_a_page_is_taken_back() {
 fn long_ticks_and_many_short_ones_are_found_again() {
     let folder = tempdir().expect("folder");
     let path = folder.path().join("lines.jsonl");
-    let mut journal = Journal::open(&path, "test").expect("created");
+    let mut journal = Journal::open(&path, "test", None).expect("created");
     let long = format!("{{\"line\":\"{}\"}}\n", "x".repeat(1000))
         .repeat(300)
         .into_bytes();
@@ -78,14 +78,14 @@ fn long_ticks_and_many_short_ones_are_found_again() {
         journal.append(tick, long.clone()).expect("written");
     }
     drop(journal);
-    assert_eq!(Journal::open(&path, "test").expect("opened").upper(), Some(3));
+    assert_eq!(Journal::open(&path, "test", None).expect("opened").upper(), Some(3));
     let len = std::fs::metadata(&path).expect("there").len();
     File::options()
         .write(true)
         .open(&path)
         .and_then(|f| f.set_len(len - 5))
         .expect("cut");
-    let mut journal = Journal::open(&path, "test").expect("opened");
+    let mut journal = Journal::open(&path, "test", None).expect("opened");
     assert_eq!(journal.upper(), Some(2));
     for tick in 3..=5_000 {
         journal.append(tick, Vec::new()).expect("written");
@@ -93,7 +93,7 @@ fn long_ticks_and_many_short_ones_are_found_again() {
             continue;
         }
         drop(journal);
-        journal = Journal::open(&path, "test").expect("opened");
+        journal = Journal::open(&path, "test", None).expect("opened");
         assert_eq!(journal.upper(), Some(tick));
     }
 }
@@ -102,7 +102,7 @@ fn long_ticks_and_many_short_ones_are_found_again() {
 fn committed_ticks_are_not_written_twice() {
     let folder = tempdir().expect("folder");
     let path = folder.path().join("lines.jsonl");
-    let mut journal = Journal::open(&path, "test").expect("created");
+    let mut journal = Journal::open(&path, "test", None).expect("created");
     assert_eq!(journal.upper(), None);
     replay(&mut journal, 3);
     let before = std::fs::read(&path).expect("read");
@@ -113,6 +113,32 @@ fn committed_ticks_are_not_written_twice() {
         "{\"progress\":null,\"of\":\"test\",\"version\":1}\n{\"line\":\"1.0 ü\"}\n{\"progress\":1}\n\
          {\"line\":\"2.0 ü\"}\n{\"line\":\"2.1 ü\"}\n{\"progress\":2}\n\
          {\"line\":\"3.0 ü\"}\n{\"line\":\"3.1 ü\"}\n{\"line\":\"3.2 ü\"}\n{\"progress\":3}\n"
+    );
+}
+
+#[test]
+fn a_file_of_another_state_is_refused() {
+    let folder = tempdir().expect("folder");
+    let path = folder.path().join("lines.jsonl");
+    replay(&mut Journal::open(&path, "test", Some("one")).expect("created"), 4);
+    let before = std::fs::read(&path).expect("read");
+    let error = Journal::open(&path, "test", Some("two"))
+        .err()
+        .expect("refused")
+        .to_string();
+    for word in ["lines.jsonl", "another state", "one", "two", "move it away"] {
+        assert!(error.contains(word), "{error}");
+    }
+    assert_eq!(std::fs::read(&path).expect("read"), before);
+    for state in [Some("one"), None] {
+        assert_eq!(Journal::open(&path, "test", state).expect("the same").upper(), Some(4));
+    }
+    // One that does not say is taken as it is.
+    let plain = folder.path().join("plain.jsonl");
+    replay(&mut Journal::open(&plain, "test", None).expect("created"), 4);
+    assert_eq!(
+        Journal::open(&plain, "test", Some("two")).expect("opened").upper(),
+        Some(4)
     );
 }
 
@@ -129,7 +155,7 @@ fn what_is_not_ours_is_refused_and_left_alone() {
         "\n",
     ] {
         std::fs::write(&path, foreign).expect("written");
-        let error = Journal::open(&path, "test").err().expect("refused").to_string();
+        let error = Journal::open(&path, "test", None).err().expect("refused").to_string();
         assert!(
             error.contains("is not a file of this sink") && error.contains("lines.jsonl"),
             "{error}"
@@ -137,16 +163,16 @@ fn what_is_not_ours_is_refused_and_left_alone() {
         assert_eq!(std::fs::read_to_string(&path).expect("read"), foreign);
     }
     std::fs::remove_file(&path).expect("removed");
-    drop(Journal::open(&path, "alerts").expect("created"));
+    drop(Journal::open(&path, "alerts", None).expect("created"));
     assert!(matches!(
-        Journal::open(&path, "test"),
+        Journal::open(&path, "test", None),
         Err(FileError {
             problem: Problem::NotOurs { .. },
             ..
         })
     ));
     assert!(matches!(
-        Journal::open(folder.path(), "test"),
+        Journal::open(folder.path(), "test", None),
         Err(FileError {
             problem: Problem::NotAFile,
             ..
@@ -154,7 +180,7 @@ fn what_is_not_ours_is_refused_and_left_alone() {
     ));
     let below = path.join("below/lines.jsonl");
     assert!(matches!(
-        Journal::open(&below, "test"),
+        Journal::open(&below, "test", None),
         Err(FileError {
             problem: Problem::Folder(_),
             ..
@@ -166,9 +192,9 @@ fn what_is_not_ours_is_refused_and_left_alone() {
 fn a_file_has_one_writer_and_keeps_its_place() {
     let folder = tempdir().expect("folder");
     let path = folder.path().join("lines.jsonl");
-    let mut journal = Journal::open(&path, "test").expect("created");
+    let mut journal = Journal::open(&path, "test", None).expect("created");
     assert!(matches!(
-        Journal::open(&path, "test"),
+        Journal::open(&path, "test", None),
         Err(FileError {
             problem: Problem::Locked,
             ..
@@ -218,8 +244,8 @@ impl Medium for SmallDisk {
 fn a_full_disk_commits_nothing_and_the_tick_can_be_tried_again() {
     let folder = tempdir().expect("folder");
     let (path, plain) = (folder.path().join("lines.jsonl"), folder.path().join("plain.jsonl"));
-    replay(&mut Journal::open(&plain, "test").expect("created"), 8);
-    let mut journal = Journal::open(&path, "test").expect("created");
+    replay(&mut Journal::open(&plain, "test", None).expect("created"), 8);
+    let mut journal = Journal::open(&path, "test", None).expect("created");
     let room = Arc::new(AtomicI64::new(0));
     let file = File::options().read(true).write(true).open(&path).expect("opened");
     journal.medium = Box::new(SmallDisk {

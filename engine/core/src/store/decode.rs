@@ -6,7 +6,7 @@
 
 use super::schema::{GIVEN, Kind, SARCASTIC, TOXIC};
 use crate::id::{ModelKey, TextKey};
-use crate::record::{DeadLetter, Envelope, Header, Identity, Interned, Post, Rank, Record, Thread, Votes};
+use crate::record::{AlertFloor, DeadLetter, Envelope, Header, Identity, Interned, Post, Rank, Record, Thread, Votes};
 use crate::score::{Rung, Score};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
@@ -223,6 +223,7 @@ impl<'a> Rows<'a> {
                 model: model()?,
             },
             Kind::LiveModel => Record::LiveModel { model: model()? },
+            Kind::AlertFloor => Record::AlertFloor(self.json(row)?),
             Kind::Dead => Record::Dead(DeadLetter {
                 stage: text(self.stage, row, "stage")?,
                 code: text(self.code, row, "code")?,
@@ -338,6 +339,10 @@ pub(super) fn competitors(batch: &RecordBatch) -> Result<Vec<(Identity, Rank)>, 
             Kind::LiveModel => Record::LiveModel {
                 model: ModelKey(digest(model_key, row, "model_key")?),
             },
+            Kind::AlertFloor => Record::AlertFloor(AlertFloor {
+                key: id()?,
+                ..AlertFloor::default()
+            }),
             Kind::Dead => Record::Dead(DeadLetter::default()),
         };
         let envelope = Envelope {

@@ -113,6 +113,7 @@ struct Winners {
     votes: DigestMap<PostKey, (Rank, Place)>,
     dims: HashMap<(u8, Dim), (Rank, Place)>,
     scores: HashMap<(TextKey, ModelKey), (Rank, Place)>,
+    floors: HashMap<TextKey, (Rank, Place)>,
     live_model: Option<Place>,
 }
 
@@ -126,6 +127,7 @@ impl Winners {
             Identity::Entity(dim) => self.dims.entry((1, dim)).or_insert(new),
             Identity::Rule(dim) => self.dims.entry((2, dim)).or_insert(new),
             Identity::Score(text, model) => self.scores.entry((text, model)).or_insert(new),
+            Identity::AlertFloor(key) => self.floors.entry(key).or_insert(new),
             Identity::LiveModel => {
                 self.live_model = Some(place);
                 return;
@@ -155,6 +157,7 @@ impl Winners {
             .chain(self.dims.into_values());
         let places = ranked
             .chain(self.scores.into_values())
+            .chain(self.floors.into_values())
             .map(|(_, place)| place)
             .chain(self.live_model);
         for place in places {

@@ -21,6 +21,8 @@ use std::collections::BTreeMap;
 pub struct Inspection {
     /// Where it is.
     pub state: String,
+    /// Its own name.
+    pub id: String,
     /// Its format version.
     pub format: u32,
     /// How often it has been opened for writing.
@@ -182,6 +184,7 @@ fn inspect_once(objects: &Objects, manifest: &Manifest) -> Result<Inspection, St
     }
     Ok(Inspection {
         state: objects.place().to_owned(),
+        id: manifest.id.clone(),
         format: manifest.format,
         epoch: manifest.epoch,
         upper,

@@ -11,6 +11,7 @@ use super::snapshot::Snapshot;
 use crate::time::Tick;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::hash::{BuildHasher, Hasher};
 
 /// The format this build writes, and the newest it reads.
 pub const FORMAT: u32 = 2;
@@ -29,6 +30,9 @@ pub(super) struct EpochStart {
 pub(super) struct Manifest {
     /// Format version.
     pub format: u32,
+    /// The state's own name, drawn when it was created; states of earlier builds get one when they are opened.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
     /// Its own number.
     pub number: u64,
     /// Who may append.
@@ -46,6 +50,12 @@ pub(super) struct Manifest {
     pub blake3: String,
 }
 
+/// A name that no other state has: two keyed hashes, each keyed by the system's random numbers.
+fn fresh_id() -> String {
+    let random = || std::hash::RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
+}
+
 #[derive(Deserialize)]
 struct Version {
     format: u64,
@@ -56,6 +66,7 @@ impl Manifest {
     pub fn blank() -> Self {
         Manifest {
             format: FORMAT,
+            id: String::new(),
             number: 0,
             epoch: 0,
             writer: String::new(),
@@ -89,7 +100,13 @@ impl Manifest {
 
     /// The next manifest, with the epoch one higher and not begun: the fence.
     pub fn fenced(&self, writer: &str) -> Self {
+        let id = if self.id.is_empty() {
+            fresh_id()
+        } else {
+            self.id.clone()
+        };
         Manifest {
+            id,
             number: self.number + 1,
             epoch: self.epoch + 1,
             writer: writer.to_owned(),

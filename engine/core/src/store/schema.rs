@@ -71,6 +71,8 @@ kinds! {
     LiveModel = 12 "live_model",
     /// A dead letter.
     Dead = 13 "dead_letter",
+    /// What forgotten windows left behind in a rule's alerts.
+    AlertFloor = 14 "alert_floor",
 }
 
 /// Bits of the `flags` column.
@@ -251,6 +253,7 @@ fn payload_bytes(record: &Record) -> (usize, usize) {
             let names = e.aliases.iter().chain(&e.exclude).map(|s| s.len() + 3).sum::<usize>();
             (e.name.len(), 2 * e.id.len() + e.name.len() + e.kind.len() + names)
         }
+        Record::AlertFloor(floor) => (0, floor.key.len() * 2 + 128),
         Record::Rule(r) => (0, 2 * r.id.len() + r.view.len() + r.when.text().len()),
         Record::Score { .. } | Record::Unscorable { .. } | Record::LiveModel { .. } => (0, 32),
         Record::Dead(d) => (
@@ -319,6 +322,11 @@ impl Columns {
             Record::LiveModel { model } => {
                 self.keys(row, None, model.0)?;
                 Kind::LiveModel
+            }
+            Record::AlertFloor(floor) => {
+                self.id.at(row).append_value(&floor.key);
+                self.json(row, floor)?;
+                Kind::AlertFloor
             }
             Record::Dead(dead) => self.dead(row, dead)?,
         };
@@ -461,10 +469,10 @@ mod tests {
 
     #[test]
     fn codes_and_kinds_agree() {
-        for code in 1..=13 {
+        for code in 1..=14 {
             assert_eq!(Kind::from_code(code).map(|k| k as u8), Some(code));
         }
         assert_eq!(Kind::from_code(0), None);
-        assert_eq!(Kind::from_code(14), None);
+        assert_eq!(Kind::from_code(15), None);
     }
 }

@@ -4,7 +4,8 @@
 use crate::expr::Expr;
 use crate::id::{ModelKey, TextKey};
 use crate::record::{
-    Binding, DeadLetter, Entity, Envelope, Header, HeaderValue, Post, Record, Thread, TickBatch, Votes,
+    AlertFloor, Binding, Carried, DeadLetter, Entity, Envelope, Header, HeaderValue, Post, Record, Thread, TickBatch,
+    Votes,
 };
 use crate::score::{Rung, Score};
 use crate::spec::RuleSpec;
@@ -178,6 +179,10 @@ pub(super) fn records() -> impl Strategy<Value = Record> {
         1 => keys().prop_map(|(text, model)| Record::Unscorable { text, model }),
         1 => keys().prop_map(|(_, model)| Record::LiveModel { model }),
         1 => dead_letters(),
+        1 => (strings(), any::<u64>(), numbers(), option::of(numbers()), option::of(numbers()))
+            .prop_map(|(key, shape, up_to, since, fired)| Record::AlertFloor(AlertFloor {
+                key, shape, up_to, state: Carried { since, fired, quiet_until: None },
+            })),
     ]
 }
 

@@ -200,7 +200,7 @@ fn a_crash_at_any_step_of_a_fold_leaves_the_same_contents() {
             std::fs::write(folder.path().join(format!("{object}#1")), b"PA").expect("written");
         }
         if crash_after >= 1 {
-            let plan = store.plan();
+            let plan = store.plan(Tick::MAX);
             let snapshot = fold::fold(&store.objects, &plan, &AtomicBool::new(false))
                 .expect("folded")
                 .expect("whole");
@@ -352,6 +352,25 @@ fn a_fold_in_the_background_leaves_room_for_appends() {
 }
 
 #[test]
+fn a_fold_leaves_later_ticks_in_the_log() {
+    let folder = folder();
+    let options = StoreOptions {
+        fold_after_bytes: 1,
+        ..options(&folder)
+    };
+    let (mut store, _) = Store::open(options).expect("opened");
+    let all: Vec<_> = (1..=9).map(|tick| batch(tick, vec![post(tick, "p", "text")])).collect();
+    all.iter().for_each(|batch| store.append(batch).expect("appended"));
+    assert_eq!(store.fold_if_due_through(0).expect("nothing"), FoldStatus::NotDue);
+    assert_eq!(store.fold_if_due_through(6).expect("folding"), FoldStatus::Started);
+    while store.fold_if_due_through(6).expect("folding") == FoldStatus::Running {}
+    let kept: Vec<_> = store.log.iter().map(|e| e.name.tick).collect();
+    assert_eq!(kept, [7, 8, 9]);
+    drop(store);
+    assert_eq!(Contents::at(&folder), Contents::of(all));
+}
+
+#[test]
 fn a_restore_stays_readable_while_the_store_goes_on() {
     let folder = folder();
     let (mut store, _) = open(&folder);
@@ -392,7 +411,7 @@ fn a_fold_that_was_reported_as_failed_may_have_landed() {
     for batch in history() {
         store.append(&batch).expect("appended");
     }
-    let snapshot = fold::fold(&store.objects, &store.plan(), &AtomicBool::new(false))
+    let snapshot = fold::fold(&store.objects, &store.plan(Tick::MAX), &AtomicBool::new(false))
         .expect("folded")
         .expect("whole");
     assert!(

@@ -1,10 +1,11 @@
 //! `groundswell demo`: the whole graph on a live stream, without Kafka, Postgres or Docker.
 
 use super::Failure;
+use super::fresh::Fresh;
 use super::out::say;
 use super::run::wait_and;
 use super::summary::Gathering;
-use crate::config::{self, Collection, FileFormat, Pace, SourceConfig, SourceKind};
+use crate::config::{self, Collection, DeletedBody, FileFormat, Pace, SourceConfig, SourceKind};
 use crate::engine::Connections;
 use crate::pipeline::start_with;
 use std::collections::BTreeMap;
@@ -65,7 +66,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
         Some(folder) => folder.as_path(),
         None => {
             fresh = Fresh::create()?;
-            &fresh.0
+            fresh.path()
         }
     };
     let pipeline = pipeline(args, state)?;
@@ -140,6 +141,7 @@ fn pipeline(args: &DemoArgs, state: &Path) -> Result<config::Pipeline, Failure> 
                 pace: Pace::Full,
                 map: BTreeMap::new(),
                 format,
+                deleted_body: DeletedBody::Gone,
             },
         };
         pipeline.sources = vec![file("input", input, Collection::Posts, FileFormat::Jsonl)];
@@ -164,23 +166,4 @@ fn pipeline(args: &DemoArgs, state: &Path) -> Result<config::Pipeline, Failure> 
         }
     }
     Ok(pipeline)
-}
-
-/// A folder of the demo's own, removed when the demo ends.
-struct Fresh(PathBuf);
-
-impl Fresh {
-    fn create() -> std::io::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("groundswell-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&folder)?;
-        Ok(Fresh(folder))
-    }
-}
-
-impl Drop for Fresh {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(folder = %self.0.display(), %error, "the demo's folder could not be removed");
-        }
-    }
 }

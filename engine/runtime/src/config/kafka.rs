@@ -2,7 +2,7 @@
 
 use super::error::quoted;
 use super::field::Field;
-use super::pipeline::{Collection, FieldRef, SourceConfig, SourceKind};
+use super::pipeline::{Collection, DeletedBody, FieldRef, SourceConfig, SourceKind};
 use super::read::Section;
 use super::secret::Secret;
 use super::sources;
@@ -63,6 +63,8 @@ pub struct KafkaSourceConfig {
     pub discover_ms: i64,
     /// Where fields are found that are named differently: our name → theirs.
     pub map: BTreeMap<String, FieldRef>,
+    /// What a post's text is that only says it was taken away.
+    pub deleted_body: DeletedBody,
 }
 
 /// A topic to write.
@@ -98,6 +100,7 @@ pub(super) fn source(section: &Section<'_>) -> Option<SourceKind> {
     let max_bytes = section.get("max_bytes").and_then(|f| f.size());
     let max_in_flight = section.get("max_in_flight").and_then(|f| f.size());
     let discover_ms = section.get("discover").and_then(|f| f.duration());
+    let deleted_body = sources::deleted_body(section, into);
     let map = section
         .given("map")
         .map_or(Some(BTreeMap::new()), |f| sources::map(&f, into));
@@ -112,6 +115,7 @@ pub(super) fn source(section: &Section<'_>) -> Option<SourceKind> {
         max_in_flight: max_in_flight?,
         discover_ms: discover_ms?,
         map: map?,
+        deleted_body: deleted_body?,
     })))
 }
 

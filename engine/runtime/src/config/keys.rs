@@ -221,6 +221,15 @@ pub(super) static KEYS: &[Key] = &[
         .example("body"),
     key("sources.*.map.*.field", Text, "The field's name in the file.").required().example("created_utc"),
     key("sources.*.map.*.unit", Choice(&["s", "ms", "us"]), "Unit of a time given as a number.").example("s"),
+    key(
+        "sources.*.deleted_body",
+        Choice(&["gone", "text"]),
+        "What the text `[deleted]` or `[removed]` of a post means. `gone`: the post counts, but there is nothing left to link or \
+         score; its replies inherit through it. `text`: words like others.",
+    )
+    .default("gone")
+    .only("type", "file|kafka")
+    .example("text"),
     key("sources.*.brokers", Text, "`host:port` of brokers, separated by commas.")
         .required()
         .only("type", "kafka")
@@ -402,12 +411,12 @@ pub(super) static KEYS: &[Key] = &[
     )
     .required()
     .example("\"sentiment < -0.3\""),
-    key("rules.*.clear", Condition, "Resolves when this holds; when absent, as soon as `when` does not.")
+    key("rules.*.clear", Condition, "Resolves when this holds; when absent, as soon as `when` does not. A window without posts resolves too.")
         .example("\"sentiment > -0.1\""),
-    key("rules.*.min_posts", Integer(0, i32::MAX as i64), "Windows with fewer posts say nothing.")
+    key("rules.*.min_posts", Integer(0, i32::MAX as i64), "Windows with fewer posts do not fire; they may resolve.")
         .default("1")
         .example("20"),
-    key("rules.*.for", Duration("0ms", "3650d"), "`when` must hold over windows spanning this long.")
+    key("rules.*.for", Duration("0ms", "3650d"), "`when` must hold over windows side by side that span this long.")
         .default("0ms")
         .example("2m"),
     key("rules.*.cooldown", Duration("0ms", "3650d"), "Quiet for this long after resolving.")
@@ -504,7 +513,7 @@ pub(super) static KEYS: &[Key] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::super::pipeline::{Clock, Collection, Device, FileFormat, TimeUnit};
+    use super::super::pipeline::{Clock, Collection, DeletedBody, Device, FileFormat, TimeUnit};
     use super::*;
     use groundswell_core::spec::{GroupColumn, MAX_WEIGHT, Measure};
 
@@ -534,6 +543,10 @@ mod tests {
         assert_eq!(words("time.clock"), all(Clock::ALL, Clock::name));
         assert_eq!(words("sources.*.into"), all(Collection::ALL, Collection::name));
         assert_eq!(words("sources.*.format")[1..], all(FileFormat::ALL, FileFormat::name));
+        assert_eq!(
+            words("sources.*.deleted_body"),
+            all(DeletedBody::ALL, DeletedBody::name)
+        );
         assert_eq!(words("sources.*.map.*.unit"), all(TimeUnit::ALL, TimeUnit::name));
         assert_eq!(words("models.live.device"), all(Device::ALL, Device::name));
         assert_eq!(find("weight.max").map(|k| k.kind), Some(Integer(1, MAX_WEIGHT)));

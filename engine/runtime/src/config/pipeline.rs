@@ -86,6 +86,8 @@ pub enum SourceKind {
         map: BTreeMap<String, FieldRef>,
         /// How records are written.
         format: FileFormat,
+        /// What a post's text is that only says it was taken away.
+        deleted_body: DeletedBody,
     },
     /// A Kafka topic.
     Kafka(Box<KafkaSourceConfig>),
@@ -126,6 +128,15 @@ pub enum Pace {
     Times(f64),
     /// As fast as it goes, then as the file grows.
     Follow,
+}
+
+/// What `[deleted]` and `[removed]` are in place of a post's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeletedBody {
+    /// The post is there, its text is gone.
+    Gone,
+    /// A text like any other.
+    Text,
 }
 
 /// How records are written in a file.
@@ -285,6 +296,7 @@ macro_rules! words {
 
 words!(Clock { Wall = "wall", Event = "event" });
 words!(Collection { Posts = "posts", Votes = "votes", Threads = "threads", Entities = "entities", Rules = "rules" });
+words!(DeletedBody { Gone = "gone", Text = "text" });
 words!(FileFormat { Jsonl = "jsonl", Json = "json", Yaml = "yaml" });
 words!(TimeUnit { Seconds = "s", Millis = "ms", Micros = "us" });
 words!(Device { Auto = "auto", Cpu = "cpu" });

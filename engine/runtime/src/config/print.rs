@@ -1,7 +1,7 @@
 //! A validated pipeline → the pipeline file that says it in full: every key with its value, secrets masked.
 
 use super::kafka::{Brokers, Property};
-use super::pipeline::{FieldRef, LiveModel, Pace, Pipeline, SinkKind, SourceConfig, SourceKind};
+use super::pipeline::{Collection, FieldRef, LiveModel, Pace, Pipeline, SinkKind, SourceConfig, SourceKind};
 use super::secret::mask_url;
 use super::units::{show_duration, show_size};
 use groundswell_connectors::kafka::{OnGap, Start};
@@ -158,11 +158,15 @@ impl Yaml {
                 pace,
                 map,
                 format,
+                deleted_body,
             } => {
                 self.line(2, "type", "file");
                 self.line(2, "path", file(path));
                 self.line(2, "into", into.name());
                 self.line(2, "format", format.name());
+                if *into == Collection::Posts {
+                    self.line(2, "deleted_body", deleted_body.name());
+                }
                 match pace {
                     Pace::Full => self.line(2, "pace", "full"),
                     Pace::Follow => self.line(2, "pace", "follow"),
@@ -175,6 +179,9 @@ impl Yaml {
                 self.brokers(&kafka.brokers);
                 self.line(2, "topic", text(&kafka.topic));
                 self.line(2, "into", kafka.into.name());
+                if kafka.into == Collection::Posts {
+                    self.line(2, "deleted_body", kafka.deleted_body.name());
+                }
                 if let Some(group) = &kafka.group {
                     self.line(2, "group", text(group));
                 }

@@ -2,7 +2,9 @@
 
 use super::error::quoted;
 use super::field::Field;
-use super::pipeline::{Collection, FieldRef, FileFormat, Pace, SourceConfig, SourceKind, TimeUnit, is_time};
+use super::pipeline::{
+    Collection, DeletedBody, FieldRef, FileFormat, Pace, SourceConfig, SourceKind, TimeUnit, is_time,
+};
 use super::read::Section;
 use super::settings::is_name;
 use groundswell_connectors::decode::{self, Decoder, DecoderSpec, FieldMap};
@@ -93,6 +95,7 @@ fn file(section: &Section<'_>) -> Option<SourceKind> {
             "auto" => format_of(path_field.as_ref()?, path.as_deref()?, into),
             word => FileFormat::named(word),
         });
+    let deleted_body = deleted_body(section, into);
     let map = section.given("map").map_or(Some(BTreeMap::new()), |f| map(&f, into));
     Some(SourceKind::File {
         path: path?,
@@ -100,7 +103,19 @@ fn file(section: &Section<'_>) -> Option<SourceKind> {
         pace: pace?,
         map: map?,
         format: format?,
+        deleted_body: deleted_body?,
     })
+}
+
+/// What a post's text is that only says it was taken away.
+pub(super) fn deleted_body(section: &Section<'_>, into: Option<Collection>) -> Option<DeletedBody> {
+    let other = into.filter(|into| *into != Collection::Posts);
+    if let (Some(field), Some(into)) = (section.given("deleted_body"), other) {
+        let problem = format!("{} have no text that could be gone; leave it out", into.name());
+        field.key_error(problem, None);
+        return None;
+    }
+    section.get("deleted_body")?.choice().and_then(DeletedBody::named)
 }
 
 fn pace(field: &Field<'_>) -> Option<Pace> {

@@ -4,6 +4,7 @@
 //! [`TickChanges`], in an order that does not depend on the workers, and go to the observers and the sinks' queues.
 
 use super::counters::Counters;
+use super::floors::Floors;
 use super::sinks::SinkThread;
 use super::status::Status;
 use crossbeam_channel::Receiver;
@@ -18,6 +19,7 @@ use groundswell_operators::dedupe::Duplicates;
 use groundswell_operators::evidence::Proven;
 use groundswell_operators::graph::Plan;
 use groundswell_operators::live::Live;
+use groundswell_operators::threshold::Carry;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +30,7 @@ pub(crate) enum Part {
     Posts(Tick, Vec<(Live, isize)>),
     Wanted(Tick, Vec<((TextKey, EventTime), isize)>),
     Alerts(Tick, Vec<(Proven, isize)>),
+    Carries(Tick, Vec<(Carry, isize)>),
 }
 
 /// Records by source.
@@ -75,6 +78,7 @@ pub(crate) struct Dispatcher {
     pub(crate) counters: Arc<Counters>,
     pub(crate) duplicates: Duplicates,
     pub(crate) scorer: Arc<ScorerStats>,
+    pub(crate) floors: Arc<Floors>,
     pub(crate) pending: BTreeMap<Tick, Gathered>,
 }
 
@@ -85,6 +89,7 @@ pub(crate) struct Gathered {
     rows: HashMap<(u16, groundswell_core::spec::ViewKey), Option<groundswell_core::acc::Acc>>,
     posts: BTreeMap<PostKey, PostChange>,
     alerts: Vec<Proven>,
+    carries: Vec<Carry>,
     dead: Vec<DeadChange>,
     counts: Tally,
     wanted: Vec<((TextKey, EventTime), isize)>,
@@ -150,6 +155,10 @@ impl Dispatcher {
                     }
                 }
             }
+            Part::Carries(tick, rows) => {
+                let slot = self.pending.entry(tick).or_default();
+                slot.carries.extend(rows.into_iter().map(|(carry, _)| carry));
+            }
             Part::Wanted(tick, rows) => self.pending.entry(tick).or_default().wanted.extend(rows),
             Part::Alerts(tick, rows) => {
                 self.pending
@@ -162,6 +171,13 @@ impl Dispatcher {
     }
 
     fn hand_over(&mut self, tick: Tick, gathered: Gathered) {
+        // Before the tick counts as complete: folding relies on it.
+        for carry in gathered.carries {
+            if let Some(view) = self.plan.declared_view(carry.view) {
+                let shape = self.plan.views.get(usize::from(carry.view)).map_or(0, ViewSpec::shape);
+                self.floors.put(tick, view, shape, carry);
+            }
+        }
         self.counters.complete(&gathered.counts, &self.duplicates.take(tick));
         let mut views: Vec<Vec<RowChange>> = vec![Vec::new(); self.plan.declared];
         for ((view, key), acc) in gathered.rows {
@@ -203,6 +219,7 @@ impl Dispatcher {
             view: spec.name.as_str().into(),
             key: t.fired.key,
             window_end: t.fired.key.start + spec.window.size(),
+            resolved: (t.state == AlertState::Resolved).then(|| (t.window, t.window + spec.window.size())),
             value: subject.and_then(|(measure, _)| t.acc.and_then(|acc| measure.value(&acc))),
             threshold: subject.map(|(_, threshold)| threshold),
             posts: acc.posts,

@@ -2,6 +2,7 @@
 
 use groundswell_core::record::{Binding, TickBatch};
 use groundswell_core::store::{FoldStatus, Restore, Store, StoreBytes, StoreError, StoreOptions};
+use groundswell_core::time::Tick;
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,6 +36,16 @@ impl MemoryLog {
 pub struct OpenState {
     pub(crate) log: Log,
     pub(crate) recorded: Recorded,
+}
+
+impl OpenState {
+    /// The state's own name; none for a list in memory.
+    pub fn id(&self) -> Option<&str> {
+        match &self.log {
+            Log::Durable(store) => Some(store.id()),
+            Log::Memory(_) => None,
+        }
+    }
 }
 
 impl State {
@@ -114,16 +125,19 @@ impl Log {
         }
     }
 
-    /// Lets a due fold begin or finish; cheap otherwise.
-    pub(crate) fn maintain(&mut self) {
-        if let Log::Durable(store) = self {
-            match store.fold_if_due() {
-                Ok(FoldStatus::Finished { tick, rows, bytes }) => {
-                    tracing::info!(tick, rows, bytes, "folded the log into a snapshot");
-                }
-                Ok(_) => {}
+    /// Lets a due fold of ticks up to `last` begin, or one that runs finish: then its tick. Cheap otherwise.
+    pub(crate) fn maintain(&mut self, last: Tick) -> Option<Tick> {
+        let Log::Durable(store) = self else { return None };
+        match store.fold_if_due_through(last) {
+            Ok(FoldStatus::Finished { tick, rows, bytes }) => {
+                tracing::info!(tick, rows, bytes, "folded the log into a snapshot");
+                Some(tick)
+            }
+            Ok(_) => None,
+            Err(error) => {
                 // The log alone is a complete record; the next fold is tried later.
-                Err(error) => tracing::warn!(%error, "folding the log failed"),
+                tracing::warn!(%error, "folding the log failed");
+                None
             }
         }
     }

@@ -9,6 +9,7 @@
 
 use super::counters::Counters;
 use super::dispatch::{Tally, ToDispatch};
+use super::floors::{Bounds, Floors};
 use super::log::{Log, Recorded};
 use super::release::{Buffers, Released, split};
 use super::scoring::Strict;
@@ -21,7 +22,7 @@ use groundswell_core::source::{Durable, SourceBatch, StopFlag};
 use groundswell_core::spec::RuleSpec;
 use groundswell_core::text::Texts;
 use groundswell_core::time::{EventTime, Tick, wall_now};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread::Thread;
@@ -80,6 +81,8 @@ pub(crate) struct Recorder {
     pub(crate) counters: Arc<Counters>,
     pub(crate) stop: StopFlag,
     pub(crate) strict: Option<Strict>,
+    pub(crate) floors: Arc<Floors>,
+    pub(crate) bounds: Bounds,
     /// Event times before this are beyond every view's retention; sources dead-letter them.
     pub(crate) horizon: Arc<AtomicI64>,
     /// Longest `keep` plus window over all views; `None` if some view keeps everything.
@@ -125,6 +128,7 @@ impl Recorder {
     fn remember(&mut self, envelope: &Envelope) {
         match &envelope.record {
             Record::LiveModel { model } => self.live_model = Some(*model),
+            Record::AlertFloor(_) => self.bounds.remember(envelope),
             Record::Rule(rule) if envelope.source == CONTROL => {
                 self.config_rules.insert(rule.id.clone(), rule.clone());
             }
@@ -181,12 +185,20 @@ impl Recorder {
         mut unfinished: BTreeSet<SourceId>,
     ) -> Result<(), String> {
         let mut collected = Collected::default();
+        let mut pieces = VecDeque::new();
         self.status.set_input_done(unfinished.is_empty());
         loop {
             let wait = collected.since.map_or(Duration::from_millis(20), |at| {
                 self.options.every.saturating_sub(at.elapsed())
             });
-            match input.recv_timeout(wait) {
+            let batch = match pieces.pop_front() {
+                Some(piece) => Ok(piece),
+                None => input.recv_timeout(wait),
+            };
+            match batch {
+                Ok(batch) if self.strict.is_some() && batch.records.len() > self.options.max_records => {
+                    pieces = cut(batch, self.options.max_records);
+                }
                 Ok(batch) => {
                     if batch.finished {
                         unfinished.remove(&batch.source);
@@ -199,6 +211,9 @@ impl Recorder {
             }
             if self.stop.is_set() {
                 // Sources have stopped or are about to; what they handed over is recorded.
+                for piece in pieces.drain(..) {
+                    self.collect(&mut collected, piece);
+                }
                 while let Ok(batch) = input.try_recv() {
                     self.collect(&mut collected, batch);
                 }
@@ -265,16 +280,23 @@ impl Recorder {
     /// Mints a tick, records it, releases it. What comes back is empty, with the memory the next tick will need.
     fn seal(&mut self, mut collected: Collected) -> Result<Collected, String> {
         let began = Instant::now();
-        // What is folded away cannot be handed to a sink that has not committed it: fold only what all have.
-        if self.status.committed() >= self.last {
-            self.log.maintain();
-        }
         if let Some(strict) = &mut self.strict {
             let facts = strict.score(&collected.records, self.live_model);
             collected.records.extend(facts);
         }
+        let tick = self.next_tick();
+        // What ticks up to here said about forgotten windows is there to be taken.
+        let complete = self.status.complete().min(self.last);
+        collected
+            .records
+            .extend(self.bounds.take(&self.floors, &self.names, tick));
+        // What is folded away cannot be handed to a sink that has not committed it: fold only what all have.
+        let end = self.bounds.fold_end(complete.min(self.status.committed()));
+        if let Some(folded) = self.log.maintain(end) {
+            self.bounds.folded(folded);
+        }
         let mut batch = TickBatch {
-            tick: self.next_tick(),
+            tick,
             clock: self.next_clock(&collected),
             bindings: collected.bindings.into_values().collect(),
             records: collected.records,
@@ -341,5 +363,93 @@ impl Recorder {
             thread.unpark();
         }
         Ok(())
+    }
+}
+
+/// Cuts a batch into pieces of at most so many records. A piece's position is that of the record after it, so that a crash
+/// in between repeats nothing; where the batch says more than one position only the last piece moves them.
+fn cut(batch: SourceBatch, most: usize) -> VecDeque<SourceBatch> {
+    let (source, mut records) = (batch.source, VecDeque::from(batch.records));
+    let mut pieces = VecDeque::new();
+    while records.len() > most {
+        let piece: Vec<Envelope> = records.drain(..most).collect();
+        let next = match (&batch.bindings[..], records.front()) {
+            ([only], Some(first)) if only.partition == first.partition => Some(Binding {
+                next: first.offset,
+                ..*only
+            }),
+            _ => None,
+        };
+        pieces.push_back(SourceBatch {
+            source,
+            records: piece,
+            bindings: next.into_iter().collect(),
+            ..SourceBatch::default()
+        });
+    }
+    pieces.push_back(SourceBatch {
+        source,
+        records: records.into(),
+        bindings: batch.bindings,
+        clock: batch.clock,
+        finished: batch.finished,
+    });
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_cut_where_reading_may_go_on() {
+        let envelope = |offset| Envelope {
+            source: 3,
+            partition: 0,
+            offset,
+            order: offset,
+            record: Record::PostDeleted { id: String::new() },
+        };
+        let binding = |next| Binding {
+            source: 3,
+            partition: 0,
+            next,
+        };
+        let batch = SourceBatch {
+            source: 3,
+            records: (0..5).map(|n| envelope(n * 10)).collect(),
+            bindings: vec![binding(50)],
+            clock: Some(7),
+            finished: true,
+        };
+        let pieces = cut(batch.clone(), 2);
+        let said: Vec<_> = pieces
+            .iter()
+            .map(|p| (p.records.len(), p.bindings.clone(), p.clock, p.finished))
+            .collect();
+        assert_eq!(
+            said,
+            [
+                (2, vec![binding(20)], None, false),
+                (2, vec![binding(40)], None, false),
+                (1, vec![binding(50)], Some(7), true)
+            ]
+        );
+        assert_eq!(
+            Vec::from_iter(pieces.into_iter().flat_map(|p| p.records)),
+            batch.records
+        );
+        let several = SourceBatch {
+            bindings: vec![
+                binding(50),
+                Binding {
+                    partition: 1,
+                    ..binding(9)
+                },
+            ],
+            ..batch
+        };
+        let pieces = cut(several.clone(), 4);
+        assert!(pieces[0].bindings.is_empty() && pieces[1].bindings == several.bindings);
     }
 }

@@ -91,7 +91,9 @@ pub(crate) fn split(
                     },
                 ) = (&envelope.record, &event)
                 {
-                    fresh.push((row.text, post.text.as_str()));
+                    if row.text != TextKey::NONE {
+                        fresh.push((row.text, post.text.as_str()));
+                    }
                     if keep_ids {
                         // A post's key is the digest of its id, so the id is stored like a text.
                         fresh.push((TextKey(key.0), post.id.as_str()));

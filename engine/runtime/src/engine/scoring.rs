@@ -11,9 +11,10 @@ use groundswell_core::id::{ModelKey, TextKey};
 use groundswell_core::record::{DeadLetter, Envelope, Record, SCORER};
 use groundswell_core::source::SourceBatch;
 use groundswell_core::time::{EventTime, Tick};
-use groundswell_models::{Answer, Limits, ScoreFailure, Scorer, ScorerPool, ScorerStats, score_all};
+use groundswell_models::{Answer, Limits, ScoreFailure, Scorer, ScorerPool, ScorerStats, score_all_on};
 use hashbrown::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Fetches a text by its key, for the dead letter of a text that cannot be scored.
 pub(crate) type Fetch = Arc<dyn Fn(TextKey) -> Option<Arc<str>> + Send + Sync>;
@@ -139,10 +140,17 @@ impl Wants for NoWants {
     }
 }
 
+/// A tick of strict mode is closed at about this many records: nothing of it is seen before all of it is scored.
+pub(crate) const STRICT_RECORDS: usize = 1_000;
+/// How often a long wait for the model is reported.
+const PROGRESS: Duration = Duration::from_secs(5);
+
 /// Scores a tick's texts before the tick is recorded.
 pub(crate) struct Strict {
     pub(crate) scorer: Arc<dyn Scorer>,
     pub(crate) limits: Limits,
+    /// Batches of one tick are scored on so many threads.
+    pub(crate) threads: usize,
     pub(crate) stats: Arc<ScorerStats>,
     pub(crate) known: HashSet<TextKey>,
 }
@@ -163,7 +171,7 @@ impl Strict {
         for envelope in records {
             if let Record::Post(post) = &envelope.record {
                 let key = TextKey::of(post.text.as_bytes());
-                if post.score.is_none() && self.known.insert(key) {
+                if post.score.is_none() && !post.text.is_empty() && self.known.insert(key) {
                     texts.push((key, Arc::from(post.text.as_str())));
                 }
             }
@@ -171,7 +179,14 @@ impl Strict {
         if texts.is_empty() {
             return Vec::new();
         }
-        let answers = score_all(&*self.scorer, &texts, self.limits, &self.stats);
+        let mut told = Instant::now();
+        let progress = |scored| {
+            if told.elapsed() >= PROGRESS {
+                told = Instant::now();
+                tracing::info!(scored, of = texts.len(), "scoring a tick before it is recorded");
+            }
+        };
+        let answers = score_all_on(&*self.scorer, &texts, self.limits, &self.stats, self.threads, progress);
         let fetch = |key| texts.iter().find(|(k, _)| *k == key).map(|(_, text)| Arc::clone(text));
         answers
             .iter()

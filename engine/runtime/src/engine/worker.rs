@@ -89,7 +89,8 @@ pub(crate) fn run(worker: &mut Worker, input: &Receiver<Released>, shared: &Shar
         }
         at_each_tick(outputs.wanted, "WantedOut", sender(shared, Part::Wanted)).probe_with(&probe);
         if let Some(alerts) = outputs.alerts {
-            at_each_tick(alerts, "AlertsOut", sender(shared, Part::Alerts)).probe_with(&probe);
+            at_each_tick(alerts.transitions, "AlertsOut", sender(shared, Part::Alerts)).probe_with(&probe);
+            at_each_tick(alerts.carries, "CarriesOut", sender(shared, Part::Carries)).probe_with(&probe);
         }
     });
 

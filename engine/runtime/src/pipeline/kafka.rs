@@ -45,7 +45,7 @@ pub(super) fn source(
     shared: &Shared,
 ) -> Result<Box<dyn Source>, StartError> {
     let bytes = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
-    let mut decoder = decoder(pipeline, config.into, &config.map);
+    let mut decoder = decoder(pipeline, config.into, &config.map, config.deleted_body);
     decoder.max_bytes = bytes(config.max_bytes);
     let group = config.group.clone();
     let source = KafkaSource::new(KafkaSourceSpec {

@@ -19,13 +19,17 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Longest transaction.
 const ANSWER: Duration = Duration::from_secs(120);
 
-/// Opens all sinks, in the order of the file.
-pub(super) fn open(pipeline: &Pipeline, shared: &Shared) -> Result<Vec<Box<dyn Sink>>, StartError> {
+/// Opens all sinks, in the order of the file; `state` is the name of the state whose ticks they take.
+pub(super) fn open(
+    pipeline: &Pipeline,
+    shared: &Shared,
+    state: Option<&str>,
+) -> Result<Vec<Box<dyn Sink>>, StartError> {
     let views: Arc<[_]> = pipeline.graph.views.clone().into();
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     for sink in &pipeline.sinks {
         match &sink.kind {
-            SinkKind::File { path } => sinks.extend(file(sink, path, &views, shared)?),
+            SinkKind::File { path } => sinks.extend(file(sink, path, state, &views, shared)?),
             SinkKind::Kafka(config) => {
                 let ids = post_ids(shared);
                 sinks.extend(kafka::sink(sink, config, pipeline, &views, shared, ids)?);
@@ -67,21 +71,22 @@ fn post_ids(shared: &Shared) -> PostIds {
 fn file(
     sink: &SinkConfig,
     path: &Path,
+    state: Option<&str>,
     views: &Arc<[ViewSpec]>,
     shared: &Shared,
 ) -> Result<Option<Box<dyn Sink>>, StartError> {
     let names = Arc::clone(&shared.names);
     Ok(Some(match &sink.from {
-        SinkFrom::DeadLetters => Box::new(DeadLetterFile::open(&sink.name, path)?),
+        SinkFrom::DeadLetters => Box::new(DeadLetterFile::open(&sink.name, path, state)?),
         SinkFrom::Rules => {
             let ids = post_ids(shared);
-            Box::new(AlertFile::open(&sink.name, path, Arc::clone(views), names, ids)?)
+            Box::new(AlertFile::open(&sink.name, path, state, Arc::clone(views), names, ids)?)
         }
         SinkFrom::View(view) => {
             let found = (0..).zip(views.iter()).find(|(_, spec)| spec.name == *view);
             // The configuration was validated: the view exists.
             let Some((index, spec)) = found else { return Ok(None) };
-            Box::new(ViewFile::open(&sink.name, path, index, spec.clone(), names)?)
+            Box::new(ViewFile::open(&sink.name, path, state, index, spec.clone(), names)?)
         }
         // Only tables are of several origins.
         SinkFrom::Tables => return Ok(None),

@@ -3,6 +3,7 @@
 use crate::case::{Case, Start, fails};
 use crate::config::pipeline;
 use crate::program::{GROUNDSWELL, Running, groundswell, run};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -45,6 +46,18 @@ fn newest(state: &Path, kind: &str) -> PathBuf {
 fn oldest(state: &Path, kind: &str) -> PathBuf {
     let all = std::fs::read_dir(state.join(kind)).unwrap().map(|e| e.unwrap().path());
     all.min().unwrap()
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()));
+        } else {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
 }
 
 fn flip(file: &Path) {
@@ -245,6 +258,39 @@ pub fn cases() -> Vec<Case> {
                     folder,
                     "serve: false\nsinks: {s: {type: file, path: rows.jsonl, from: rules}}\n",
                 );
+                Start::With(groundswell(folder, RUN))
+            },
+        ),
+        fails(
+            "sink kept while the state was wiped",
+            1,
+            &["rows.jsonl", "written from another state", "move it away"],
+            |folder| {
+                recorded(
+                    folder,
+                    "serve: false\nsinks: {s: {type: file, path: rows.jsonl, from: daily}}\n",
+                );
+                std::fs::remove_dir_all(folder.join("state")).unwrap();
+                Start::With(groundswell(folder, RUN))
+            },
+        ),
+        fails(
+            "sink ahead of a state from a backup",
+            1,
+            &["sink \"s\" has committed tick", "the state ends at tick", "set back"],
+            |folder| {
+                let extra = "serve: false\nsinks: {s: {type: file, path: rows.jsonl, from: daily}}\n";
+                recorded(folder, extra);
+                copy(&folder.join("state"), &folder.join("backup"));
+                let more = "{\"id\":\"b\",\"text\":\"bad\",\"created_at\":1767225600000}\n";
+                let posts = std::fs::OpenOptions::new()
+                    .append(true)
+                    .open(folder.join("posts.jsonl"));
+                posts.unwrap().write_all(more.as_bytes()).unwrap();
+                let ended = run(groundswell(folder, RUN));
+                assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+                std::fs::remove_dir_all(folder.join("state")).unwrap();
+                std::fs::rename(folder.join("backup"), folder.join("state")).unwrap();
                 Start::With(groundswell(folder, RUN))
             },
         ),

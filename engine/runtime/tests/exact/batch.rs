@@ -1,5 +1,6 @@
 //! The oracle: views and alerts computed from scratch, with plain loops, from the records alone.
 
+use crate::alerts::{Alerts, Windows};
 use crate::harness::Views;
 use groundswell_core::acc::Acc;
 use groundswell_core::id::{Dim, ModelKey, TextKey};
@@ -8,7 +9,6 @@ use groundswell_core::score::Score;
 use groundswell_core::spec::{GroupColumn, LinkSpec, RuleSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec};
 use groundswell_operators::graph::Plan;
 use groundswell_operators::matcher::Matcher;
-use groundswell_operators::threshold::series::episodes_of;
 use groundswell_operators::window::RowKey;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +24,7 @@ pub struct Oracle {
     facts: BTreeMap<(TextKey, ModelKey), Option<Score>>,
     live: Option<ModelKey>,
     clock: i64,
+    alerts: Alerts,
 }
 
 fn put<T>(map: &mut Ranked<T>, id: &str, rank: Rank, value: Option<T>) {
@@ -33,40 +34,73 @@ fn put<T>(map: &mut Ranked<T>, id: &str, rank: Rank, value: Option<T>) {
 }
 
 impl Oracle {
+    /// What has been recorded, without alerts.
     pub fn of(ticks: &[TickBatch]) -> Oracle {
-        let mut o = Oracle {
+        let mut o = Oracle::new();
+        ticks.iter().for_each(|batch| o.apply(batch));
+        o
+    }
+
+    /// Nothing yet.
+    pub fn new() -> Oracle {
+        Oracle {
             clock: i64::MIN,
             ..Oracle::default()
-        };
-        for batch in ticks {
-            o.clock = o.clock.max(batch.clock);
-            for e in &batch.records {
-                let rank = e.rank();
-                match &e.record {
-                    Record::Post(p) => put(&mut o.posts, &p.id, rank, Some(p.clone())),
-                    Record::PostDeleted { id } => put(&mut o.posts, id, rank, None),
-                    Record::Votes(v) => {
-                        let seen = (v.observed_at, v.votes);
-                        let slot = o.votes.entry(v.id.clone()).or_insert(seen);
-                        *slot = (*slot).max(seen);
+        }
+    }
+
+    /// One tick more; alerts depend on when windows were forgotten, so they are followed tick by tick.
+    pub fn tick(&mut self, batch: &TickBatch, plan: &Plan) {
+        self.apply(batch);
+        let rules = self.rules.values().filter_map(|(_, rule)| rule.clone());
+        let watched = rules.filter_map(|rule| Some((plan.watch(&rule.view)?, rule)));
+        let watched: Vec<_> = watched.collect();
+        let mut seen: Vec<Windows> = Vec::new();
+        for (i, spec) in (0u16..).zip(plan.views.iter()) {
+            let mut groups = Windows::new();
+            let bound = spec.window.sliding_bounds(self.clock).1;
+            // Watched or not: a rule that comes later sees the windows there are.
+            if plan.declared_view(i).is_some() {
+                for (row, acc) in self.rows(i, spec) {
+                    if row.key.start + spec.window.size() <= bound {
+                        groups.entry(row.key.group).or_default().insert(row.key.start, acc);
                     }
-                    Record::Thread(t) => put(&mut o.deleted, &t.id, rank, t.deleted.then_some(())),
-                    Record::Entity(x) => put(&mut o.entities, &x.id, rank, Some(x.clone())),
-                    Record::EntityDeleted { id } => put(&mut o.entities, id, rank, None),
-                    Record::Rule(r) => put(&mut o.rules, &r.id, rank, Some(r.clone())),
-                    Record::RuleDeleted { id } => put(&mut o.rules, id, rank, None),
-                    Record::Score { text, model, score } => {
-                        o.facts.entry((*text, *model)).or_insert(Some(*score));
-                    }
-                    Record::Unscorable { text, model } => {
-                        o.facts.entry((*text, *model)).or_insert(None);
-                    }
-                    Record::LiveModel { model } => o.live = Some(*model),
-                    Record::Dead(_) => {}
                 }
             }
+            seen.push(groups);
         }
-        o
+        self.alerts.tick(&plan.views, &watched, seen, self.clock);
+    }
+
+    fn apply(&mut self, batch: &TickBatch) {
+        let o = self;
+        o.clock = o.clock.max(batch.clock);
+        for e in &batch.records {
+            let rank = e.rank();
+            match &e.record {
+                Record::Post(p) => put(&mut o.posts, &p.id, rank, Some(p.clone())),
+                Record::PostDeleted { id } => put(&mut o.posts, id, rank, None),
+                Record::Votes(v) => {
+                    let seen = (v.observed_at, v.votes);
+                    let slot = o.votes.entry(v.id.clone()).or_insert(seen);
+                    *slot = (*slot).max(seen);
+                }
+                Record::Thread(t) => put(&mut o.deleted, &t.id, rank, t.deleted.then_some(())),
+                Record::Entity(x) => put(&mut o.entities, &x.id, rank, Some(x.clone())),
+                Record::EntityDeleted { id } => put(&mut o.entities, id, rank, None),
+                Record::Rule(r) => put(&mut o.rules, &r.id, rank, Some(r.clone())),
+                Record::RuleDeleted { id } => put(&mut o.rules, id, rank, None),
+                Record::Score { text, model, score } => {
+                    o.facts.entry((*text, *model)).or_insert(Some(*score));
+                }
+                Record::Unscorable { text, model } => {
+                    o.facts.entry((*text, *model)).or_insert(None);
+                }
+                Record::LiveModel { model } => o.live = Some(*model),
+                // What the engine notes about its own past; the past is here.
+                Record::AlertFloor(_) | Record::Dead(_) => {}
+            }
+        }
     }
 
     fn live_posts(&self) -> BTreeMap<&str, &Post> {
@@ -97,7 +131,8 @@ impl Oracle {
                 found = own(at);
             }
             inherited += usize::from(!found.is_empty() && at.id != post.id);
-            all.insert(*id, found);
+            // Without a text a post says nothing, though its replies inherit through it.
+            all.insert(*id, if post.text.is_empty() { BTreeSet::new() } else { found });
         }
         (all, inherited)
     }
@@ -112,6 +147,7 @@ impl Oracle {
         let text = TextKey::of(post.text.as_bytes());
         let scored = self
             .live
+            .filter(|_| !post.text.is_empty())
             .and_then(|live| self.facts.get(&(text, live)).copied().flatten());
         match post.score.or(scored) {
             None => Acc {
@@ -195,40 +231,23 @@ impl Oracle {
         rows
     }
 
+    /// Alerts whose windows are all beyond retention: they stand, and after a restart nobody knows them.
+    pub fn forgotten(&self) -> BTreeSet<(String, RowKey)> {
+        self.alerts.forgotten()
+    }
+
+    /// Rules and groups that go on from something forgotten.
+    pub fn carried(&self) -> usize {
+        self.alerts.carried()
+    }
+
     pub fn views(&self, plan: &Plan) -> Views {
-        let mut views = Views::default();
-        for (i, spec) in (0u16..).zip(plan.views.iter()) {
-            let rows = self.rows(i, spec);
-            let mut groups = BTreeMap::<[Dim; 4], BTreeMap<i64, Acc>>::new();
-            let bound = spec.window.sliding_bounds(self.clock).1;
-            for (row, acc) in rows
-                .iter()
-                .filter(|(row, _)| row.key.start + spec.window.size() <= bound)
-            {
-                groups.entry(row.key.group).or_default().insert(row.key.start, *acc);
-            }
-            for rule in self
-                .rules
-                .values()
-                .filter_map(|(_, r)| r.as_ref())
-                .filter(|r| plan.watch(&r.view) == Some(i))
-            {
-                for (group, windows) in &groups {
-                    for (fired, resolved) in episodes_of(rule, spec.window, windows) {
-                        let row = RowKey {
-                            view: i,
-                            key: ViewKey {
-                                group: *group,
-                                start: fired,
-                            },
-                        };
-                        views.alerts.insert((rule.id.clone(), row), resolved);
-                    }
-                }
-            }
-            if usize::from(i) < plan.declared {
-                views.rows.extend(rows);
-            }
+        let mut views = Views {
+            alerts: self.alerts.standing(),
+            ..Views::default()
+        };
+        for (i, spec) in (0u16..).zip(plan.views.iter()).take(plan.declared) {
+            views.rows.extend(self.rows(i, spec));
         }
         views
     }

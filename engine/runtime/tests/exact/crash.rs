@@ -170,7 +170,7 @@ fn oracle(posts: &Path, votes: &Path, names: &Names) -> (Oracle, usize) {
     for envelope in &records {
         if let Record::Post(post) = &envelope.record {
             let text = groundswell_core::id::TextKey::of(post.text.as_bytes());
-            if texts.insert(text) {
+            if !post.text.is_empty() && texts.insert(text) {
                 let score = *scorer.forward(&[&post.text]).unwrap().results[0].as_ref().unwrap();
                 let record = Record::Score {
                     text,

@@ -4,7 +4,7 @@ use differential_dataflow::input::InputSession;
 use groundswell_core::acc::Acc;
 use groundswell_core::dataflow::at_each_tick;
 use groundswell_core::id::{Names, TextKey};
-use groundswell_core::record::{Record, TickBatch};
+use groundswell_core::record::{AlertFloor, CONTROL, Envelope, Record, TickBatch};
 use groundswell_core::serving::AlertState;
 use groundswell_core::spec::{GraphSpec, GroupColumn, LinkSpec, Measure, ViewSpec, WeightSpec, WindowSpec};
 use groundswell_core::time::Tick;
@@ -13,6 +13,7 @@ use groundswell_operators::dedupe::Duplicates;
 use groundswell_operators::event::{Control, Event};
 use groundswell_operators::evidence::Proven;
 use groundswell_operators::graph::{Inputs, Plan, render};
+use groundswell_operators::threshold::Carry;
 use groundswell_operators::window::RowKey;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -56,12 +57,20 @@ pub fn plan() -> Plan {
                 None,
             ),
             view("all", &[], minute, None),
+            view(
+                "kept_hop",
+                &[Thread],
+                WindowSpec::Hop {
+                    size: 120_000,
+                    every: 60_000,
+                },
+                Some(180_000),
+            ),
         ],
         link: LinkSpec::default(),
         weight: WeightSpec::Log1p,
     };
-    // A hidden view forgets alerts after an hour; the oracle does not, so the histories stay shorter than that.
-    Plan::new(&spec, |name| name != "kept")
+    Plan::new(&spec, |_| true)
 }
 
 /// One view with retention that rules watch.
@@ -96,12 +105,47 @@ pub struct Views {
 pub struct Seen {
     rows: Vec<(Tick, Row, isize)>,
     alerts: Vec<(Tick, Proven)>,
+    carries: Vec<(Tick, Carry)>,
 }
 
 impl Seen {
     /// All alert transitions in the order of their ticks.
     pub fn transitions(&self) -> impl Iterator<Item = &groundswell_operators::threshold::Transition> {
         self.alerts.iter().map(|(_, proven)| &proven.transition)
+    }
+
+    /// What the ticks from `first` on said about forgotten windows, as the records the engine makes of it; names are those
+    /// of the histories.
+    pub fn floors(&self, plan: &Plan, first: Tick) -> Vec<Envelope> {
+        let mut newest = BTreeMap::new();
+        for (tick, carry) in self.carries.iter().filter(|(tick, _)| *tick >= first) {
+            newest.insert((carry.rule.clone(), carry.view, carry.group), (*tick, carry));
+        }
+        let names = Names::default();
+        let ids = ["p", "t", "a", "e"].map(|p| (0..8).map(move |n| format!("{p}{n}")));
+        let known = ids.into_iter().flatten().chain(["s".to_owned(), String::new()]);
+        known.for_each(|name| {
+            names.intern(&name).unwrap();
+        });
+        let record = |(tick, carry): (Tick, &Carry)| {
+            let view = plan.declared_view(carry.view).unwrap();
+            let values = carry.group.iter().take(view.group_by.len());
+            let values: Vec<_> = values.map(|dim| names.get(*dim).unwrap_or_default()).collect();
+            let values: Vec<&str> = values.iter().map(|v| &**v).collect();
+            Envelope {
+                source: CONTROL,
+                partition: 0,
+                offset: 0,
+                order: tick,
+                record: Record::AlertFloor(AlertFloor {
+                    key: AlertFloor::key(&carry.rule, &view.name, &values),
+                    shape: plan.views[usize::from(carry.view)].shape(),
+                    up_to: carry.up_to,
+                    state: carry.state,
+                }),
+            }
+        };
+        newest.into_values().map(record).collect()
     }
 
     /// The state at a tick; each row must net to 0 or 1.
@@ -183,7 +227,17 @@ pub fn run(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Seen {
                     .extend(batch.into_iter().map(|(row, diff)| (tick, row, diff)));
             })
             .probe_with(&probe);
-            at_each_tick(outputs.alerts.unwrap(), "Alerts", move |tick, batch| {
+            let outputs = outputs.alerts.unwrap();
+            let carries = Arc::clone(&out);
+            at_each_tick(outputs.carries, "Carries", move |tick, batch| {
+                carries
+                    .lock()
+                    .unwrap()
+                    .carries
+                    .extend(batch.into_iter().map(|(carry, _)| (tick, carry)));
+            })
+            .probe_with(&probe);
+            at_each_tick(outputs.transitions, "Alerts", move |tick, batch| {
                 alerts
                     .lock()
                     .unwrap()

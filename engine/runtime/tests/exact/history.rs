@@ -109,12 +109,27 @@ fn entity() -> impl Strategy<Value = Record> {
         })
 }
 
-fn rule() -> impl Strategy<Value = Record> {
-    let when = prop::sample::select(&["sentiment < 0.1", "posts >= 2", "negative / posts > 0.4 and posts > 0"][..]);
+fn rule(views: &'static [&'static str]) -> impl Strategy<Value = Record> {
+    let when = prop::sample::select(
+        &[
+            "sentiment < 0.1",
+            "posts >= 2",
+            "negative / posts > 0.4 and posts > 0",
+            "posts < 2",
+        ][..],
+    );
     let clear = prop::option::of(prop::sample::select(&["sentiment > 0.2", "posts < 2"][..]));
-    let view = prop::sample::select(&["by_minute", "by_thread", "sliding"][..]);
-    (id('r', 2), view, when, clear, 0..2i32, 0..2i64, 0..2i64).prop_map(
-        |(id, view, when, clear, min_posts, for_minutes, cooldown)| {
+    let view = prop::sample::select(views);
+    (
+        id('r', 2),
+        view,
+        when,
+        clear,
+        0..3i32,
+        0..3i64,
+        prop::sample::select(&[0i64, 1, 2, 30][..]),
+    )
+        .prop_map(|(id, view, when, clear, min_posts, for_minutes, cooldown)| {
             Record::Rule(RuleSpec {
                 id,
                 view: view.into(),
@@ -124,8 +139,7 @@ fn rule() -> impl Strategy<Value = Record> {
                 for_ms: for_minutes * 60_000,
                 cooldown_ms: cooldown * 60_000,
             })
-        },
-    )
+        })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -163,11 +177,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => thread.prop_map(recorded),
         4 => entity().prop_map(recorded),
         1 => id('e', 3).prop_map(|id| recorded(Record::EntityDeleted { id })),
-        6 => rule().prop_map(recorded),
+        6 => rule(&["by_minute", "by_thread", "sliding", "kept", "kept_hop"]).prop_map(recorded),
         1 => id('r', 2).prop_map(|id| recorded(Record::RuleDeleted { id })),
         8 => fact.prop_map(recorded),
         2 => (0..2u8).prop_map(|m| recorded(Record::LiveModel { model: model(m) })),
         2 => (0i64..300_000).prop_map(Step::Clock),
+        1 => prop_oneof![Just(3_600_000), Just(60_000)].prop_map(Step::Clock),
     ]
 }
 
@@ -176,6 +191,41 @@ pub fn history(max: usize) -> impl Strategy<Value = History> {
     prop::collection::vec(step(), 1..max).prop_map(|mut steps| {
         steps.insert(0, recorded(Record::LiveModel { model: model(0) }));
         steps
+    })
+}
+
+/// A history in which rules on views with retention fire, resolve and are forgotten: posts of a quarter of an hour that bring
+/// their sentiment, edits, deletions, and a clock that passes over them.
+pub fn alert_history(max: usize) -> impl Strategy<Value = History> {
+    let post = (
+        id('p', 16),
+        id('t', 2),
+        0i64..15,
+        prop::sample::select(&[-900_000, -200_000, 100_000, 800_000][..]),
+    );
+    let post = post.prop_map(|(id, thread, minute, sentiment)| {
+        Record::Post(Post {
+            id,
+            source: "s".into(),
+            thread,
+            created_at: T0 + minute * 60_000 + 7_000,
+            observed_at: T0 + minute * 60_000 + 7_000,
+            score: Some(Score::given(sentiment)),
+            ..Post::default()
+        })
+    });
+    let steps = prop_oneof![
+        10 => post.prop_map(recorded),
+        2 => id('p', 16).prop_map(|id| recorded(Record::PostDeleted { id })),
+        2 => rule(&["kept", "kept_hop"]).prop_map(recorded),
+        1 => id('r', 2).prop_map(|id| recorded(Record::RuleDeleted { id })),
+        6 => (10_000i64..100_000).prop_map(Step::Clock),
+        1 => Just(Step::Clock(400_000)),
+    ];
+    let rules = prop::collection::vec(rule(&["kept", "kept_hop"]), 2);
+    (rules, prop::collection::vec(steps, 1..max)).prop_map(|(rules, steps)| {
+        let rules = rules.into_iter().map(recorded);
+        rules.chain(steps).collect()
     })
 }
 

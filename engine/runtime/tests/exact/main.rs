@@ -1,8 +1,10 @@
 //! Exactness: the views equal a plain computation from scratch, whatever happens on the way.
 #![allow(clippy::unwrap_used)]
 
+mod alerts;
 mod batch;
 mod crash;
+mod engine;
 mod harness;
 mod history;
 mod oracle;
