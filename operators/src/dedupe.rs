@@ -11,7 +11,7 @@ use crate::event::{Control, PostEvent, PostRow, VoteAt};
 use differential_dataflow::VecCollection;
 use groundswell_core::dataflow::{Complete, per_tick};
 use groundswell_core::id::{DigestMap, Dim, PostKey};
-use groundswell_core::record::{Rank, SourceId, votes_rank};
+use groundswell_core::record::{Rank, SourceId, UNRANKED, votes_rank};
 use groundswell_core::table;
 use groundswell_core::time::Tick;
 use parking_lot::Mutex;
@@ -100,7 +100,7 @@ type Arrived = ((PostKey, PostEvent), isize);
 type RowRank = (i64, u16, u64);
 
 /// Below every rank of a row.
-const UNRANKED: RowRank = (i64::MIN, 0, 0);
+const NO_ROW: RowRank = (i64::MIN, 0, 0);
 
 /// All that is remembered about one post id.
 #[derive(Clone, Copy)]
@@ -113,7 +113,7 @@ struct Entry {
 impl Default for Entry {
     fn default() -> Self {
         Entry {
-            rank: UNRANKED,
+            rank: NO_ROW,
             row: None,
             votes: None,
         }
@@ -146,7 +146,7 @@ impl Entry {
                 if self.rank >= rank {
                     return false;
                 }
-                let changed = self.rank == UNRANKED || self.row != *row;
+                let changed = self.rank == NO_ROW || self.row != *row;
                 (self.rank, self.row) = (rank, *row);
                 changed
             }
@@ -207,7 +207,7 @@ impl Table {
             let Control::Thread { id, rank, deleted } = control else {
                 continue;
             };
-            let slot = self.threads.entry(id).or_insert((Rank::default(), false));
+            let slot = self.threads.entry(id).or_insert((UNRANKED, false));
             before.entry(id).or_insert(slot.1);
             if slot.0 <= rank {
                 *slot = (rank, deleted);

@@ -11,7 +11,7 @@ use crate::matcher::Matcher;
 use differential_dataflow::VecCollection;
 use groundswell_core::dataflow::{Complete, Emit, per_tick};
 use groundswell_core::id::{Dim, PostKey, TextKey};
-use groundswell_core::record::{Entity, Rank};
+use groundswell_core::record::{Entity, Rank, UNRANKED};
 use groundswell_core::serving::Mention;
 use groundswell_core::spec::LinkSpec;
 use groundswell_core::table::Table;
@@ -107,7 +107,7 @@ impl Linker {
             let Control::Entity { id, rank, entity } = control else {
                 continue;
             };
-            let slot = self.entities.entry(id).or_default();
+            let slot = self.entities.entry(id).or_insert((UNRANKED, None));
             if slot.0 <= rank {
                 changed |= slot.1 != entity;
                 *slot = (rank, entity);

@@ -22,7 +22,7 @@ use differential_dataflow::VecCollection;
 use groundswell_core::acc::Acc;
 use groundswell_core::dataflow::{Complete, Emit, per_tick};
 use groundswell_core::id::{DigestMap, Dim};
-use groundswell_core::record::{Carried, Rank};
+use groundswell_core::record::{Carried, Rank, UNRANKED};
 use groundswell_core::serving::{AlertState, Cause};
 use groundswell_core::spec::{RuleSpec, ViewSpec};
 use groundswell_core::time::{EventTime, Tick};
@@ -353,7 +353,7 @@ impl Table {
     }
 
     fn rule(&mut self, id: Dim, rank: Rank, rule: Option<Arc<RuleSpec>>, work: &mut Work) {
-        let slot = self.rules.entry(id).or_default();
+        let slot = self.rules.entry(id).or_insert((UNRANKED, None));
         if slot.0 > rank || slot.1 == rule {
             slot.0 = slot.0.max(rank);
             return;

@@ -353,7 +353,7 @@ mod tests {
             "sasl_plain",
             "sasl_scram",
             "sasl_oauthbearer",
-            "oauthbearer_oidc",
+            "oidc",
             "lz4",
             "zstd",
             "snappy",

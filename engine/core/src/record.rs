@@ -343,6 +343,9 @@ pub struct Envelope {
 /// Rank of an envelope among those with its identity: the greatest wins, whatever the arrival order.
 pub type Rank = (i64, i64, u16, u64);
 
+/// Below the rank of every envelope.
+pub const UNRANKED: Rank = (i64::MIN, i64::MIN, 0, 0);
+
 impl Envelope {
     /// The rank by which this record competes with others of the same identity.
     ///

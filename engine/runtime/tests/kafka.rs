@@ -17,7 +17,7 @@ name: live-threads
 state: {url: "file:./state"}
 time: {tick: 20ms}
 sources:
-  posts: {type: kafka, brokers: "${KAFKA}", topic: reddit.comments, into: posts}
+  posts: {type: kafka, brokers: "${KAFKA}", topic: reddit.comments, into: posts, map: {sentiment: sentiment}}
   votes: {type: kafka, brokers: "${KAFKA}", topic: reddit.votes, into: votes}
   cast:  {type: file, path: cast.yaml, into: entities}
 views:

@@ -35,7 +35,8 @@ impl Ports {
         format!("127.0.0.1:{}", self.sasl)
     }
 
-    /// The broker's configuration: one node that is broker and controller, with one replica and small internal topics.
+    /// The broker's configuration: one node that is broker and controller, with one replica and small internal topics, that
+    /// removes nothing for its age: tests write records of any age.
     pub fn properties(self, folder: &Path) -> String {
         let (plain, sasl, controller) = (self.plain(), self.sasl(), format!("127.0.0.1:{}", self.controller));
         let data = folder.join("data");
@@ -74,6 +75,7 @@ impl Ports {
              num.network.threads=2\n\
              num.io.threads=4\n\
              log.cleaner.dedupe.buffer.size=16777216\n\
+             log.retention.ms=-1\n\
              log.retention.check.interval.ms=1000\n\
              log.segment.delete.delay.ms=100\n",
             data = data.display()

@@ -3,6 +3,7 @@
 use crate::case::{Case, Start, fails};
 use crate::config::pipeline;
 use crate::program::{GROUNDSWELL, Running, groundswell, run};
+use groundswell_core::store::FORMAT;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -310,5 +311,5 @@ pub fn cases() -> Vec<Case> {
 fn newer(state: &Path) {
     let file = newest(state, "manifest");
     let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, text.replace("\"format\": 1", "\"format\": 9")).unwrap();
+    std::fs::write(&file, text.replace(&format!("\"format\": {FORMAT}"), "\"format\": 9")).unwrap();
 }

@@ -3,7 +3,7 @@
 
 use groundswell_core::expr::Expr;
 use groundswell_core::id::{ModelKey, TextKey};
-use groundswell_core::record::{Entity, Envelope, Post, Record, Thread, TickBatch, Votes};
+use groundswell_core::record::{CONTROL, Entity, Envelope, Post, Record, Thread, TickBatch, Votes};
 use groundswell_core::score::{PPM, Score};
 use groundswell_core::spec::RuleSpec;
 use proptest::prelude::*;
@@ -329,10 +329,12 @@ impl Delivery {
     }
 }
 
+/// Every other rule is one of the pipeline file.
 fn envelope(index: usize, record: &Record) -> Envelope {
     let offset = index as u64;
+    let of_file = matches!(record, Record::Rule(_) | Record::RuleDeleted { .. }) && index.is_multiple_of(2);
     Envelope {
-        source: 0,
+        source: if of_file { CONTROL } else { 0 },
         partition: 0,
         offset,
         order: offset,
