@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 folder=docs/reference
 mkdir -p "$folder"
 stale=0
-for page in config metrics cli schemas; do
+for page in config metrics cli; do
     fresh=$(mktemp)
     target/release/groundswell reference "$page" >"$fresh"
     if [ "$1" = write ]; then

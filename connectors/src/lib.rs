@@ -5,7 +5,6 @@ pub mod generator;
 pub mod http;
 pub mod hub;
 pub mod json;
-pub mod kafka;
 pub mod metrics;
 pub mod pace;
 pub mod postgres;

@@ -111,7 +111,6 @@ impl Fault {
             payload: payload.to_vec(),
             key: key.unwrap_or_default().to_vec(),
             id: self.id,
-            ..DeadLetter::default()
         }
     }
 }

@@ -7,7 +7,7 @@ use groundswell_core::expr::Expr;
 use groundswell_core::id::Dim;
 use groundswell_core::record::{Entity, Post, Thread, Votes};
 use groundswell_core::score::Score;
-use groundswell_core::source::{Durable, StopFlag};
+use groundswell_core::source::StopFlag;
 use groundswell_core::spec::RuleSpec;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -278,7 +278,6 @@ fn versions_order_instead_of_offsets() {
         stop,
         names: Arc::new(names),
         horizon,
-        durable: Durable::default(),
     };
     let envelope = versioned.envelope(
         (3, 1, 99),

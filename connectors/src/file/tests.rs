@@ -4,7 +4,7 @@ use super::*;
 use crate::pace::fake::FakeClock;
 use groundswell_core::id::Names;
 use groundswell_core::record::{Binding, Envelope, Record};
-use groundswell_core::source::{Durable, SourceBatch, StopFlag};
+use groundswell_core::source::{SourceBatch, StopFlag};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +27,6 @@ fn start(source: impl Source, id: SourceId, resume: Vec<Binding>) -> Running {
         stop: stop.clone(),
         names: Arc::new(Names::default()),
         horizon: Arc::new(AtomicI64::new(i64::MIN)),
-        durable: Durable::default(),
     };
     let thread = std::thread::spawn(move || Box::new(source).run(context));
     Running { batches, stop, thread }

@@ -5,7 +5,7 @@ use crate::decode::Decoder;
 use crate::pace::fake::FakeClock;
 use groundswell_core::id::Names;
 use groundswell_core::record::{Binding, Envelope, Record};
-use groundswell_core::source::{Durable, Source, SourceBatch, SourceContext, StopFlag};
+use groundswell_core::source::{Source, SourceBatch, SourceContext, StopFlag};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -19,7 +19,6 @@ fn run(spec: &GeneratorSpec, clock: FakeClock, resume: Vec<Binding>) -> Vec<Sour
         stop: StopFlag::default(),
         names: Arc::new(Names::default()),
         horizon: Arc::new(AtomicI64::new(i64::MIN)),
-        durable: Durable::default(),
     };
     Box::new(Generator::with_clock("demo", spec.clone(), clock))
         .run(context)

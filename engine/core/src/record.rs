@@ -144,50 +144,6 @@ pub struct DeadLetter {
     pub key: Vec<u8>,
     /// The id it would have had, if one could be read.
     pub id: Option<String>,
-    /// When it was written, by the source (epoch ms); `None` where the source does not say.
-    #[serde(default)]
-    pub written_at: Option<EventTime>,
-    /// Its headers as received, in order.
-    #[serde(default)]
-    pub headers: Vec<Header>,
-}
-
-/// A header of a record: a name and bytes, or none.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Header {
-    /// Its name; several headers may share one.
-    pub name: String,
-    /// Its value.
-    pub value: Option<HeaderValue>,
-}
-
-/// A header's value; text where it is, so that the record reads well with other tools.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum HeaderValue {
-    /// UTF-8.
-    Text(String),
-    /// Anything else.
-    Bytes(Vec<u8>),
-}
-
-impl From<&[u8]> for HeaderValue {
-    fn from(bytes: &[u8]) -> Self {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => HeaderValue::Text(text.to_owned()),
-            Err(_) => HeaderValue::Bytes(bytes.to_vec()),
-        }
-    }
-}
-
-impl HeaderValue {
-    /// The bytes as received.
-    pub fn as_bytes(&self) -> &[u8] {
-        match self {
-            HeaderValue::Text(text) => text.as_bytes(),
-            HeaderValue::Bytes(bytes) => bytes,
-        }
-    }
 }
 
 /// Everything that can be recorded.

@@ -5,8 +5,6 @@
 
 use crate::id::Names;
 use crate::record::{Binding, Envelope, SourceId};
-use parking_lot::Mutex;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
@@ -68,31 +66,6 @@ impl StopFlag {
     }
 }
 
-/// Positions of one source that are durable by now; clones share them.
-///
-/// The engine moves them after each tick that is on disk. A source may tell others how far it got, but never more than this.
-#[derive(Clone, Default, Debug)]
-pub struct Durable(Arc<Mutex<BTreeMap<u32, u64>>>);
-
-impl Durable {
-    /// Positions that were durable before.
-    pub fn new(bindings: &[Binding]) -> Self {
-        let durable = Durable::default();
-        bindings.iter().for_each(|b| durable.advance(b));
-        durable
-    }
-
-    /// Notes a position that is durable now.
-    pub fn advance(&self, binding: &Binding) {
-        self.0.lock().insert(binding.partition, binding.next);
-    }
-
-    /// All partitions with the offset to continue from.
-    pub fn positions(&self) -> BTreeMap<u32, u64> {
-        self.0.lock().clone()
-    }
-}
-
 /// What the engine gives a source.
 pub struct SourceContext {
     /// This source's index; goes into every envelope.
@@ -108,8 +81,6 @@ pub struct SourceContext {
     /// Posts written before this (epoch ms) are beyond every view's retention: dead-letter them as `late`. Moves with the
     /// recorded clock; `i64::MIN` while everything is kept.
     pub horizon: Arc<AtomicI64>,
-    /// Which of the positions sent are durable.
-    pub durable: Durable,
 }
 
 impl SourceContext {
@@ -136,11 +107,6 @@ impl SourceContext {
 pub trait Source: Send + 'static {
     /// The source's name in the config.
     fn name(&self) -> &str;
-
-    /// Whether the source reports its own lag, which the age of what it reads says nothing about.
-    fn measures_lag(&self) -> bool {
-        false
-    }
 
     /// Reads until the end of the input or until asked to stop; runs on a thread of its own. Must send a final batch with
     /// `finished` when the input has an end.

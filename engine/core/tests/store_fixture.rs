@@ -3,7 +3,7 @@
 
 use groundswell_core::expr::Expr;
 use groundswell_core::id::{ModelKey, TextKey};
-use groundswell_core::record::{Binding, DeadLetter, Entity, Envelope, Header, Post, Record, Thread, TickBatch, Votes};
+use groundswell_core::record::{Binding, DeadLetter, Entity, Envelope, Post, Record, Thread, TickBatch, Votes};
 use groundswell_core::score::{Rung, Score};
 use groundswell_core::spec::RuleSpec;
 use groundswell_core::store::{Store, StoreOptions, inspect, verify};
@@ -48,7 +48,7 @@ fn score() -> Score {
 }
 
 /// The first three ticks are folded, the last two are log.
-fn history(format: u32) -> Vec<TickBatch> {
+fn history() -> Vec<TickBatch> {
     let post = Post {
         id: "t1_a".into(),
         source: "reddit:nba".into(),
@@ -93,25 +93,8 @@ fn history(format: u32) -> Vec<TickBatch> {
         message: "expected value at line 1".into(),
         payload: vec![0xFF, 0, 1],
         key: b"k".to_vec(),
-        ..DeadLetter::default()
+        id: None,
     };
-    // Format 1 has no room for these.
-    let received = DeadLetter {
-        written_at: Some(-7),
-        headers: vec![
-            Header {
-                name: "trace".into(),
-                value: Some(b"zo\xC3\xAB".as_slice().into()),
-            },
-            Header {
-                name: "raw".into(),
-                value: Some([0xFF, 0].as_slice().into()),
-            },
-            Header::default(),
-        ],
-        ..dead.clone()
-    };
-    let last = if format == 1 { dead.clone() } else { received };
     let observed = |votes, observed_at| {
         Record::Votes(Votes {
             id: "t1_a".into(),
@@ -160,7 +143,7 @@ fn history(format: u32) -> Vec<TickBatch> {
                     text: TextKey::of(b""),
                     model,
                 },
-                Record::Dead(last),
+                Record::Dead(dead),
                 observed(Some(9), 40),
             ],
         ),
@@ -183,8 +166,8 @@ fn history(format: u32) -> Vec<TickBatch> {
 }
 
 /// What restoring gives: the winners of the folded ticks in order, then the log as it was.
-fn restored(format: u32) -> Vec<TickBatch> {
-    let history = history(format);
+fn restored() -> Vec<TickBatch> {
+    let history = history();
     let won = |b: &TickBatch, rows: &[usize]| rows.iter().map(|&r| b.records[r].clone()).collect::<Vec<_>>();
     let snapshot = [won(&history[1], &[0, 2, 3]), won(&history[2], &[0, 1, 2, 3, 4])].concat();
     let mut batches = vec![TickBatch {
@@ -210,22 +193,13 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn format_1_restores() {
-    restores(1);
-}
-
-#[test]
-fn format_2_restores() {
-    restores(2);
-}
-
-fn restores(format: u32) {
-    let url = fixture(format).display().to_string();
+    let url = fixture(1).display().to_string();
     let verification = verify(&url).expect("readable");
     assert!(verification.is_ok() && verification.leftovers == 0, "{verification:?}");
     let inspection = inspect(&url).expect("readable");
     assert_eq!(
         (inspection.format, inspection.upper, inspection.clock),
-        (format, Some(21), Some(16))
+        (1, Some(21), Some(16))
     );
     assert_eq!(
         inspection.bindings,
@@ -237,20 +211,14 @@ fn restores(format: u32) {
     );
 
     let copied = tempfile::tempdir().expect("folder");
-    copy(&fixture(format), copied.path());
+    copy(&fixture(1), copied.path());
     let options = StoreOptions::new(copied.path().display().to_string());
     let (mut store, restore) = Store::open(options).expect("opened");
     assert_eq!(restore.bindings, inspection.bindings);
     let batches = restore.collect::<Result<Vec<_>, _>>().expect("readable");
-    assert_eq!(batches, restored(format));
+    assert_eq!(batches, restored());
     store.append(&batch(22, vec![])).expect("and can be continued");
     store.fold_now().expect("and folded");
-    drop(store);
-    let (_, restore) = Store::open(StoreOptions::new(copied.path().display().to_string())).expect("opened again");
-    let folded = restore.collect::<Result<Vec<_>, _>>().expect("readable");
-    let kept = |batches: &[TickBatch]| batches.iter().map(|b| b.records.len()).sum::<usize>();
-    // Dead letters are not folded, and three records of the log replace one of the snapshot each.
-    assert_eq!(kept(&folded), kept(&batches) - 4);
 }
 
 #[test]
@@ -262,7 +230,7 @@ fn write_the_fixture() {
     }
     let (mut store, restore) = Store::open(StoreOptions::new(folder.display().to_string())).expect("opened");
     drop(restore);
-    for (i, batch) in history(groundswell_core::store::FORMAT).iter().enumerate() {
+    for (i, batch) in history().iter().enumerate() {
         store.append(batch).expect("appended");
         if i == 2 {
             store.fold_now().expect("folded");

@@ -89,7 +89,6 @@ enum Page {
     Config,
     Metrics,
     Cli,
-    Schemas,
 }
 
 /// Why a command failed, and the exit code that says so.
@@ -113,7 +112,6 @@ impl<E: std::error::Error> From<E> for Failure {
 impl Failure {
     fn of_start(error: StartError) -> Self {
         match error {
-            StartError::Kafka { ref source, .. } if source.is_unreachable() => Failure::Unreachable(error.to_string()),
             StartError::Postgres(why) if why.is_retriable() => Failure::Unreachable(why.to_string()),
             other => other.into(),
         }
@@ -178,7 +176,6 @@ fn execute(command: Command) -> Result<(), Failure> {
                 Page::Config => config::reference_markdown(),
                 Page::Metrics => groundswell_connectors::metrics::reference_markdown()?,
                 Page::Cli => cli_reference(),
-                Page::Schemas => groundswell_connectors::json::schema::reference_markdown(),
             };
             say(page.trim_end_matches('\n'))
         }

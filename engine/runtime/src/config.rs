@@ -13,7 +13,6 @@
 
 mod error;
 mod field;
-mod kafka;
 mod keys;
 mod pipeline;
 mod print;
@@ -30,7 +29,6 @@ mod units;
 mod views;
 
 pub use error::{ConfigError, ConfigErrors};
-pub use kafka::{Brokers, KafkaSinkConfig, KafkaSourceConfig, Property};
 pub use pipeline::{
     Clock, Collection, Device, FieldRef, FileFormat, LiveModel, ModelConfig, Pace, Pipeline, ServeConfig, SinkConfig,
     SinkFrom, SinkKind, SourceConfig, SourceKind, StateConfig, TimeConfig, TimeUnit,

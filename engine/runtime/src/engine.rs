@@ -31,7 +31,7 @@ use groundswell_connectors::metrics::Metrics;
 use groundswell_core::id::{Names, PostKey, TextKey};
 use groundswell_core::record::{Binding, SourceId};
 use groundswell_core::serving::Sink;
-use groundswell_core::source::{Durable, Source, SourceBatch, SourceContext, StopFlag};
+use groundswell_core::source::{Source, SourceBatch, SourceContext, StopFlag};
 use groundswell_core::spec::{GraphSpec, RuleSpec};
 use groundswell_core::store::StoreError;
 use groundswell_core::text::Texts;
@@ -211,7 +211,8 @@ impl Engine {
         }
         let status = Arc::new(Status::default());
         let stop = StopFlag::default();
-        let counters = Arc::new(Counters::new(Arc::clone(&shared.metrics), &sources));
+        let names: Vec<String> = sources.iter().map(|s| s.name().to_owned()).collect();
+        let counters = Arc::new(Counters::new(Arc::clone(&shared.metrics), &names));
         let watched = |view: &str| options.rules_may_come || options.rules.iter().any(|rule| rule.view == view);
         let plan = Plan::new(&options.graph, watched);
         let duplicates = Duplicates::default();
@@ -259,13 +260,8 @@ impl Engine {
             .views
             .iter()
             .map(|v| v.keep.map(|keep| keep.saturating_add(v.window.size())));
-        let resume = &recorded.bindings;
-        let durable = (0..sources.len())
-            .map(|id| Durable::new(&of_source(id, resume)))
-            .collect::<Vec<_>>();
         let mut recorder = Recorder {
             log,
-            durable: durable.clone(),
             options: options.ticks,
             names: Arc::clone(&shared.names),
             texts: Arc::clone(&shared.texts),
@@ -301,7 +297,6 @@ impl Engine {
             names: Arc::clone(&shared.names),
             horizon,
             resume,
-            durable,
         };
         let sources = (0..)
             .zip(sources)
@@ -541,15 +536,6 @@ struct SourceStart {
     names: Arc<Names>,
     horizon: Arc<AtomicI64>,
     resume: Vec<Binding>,
-    durable: Vec<Durable>,
-}
-
-fn of_source(id: usize, bindings: &[Binding]) -> Vec<Binding> {
-    bindings
-        .iter()
-        .filter(|b| usize::from(b.source) == id)
-        .copied()
-        .collect()
 }
 
 impl SourceStart {
@@ -562,12 +548,11 @@ impl SourceStart {
     ) -> Result<JoinHandle<()>, EngineError> {
         let context = SourceContext {
             source: id,
-            resume: of_source(usize::from(id), &self.resume),
+            resume: self.resume.iter().filter(|b| b.source == id).copied().collect(),
             out: self.input.clone(),
             stop: self.stop.clone(),
             names: Arc::clone(&self.names),
             horizon: Arc::clone(&self.horizon),
-            durable: self.durable.get(usize::from(id)).cloned().unwrap_or_default(),
         };
         let ready = ready.clone();
         let name = format!("source-{}", source.name());

@@ -1,10 +1,9 @@
 //! From a validated pipeline to a running one: connectors, model, engine, hub and server, wired together.
 
 mod health;
-mod kafka;
 mod sinks;
 
-use crate::config::{Clock, Collection, FieldRef, FileFormat, LiveModel, Pace, Pipeline, SourceKind, TimeUnit};
+use crate::config::{Clock, Collection, FileFormat, LiveModel, Pace, Pipeline, SourceKind, TimeUnit};
 use crate::engine::{
     ClockMode, Connections, Engine, EngineError, EngineOptions, FullState, Shared, State, TickOptions,
 };
@@ -13,14 +12,12 @@ use groundswell_connectors::file::{self, FileSource, FileSpec};
 use groundswell_connectors::generator::{Generator, GeneratorSpec};
 use groundswell_connectors::http::{self, Health, ServeError, ServeOptions, ServerHandle};
 use groundswell_connectors::hub::{Hub, HubLimits, HubOptions};
-use groundswell_connectors::kafka::KafkaError;
 use groundswell_connectors::postgres::PostgresError;
 use groundswell_connectors::sink_file::FileError;
 use groundswell_core::source::Source;
 use groundswell_core::spec::WindowSpec;
 use groundswell_models::{FixtureScorer, Limits, PoolOptions, Scorer};
 use health::EngineHealth;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,14 +36,6 @@ pub enum StartError {
     /// A Postgres sink.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
-    /// A Kafka source or sink.
-    #[error("{place}: {}", .source.with_hint())]
-    Kafka {
-        /// `sources.NAME` or `sinks.NAME`.
-        place: String,
-        /// Why.
-        source: KafkaError,
-    },
     /// What a table's numbers depend on cannot be written down.
     #[error("the settings of weights and links cannot be written down: {0}; this is a bug")]
     Basis(String),
@@ -129,7 +118,7 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
     let state = state.open().map_err(EngineError::from)?;
     let shared = Shared::create(&pipeline.state.folder.join("cache"))?;
     let extra = extra(&shared);
-    let mut sources = sources(pipeline, &shared)?;
+    let mut sources = sources(pipeline)?;
     sources.extend(extra.sources);
     check_sources(pipeline, &sources)?;
     let mut sinks = sinks::open(pipeline, &shared)?;
@@ -238,7 +227,7 @@ fn engine_options(pipeline: &Pipeline) -> Result<EngineOptions, StartError> {
                 into: Collection::Rules,
                 ..
             }
-        ) || matches!(&s.kind, SourceKind::Kafka(kafka) if kafka.into == Collection::Rules)
+        )
     });
     options.workers = pipeline.workers;
     let timed = |view: &groundswell_core::spec::ViewSpec| match view.window {
@@ -308,49 +297,16 @@ fn scorer(pipeline: &Pipeline) -> Result<Option<Arc<dyn Scorer>>, StartError> {
     }
 }
 
-fn sources(pipeline: &Pipeline, shared: &Shared) -> Result<Vec<Box<dyn Source>>, StartError> {
+fn sources(pipeline: &Pipeline) -> Result<Vec<Box<dyn Source>>, StartError> {
     pipeline
         .sources
         .iter()
-        .map(|source| one_source(&source.name, &source.kind, pipeline, shared))
+        .map(|source| one_source(&source.name, &source.kind, pipeline))
         .collect()
 }
 
-/// How a source's records are read.
-fn decoder(pipeline: &Pipeline, into: Collection, map: &BTreeMap<String, FieldRef>) -> DecoderSpec {
-    let into = match into {
-        Collection::Posts => decode::Collection::Posts,
-        Collection::Votes => decode::Collection::Votes,
-        Collection::Threads => decode::Collection::Threads,
-        Collection::Entities => decode::Collection::Entities,
-        Collection::Rules => decode::Collection::Rules,
-    };
-    let fields = map.iter().map(|(field, at)| {
-        let unit = at.unit.map(|unit| match unit {
-            TimeUnit::Seconds => decode::TimeUnit::Seconds,
-            TimeUnit::Millis => decode::TimeUnit::Milliseconds,
-            TimeUnit::Micros => decode::TimeUnit::Microseconds,
-        });
-        let field_ref = decode::FieldRef {
-            field: at.path.clone(),
-            unit,
-        };
-        (field.clone(), field_ref)
-    });
-    let views = pipeline.graph.views.iter().map(|v| v.name.clone());
-    DecoderSpec::new(into)
-        .with_map(FieldMap(fields.collect()))
-        .with_views(views.collect())
-}
-
-fn one_source(
-    name: &str,
-    kind: &SourceKind,
-    pipeline: &Pipeline,
-    shared: &Shared,
-) -> Result<Box<dyn Source>, StartError> {
+fn one_source(name: &str, kind: &SourceKind, pipeline: &Pipeline) -> Result<Box<dyn Source>, StartError> {
     Ok(match kind {
-        SourceKind::Kafka(config) => kafka::source(name, config, pipeline, shared)?,
         SourceKind::File {
             path,
             into,
@@ -358,7 +314,31 @@ fn one_source(
             map,
             format,
         } => {
-            let decoder = decoder(pipeline, *into, map);
+            let into = match into {
+                Collection::Posts => decode::Collection::Posts,
+                Collection::Votes => decode::Collection::Votes,
+                Collection::Threads => decode::Collection::Threads,
+                Collection::Entities => decode::Collection::Entities,
+                Collection::Rules => decode::Collection::Rules,
+            };
+            let fields = map.iter().map(|(field, at)| {
+                let unit = at.unit.map(|unit| match unit {
+                    TimeUnit::Seconds => decode::TimeUnit::Seconds,
+                    TimeUnit::Millis => decode::TimeUnit::Milliseconds,
+                    TimeUnit::Micros => decode::TimeUnit::Microseconds,
+                });
+                (
+                    field.clone(),
+                    decode::FieldRef {
+                        field: at.path.clone(),
+                        unit,
+                    },
+                )
+            });
+            let views = pipeline.graph.views.iter().map(|v| v.name.clone());
+            let decoder = DecoderSpec::new(into)
+                .with_map(FieldMap(fields.collect()))
+                .with_views(views.collect());
             Box::new(FileSource::new(FileSpec {
                 name: name.to_owned(),
                 path: path.clone(),

@@ -6,7 +6,7 @@
 
 use super::schema::{GIVEN, Kind, SARCASTIC, TOXIC};
 use crate::id::{ModelKey, TextKey};
-use crate::record::{DeadLetter, Envelope, Header, Identity, Interned, Post, Rank, Record, Thread, Votes};
+use crate::record::{DeadLetter, Envelope, Identity, Interned, Post, Rank, Record, Thread, Votes};
 use crate::score::{Rung, Score};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
@@ -124,8 +124,6 @@ pub(super) struct Rows<'a> {
     code: &'a StringArray,
     key: &'a BinaryArray,
     payload: &'a BinaryArray,
-    /// Since format 2.
-    headers: Option<&'a BinaryArray>,
 }
 
 impl<'a> Rows<'a> {
@@ -167,10 +165,6 @@ impl<'a> Rows<'a> {
             code: string(batch, "code")?,
             key: binary(batch, "key")?,
             payload: binary(batch, "payload")?,
-            headers: batch
-                .column_by_name("headers")
-                .map(|_| binary(batch, "headers"))
-                .transpose()?,
         })
     }
 
@@ -230,8 +224,6 @@ impl<'a> Rows<'a> {
                 payload: bytes(self.payload, row, "payload")?.to_vec(),
                 key: bytes(self.key, row, "key")?.to_vec(),
                 id: maybe_text(self.id, row),
-                written_at: maybe(self.observed_at, row),
-                headers: self.headers(row)?,
             }),
         })
     }
@@ -258,13 +250,6 @@ impl<'a> Rows<'a> {
             extra,
             interned: Interned::default(),
         })
-    }
-
-    fn headers(&self, row: usize) -> Result<Vec<Header>, String> {
-        match self.headers.filter(|c| c.is_valid(row)) {
-            Some(column) => serde_json::from_slice(column.value(row)).map_err(|e| format!("row {row}: {e}")),
-            None => Ok(Vec::new()),
-        }
     }
 
     fn thread(&self, row: usize, deleted: bool) -> Result<Thread, String> {

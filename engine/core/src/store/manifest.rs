@@ -13,7 +13,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// The format this build writes, and the newest it reads.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 1;
 
 /// Where the log of an epoch begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -348,7 +348,7 @@ mod tests {
             Manifest::newest(&objects),
             Err(StoreError::Newer {
                 format: 7,
-                supported: FORMAT,
+                supported: 1,
                 ..
             })
         ));

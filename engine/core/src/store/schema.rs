@@ -5,7 +5,7 @@
 //! comes by the million has columns of its own. `decode.rs` is the inverse.
 
 use super::error::StoreError;
-use crate::record::{DeadLetter, Envelope, Header, Post, Record, Thread};
+use crate::record::{DeadLetter, Envelope, Post, Record, Thread};
 use crate::score::{Rung, Score};
 use crate::time::Tick;
 use arrow_array::builder::{
@@ -179,25 +179,11 @@ columns! {
     code: StringBuilder DataType::Utf8, true, narrow;
     key: BinaryBuilder DataType::Binary, true, narrow;
     payload: BinaryBuilder DataType::Binary, true, narrow;
-    headers: BinaryBuilder DataType::Binary, true, narrow;
 }
 
 /// The schema, with what the container wants to say about the whole object.
 pub(super) fn schema(metadata: HashMap<String, String>) -> SchemaRef {
     Arc::new(Schema::new_with_metadata(fields(), metadata))
-}
-
-/// A batch with all columns: those that its format did not have yet are null.
-///
-/// # Errors
-/// A description, if a column has another type or must not be null.
-pub(super) fn completed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, String> {
-    let column = |field: &Arc<Field>| match batch.column_by_name(field.name()) {
-        Some(column) => Arc::clone(column),
-        None => arrow_array::new_null_array(field.data_type(), batch.num_rows()),
-    };
-    let columns = schema.fields().iter().map(column).collect();
-    RecordBatch::try_new(Arc::clone(schema), columns).map_err(|e| e.to_string())
 }
 
 /// Positions of the named columns, for reading only these.
@@ -255,14 +241,9 @@ fn payload_bytes(record: &Record) -> (usize, usize) {
         Record::Score { .. } | Record::Unscorable { .. } | Record::LiveModel { .. } => (0, 32),
         Record::Dead(d) => (
             d.message.len(),
-            d.payload.len() + d.key.len() + len(&d.id) + d.stage.len() + d.code.len() + header_bytes(d),
+            d.payload.len() + d.key.len() + len(&d.id) + d.stage.len() + d.code.len(),
         ),
     }
-}
-
-fn header_bytes(dead: &DeadLetter) -> usize {
-    let value = |h: &Header| h.value.as_ref().map_or(0, |v| 4 * v.as_bytes().len());
-    dead.headers.iter().map(|h| h.name.len() + value(h) + 32).sum()
 }
 
 /// Encodes records that fit one record batch (see [`chunks`]).
@@ -320,7 +301,7 @@ impl Columns {
                 self.keys(row, None, model.0)?;
                 Kind::LiveModel
             }
-            Record::Dead(dead) => self.dead(row, dead)?,
+            Record::Dead(dead) => self.dead(row, dead),
         };
         self.kind.at(row).append_value(kind as u8);
         self.rows += 1;
@@ -368,7 +349,7 @@ impl Columns {
         }
     }
 
-    fn dead(&mut self, row: usize, dead: &DeadLetter) -> Result<Kind, String> {
+    fn dead(&mut self, row: usize, dead: &DeadLetter) -> Kind {
         self.stage.at(row).append_value(&dead.stage);
         self.code.at(row).append_value(&dead.code);
         self.text.at(row).append_value(&dead.message);
@@ -377,14 +358,7 @@ impl Columns {
         if let Some(id) = &dead.id {
             self.id.at(row).append_value(id);
         }
-        if let Some(at) = dead.written_at {
-            self.observed_at.at(row).append_value(at);
-        }
-        if !dead.headers.is_empty() {
-            let json = serde_json::to_vec(&dead.headers).map_err(|e| e.to_string())?;
-            self.headers.at(row).append_value(json);
-        }
-        Ok(Kind::Dead)
+        Kind::Dead
     }
 
     fn tombstone(&mut self, row: usize, id: &str, kind: Kind) -> Kind {

@@ -142,8 +142,7 @@ impl<'a> PartWriter<'a> {
                 self.open.insert(writer)
             }
         };
-        let batch = schema::completed(batch, &self.schema).map_err(|problem| StoreError::Encode { tick, problem })?;
-        writer.write(&batch).map_err(failed)?;
+        writer.write(batch).map_err(failed)?;
         self.rows += batch.num_rows() as u64;
         if writer.bytes_written() + writer.in_progress_size() >= self.limit {
             self.close()

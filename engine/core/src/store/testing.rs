@@ -3,9 +3,7 @@
 
 use crate::expr::Expr;
 use crate::id::{ModelKey, TextKey};
-use crate::record::{
-    Binding, DeadLetter, Entity, Envelope, Header, HeaderValue, Post, Record, Thread, TickBatch, Votes,
-};
+use crate::record::{Binding, DeadLetter, Entity, Envelope, Post, Record, Thread, TickBatch, Votes};
 use crate::score::{Rung, Score};
 use crate::spec::RuleSpec;
 use crate::time::EventTime;
@@ -131,19 +129,8 @@ fn rules() -> impl Strategy<Value = Record> {
 
 fn dead_letters() -> impl Strategy<Value = Record> {
     let bytes = || collection::vec(any::<u8>(), 0..20);
-    let value = || option::of(bytes()).prop_map(|v| v.map(|v| HeaderValue::from(v.as_slice())));
-    let header = || (strings(), value()).prop_map(|(name, value)| Header { name, value });
-    let received = || (option::of(any::<i64>()), collection::vec(header(), 0..3));
-    (
-        strings(),
-        strings(),
-        strings(),
-        bytes(),
-        bytes(),
-        option::of(strings()),
-        received(),
-    )
-        .prop_map(|(stage, code, message, payload, key, id, (written_at, headers))| {
+    (strings(), strings(), strings(), bytes(), bytes(), option::of(strings())).prop_map(
+        |(stage, code, message, payload, key, id)| {
             Record::Dead(DeadLetter {
                 stage,
                 code,
@@ -151,10 +138,9 @@ fn dead_letters() -> impl Strategy<Value = Record> {
                 payload,
                 key,
                 id,
-                written_at,
-                headers,
             })
-        })
+        },
+    )
 }
 
 pub(super) fn records() -> impl Strategy<Value = Record> {

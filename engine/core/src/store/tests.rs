@@ -539,7 +539,7 @@ fn an_inspection_counts_what_is_there() {
     let found = inspect(&options(&folder).url).expect("beside the running engine");
     assert_eq!(
         (found.format, found.epoch, found.upper, found.clock),
-        (FORMAT, 1, Some(9), Some(9_000))
+        (1, 1, Some(9), Some(9_000))
     );
     assert_eq!(
         found.bindings,

@@ -49,7 +49,7 @@ pub(super) struct Key {
     pub default: Option<&'static str>,
     /// Whether it must be there.
     pub required: bool,
-    /// Only with this value of that sibling key, or with one of several (`a|b`).
+    /// Only with this value of that sibling key.
     pub only: Option<(&'static str, &'static str)>,
     /// Planned: what it will be.
     pub later: Option<&'static str>,
@@ -65,12 +65,6 @@ impl Key {
     /// The key without its section.
     pub fn name(&self) -> &'static str {
         self.path.rsplit('.').next().unwrap_or(self.path)
-    }
-
-    /// Whether it goes with this value of the sibling key.
-    pub fn goes_with(&self, given: &str) -> bool {
-        self.only
-            .is_none_or(|(_, values)| values.split('|').any(|value| value == given))
     }
 
     const fn default(mut self, text: &'static str) -> Self {
@@ -179,9 +173,9 @@ pub(super) static KEYS: &[Key] = &[
     key("sources", Named, "Where records come from, by name. At least one.")
         .required()
         .example("{posts: {type: file, path: posts.jsonl.gz, into: posts}}"),
-    key("sources.*.type", Choice(&["file", "kafka", "generator"]), "The kind of source.")
+    key("sources.*.type", Choice(&["file", "generator"]), "The kind of source.")
         .required()
-        .later_values(&[("http", "HTTP sources"), ("websocket", "WebSocket sources")])
+        .later_values(&[("kafka", "Kafka sources"), ("http", "HTTP sources"), ("websocket", "WebSocket sources")])
         .example("file"),
     key("sources.*.path", Path, "The file; `.gz` and `.zst` are unpacked. It must exist unless it is followed.")
         .required()
@@ -189,7 +183,7 @@ pub(super) static KEYS: &[Key] = &[
         .example("posts.jsonl.gz"),
     key("sources.*.into", Choice(&["posts", "votes", "threads", "entities", "rules"]), "What the records are.")
         .required()
-        .only("type", "file|kafka")
+        .only("type", "file")
         .later_values(&[("erasures", "erasures")])
         .example("posts"),
     key(
@@ -215,70 +209,12 @@ pub(super) static KEYS: &[Key] = &[
         "Where the fields of a record are found when they are named differently: a field (`a.b` reaches inside), or a \
          field with its unit.",
     )
-    .only("type", "file|kafka")
+    .only("type", "file")
     .example("{text: body, created_at: {field: created_utc, unit: s}}"),
     key("sources.*.map.*", Section, "A field of the record, e.g. `text`: its name in the file, or a section as below.")
         .example("body"),
     key("sources.*.map.*.field", Text, "The field's name in the file.").required().example("created_utc"),
     key("sources.*.map.*.unit", Choice(&["s", "ms", "us"]), "Unit of a time given as a number.").example("s"),
-    key("sources.*.brokers", Text, "`host:port` of brokers, separated by commas.")
-        .required()
-        .only("type", "kafka")
-        .example("\"localhost:9092\""),
-    key("sources.*.topic", Text, "The topic; values are JSON, keys are ids, a null value deletes.")
-        .required()
-        .only("type", "kafka")
-        .example("reddit.comments"),
-    key(
-        "sources.*.group",
-        Text,
-        "The group that shows how far the source is; offsets are committed to it once they are recorded. \
-         `groundswell-PIPELINE-SOURCE` when absent.",
-    )
-    .only("type", "kafka")
-    .example("sentiment"),
-    key("sources.*.start", Section, "Where the very first start begins; later ones go on where the record ends.")
-        .or(&["earliest", "latest"])
-        .default("earliest")
-        .only("type", "kafka")
-        .example("latest"),
-    key("sources.*.start.timestamp", Text, "With the first record of this time, as RFC 3339 or epoch milliseconds.")
-        .example("2026-11-01T00:00:00Z"),
-    key("sources.*.start.offsets", Named, "With these offsets, by partition; others with their first record.")
-        .example("{0: 4711}"),
-    key("sources.*.start.offsets.*", Integer(0, i64::MAX), "An offset.").example("4711"),
-    key(
-        "sources.*.on_gap",
-        Choice(&["fail", "earliest"]),
-        "What to do when retention removed records before they were read: stop, or go on with the first there is.",
-    )
-    .default("fail")
-    .only("type", "kafka")
-    .example("earliest"),
-    key("sources.*.max_bytes", Size("1KiB", "64MiB"), "Longer records are dead letters.")
-        .default("1MiB")
-        .only("type", "kafka")
-        .example("256KiB"),
-    key("sources.*.max_in_flight", Size("1MiB", "1GiB"), "Bytes fetched ahead.")
-        .default("64MiB")
-        .only("type", "kafka")
-        .example("16MiB"),
-    key("sources.*.discover", Duration("1s", "1h"), "How often new partitions are looked for.")
-        .default("30s")
-        .only("type", "kafka")
-        .example("5s"),
-    key("sources.*.timeout", Duration("1s", "1h"), "How long a start waits for brokers that do not answer.")
-        .default("30s")
-        .only("type", "kafka")
-        .example("5s"),
-    key(
-        "sources.*.properties",
-        Named,
-        "Properties of librdkafka, passed on as they are: TLS, SASL, fetch sizes. Passwords come as `${NAME}` or `file:PATH`.",
-    )
-    .only("type", "kafka")
-    .example("{security.protocol: SASL_SSL, sasl.mechanism: PLAIN, sasl.username: me, sasl.password: \"${NAME:-x}\"}"),
-    key("sources.*.properties.*", Text, "A property.").example("none"),
     key("sources.*.seed", Integer(0, i64::MAX), "The same seed gives the same records.")
         .default("1")
         .only("type", "generator")
@@ -419,60 +355,19 @@ pub(super) static KEYS: &[Key] = &[
         "Where results go, by name. Without a sink for dead letters, they go to `dead_letters.jsonl` in the state folder.",
     )
     .example("{alerts: {type: file, path: alerts.jsonl, from: rules}}"),
-    key("sinks.*.type", Choice(&["file", "kafka", "postgres"]), "The kind of sink.")
+    key("sinks.*.type", Choice(&["file", "postgres"]), "The kind of sink.")
         .required()
-        .later_values(&[("http", "webhook sinks")])
+        .later_values(&[("kafka", "Kafka sinks"), ("http", "webhook sinks")])
         .example("file"),
     key("sinks.*.path", Path, "The file.").required().only("type", "file").example("alerts.jsonl"),
     key("sinks.*.from", Text, "`rules` (their alerts), `dead_letters`, or the name of a view (its changes).")
         .required()
-        .only("type", "file|kafka")
+        .only("type", "file")
         .example("rules"),
     key("sinks.*.format", Choice(&["jsonl"]), "One JSON object a line.")
         .default("jsonl")
         .only("type", "file")
         .example("jsonl"),
-    key("sinks.*.brokers", Text, "`host:port` of brokers, separated by commas.")
-        .required()
-        .only("type", "kafka")
-        .example("\"localhost:9092\""),
-    key("sinks.*.topic", Text, "The topic. A view's is made for compaction: the key is the row, null when it is gone.")
-        .required()
-        .only("type", "kafka")
-        .example("sentiment.alerts"),
-    key("sinks.*.create_topics", Bool, "Whether missing topics are made.")
-        .default("true")
-        .only("type", "kafka")
-        .example("false"),
-    key("sinks.*.partitions", Integer(1, 10_000), "Partitions of a topic that is made; the brokers' default when absent.")
-        .only("type", "kafka")
-        .example("6"),
-    key("sinks.*.topic_config", Named, "Settings of a topic that is made.")
-        .only("type", "kafka")
-        .example("{retention.ms: -1}"),
-    key("sinks.*.topic_config.*", Text, "A setting.").example("compact"),
-    key(
-        "sinks.*.transactional_id",
-        Text,
-        "Who writes; no other sink of any pipeline may have it. `groundswell-PIPELINE-SINK` when absent.",
-    )
-    .only("type", "kafka")
-    .example("sentiment-alerts"),
-    key(
-        "sinks.*.progress_topic",
-        Text,
-        "Where the sink keeps how far it has written; a topic of its own. `groundswell-PIPELINE-SINK-progress` when absent.",
-    )
-    .only("type", "kafka")
-    .example("sentiment.alerts.progress"),
-    key("sinks.*.timeout", Duration("1s", "1h"), "How long a start waits for brokers that do not answer.")
-        .default("30s")
-        .only("type", "kafka")
-        .example("5s"),
-    key("sinks.*.properties", Named, "As for sources.")
-        .only("type", "kafka")
-        .example("{compression.type: zstd}"),
-    key("sinks.*.properties.*", Text, "A property.").example("none"),
     key(
         "sinks.*.url",
         Text,

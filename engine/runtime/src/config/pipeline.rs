@@ -1,6 +1,5 @@
 //! A pipeline file after validation: the only form in which configuration reaches other code.
 
-use super::kafka::{KafkaSinkConfig, KafkaSourceConfig};
 use super::secret::Secret;
 use groundswell_connectors::decode;
 use groundswell_core::spec::{GraphSpec, RuleSpec};
@@ -87,8 +86,6 @@ pub enum SourceKind {
         /// How records are written.
         format: FileFormat,
     },
-    /// A Kafka topic.
-    Kafka(Box<KafkaSourceConfig>),
     /// Made-up threads full of everything that happens to posts and votes.
     Generator {
         /// The same seed gives the same records.
@@ -229,8 +226,6 @@ pub enum SinkKind {
         /// The file.
         path: PathBuf,
     },
-    /// A Kafka topic.
-    Kafka(Box<KafkaSinkConfig>),
     /// Tables in a database.
     Postgres {
         /// Where, with credentials.
@@ -248,7 +243,7 @@ impl SinkConfig {
     /// Whether dead letters go there.
     pub fn takes_dead_letters(&self) -> bool {
         match &self.kind {
-            SinkKind::File { .. } | SinkKind::Kafka(_) => self.from == SinkFrom::DeadLetters,
+            SinkKind::File { .. } => self.from == SinkFrom::DeadLetters,
             SinkKind::Postgres { dead_letters, .. } => *dead_letters,
         }
     }

@@ -1,13 +1,10 @@
 //! A validated pipeline → the pipeline file that says it in full: every key with its value, secrets masked.
 
-use super::kafka::{Brokers, Property};
-use super::pipeline::{FieldRef, LiveModel, Pace, Pipeline, SinkKind, SourceConfig, SourceKind};
+use super::pipeline::{LiveModel, Pace, Pipeline, SinkKind, SourceConfig, SourceKind};
 use super::secret::mask_url;
 use super::units::{show_duration, show_size};
-use groundswell_connectors::kafka::{OnGap, Start};
 use groundswell_core::acc::UNIT;
 use groundswell_core::spec::{GroupColumn, Measure, RuleSpec, ViewSpec, WeightSpec, WindowSpec};
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::Path;
 
@@ -48,30 +45,6 @@ impl Pipeline {
                     out.line(2, "path", file(path));
                     out.line(2, "from", sink.from.name());
                     out.line(2, "format", "jsonl");
-                }
-                SinkKind::Kafka(kafka) => {
-                    out.line(2, "type", "kafka");
-                    out.brokers(&kafka.brokers);
-                    out.line(2, "topic", text(&kafka.topic));
-                    out.line(2, "from", sink.from.name());
-                    out.line(2, "create_topics", kafka.create_topics);
-                    if let Some(partitions) = kafka.partitions {
-                        out.line(2, "partitions", partitions);
-                    }
-                    if !kafka.topic_config.is_empty() {
-                        out.section(2, "topic_config");
-                    }
-                    for (name, value) in &kafka.topic_config {
-                        out.line(3, &text(name), text(value));
-                    }
-                    for (key, value) in [
-                        ("transactional_id", &kafka.transactional_id),
-                        ("progress_topic", &kafka.progress_topic),
-                    ] {
-                        if let Some(value) = value {
-                            out.line(2, key, text(value));
-                        }
-                    }
                 }
                 SinkKind::Postgres {
                     url,
@@ -168,37 +141,21 @@ impl Yaml {
                     Pace::Follow => self.line(2, "pace", "follow"),
                     Pace::Times(times) => self.line(2, "pace", text(&format!("{times}x"))),
                 }
-                self.map(map);
-            }
-            SourceKind::Kafka(kafka) => {
-                self.line(2, "type", "kafka");
-                self.brokers(&kafka.brokers);
-                self.line(2, "topic", text(&kafka.topic));
-                self.line(2, "into", kafka.into.name());
-                if let Some(group) = &kafka.group {
-                    self.line(2, "group", text(group));
+                if !map.is_empty() {
+                    self.section(2, "map");
                 }
-                match &kafka.start {
-                    Start::Earliest => self.line(2, "start", "earliest"),
-                    Start::Latest => self.line(2, "start", "latest"),
-                    Start::Timestamp(at) => self.line(2, "start", format!("{{timestamp: {at}}}")),
-                    Start::Offsets(offsets) => {
-                        self.section(2, "start");
-                        self.section(3, "offsets");
-                        for (partition, offset) in offsets {
-                            self.line(4, &partition.to_string(), offset);
+                for (name, found) in map {
+                    match found.unit {
+                        None => self.line(3, name, text(&found.path)),
+                        Some(unit) => {
+                            self.line(
+                                3,
+                                name,
+                                format!("{{field: {}, unit: {}}}", text(&found.path), unit.name()),
+                            );
                         }
                     }
                 }
-                let on_gap = match kafka.on_gap {
-                    OnGap::Fail => "fail",
-                    OnGap::Earliest => "earliest",
-                };
-                self.line(2, "on_gap", on_gap);
-                self.line(2, "max_bytes", show_size(kafka.max_bytes));
-                self.line(2, "max_in_flight", show_size(kafka.max_in_flight));
-                self.line(2, "discover", show_duration(kafka.discover_ms));
-                self.map(&kafka.map);
             }
             SourceKind::Generator {
                 seed,
@@ -211,35 +168,6 @@ impl Yaml {
                 self.line(2, "posts_per_minute", posts_per_minute);
                 self.line(2, "garbage", garbage);
                 self.line(2, "limit", limit.map_or_else(|| "none".to_owned(), |n| n.to_string()));
-            }
-        }
-    }
-
-    fn map(&mut self, map: &BTreeMap<String, FieldRef>) {
-        if !map.is_empty() {
-            self.section(2, "map");
-        }
-        for (name, found) in map {
-            match found.unit {
-                None => self.line(3, name, text(&found.path)),
-                Some(unit) => {
-                    let found = format!("{{field: {}, unit: {}}}", text(&found.path), unit.name());
-                    self.line(3, name, found);
-                }
-            }
-        }
-    }
-
-    fn brokers(&mut self, brokers: &Brokers) {
-        self.line(2, "brokers", text(&brokers.addresses));
-        self.line(2, "timeout", show_duration(brokers.timeout_ms));
-        if !brokers.properties.is_empty() {
-            self.section(2, "properties");
-        }
-        for (name, property) in &brokers.properties {
-            match property {
-                Property::Plain(value) => self.line(3, &text(name), text(value)),
-                Property::Secret(secret) => self.line(3, &text(name), text(&secret.to_string())),
             }
         }
     }

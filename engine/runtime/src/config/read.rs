@@ -92,10 +92,9 @@ impl<'a> Section<'a> {
                 self.reader
                     .report(entry.pos, &path, format!("not supported in this build: {what}"), None);
             }
-            if let (Some((of, values)), Some((_, given))) = (key.only, variant)
-                && !key.goes_with(given)
+            if let (Some((of, value)), Some((_, given))) = (key.only, variant)
+                && value != given
             {
-                let value = values.replace('|', " or ");
                 at(
                     format!(
                         "\"{}\" goes with \"{of}: {value}\", and this is \"{of}: {given}\"",

@@ -50,7 +50,7 @@ fn row(key: &Key) -> String {
     }
     let mut about = key.about.to_owned();
     if let Some((of, value)) = key.only {
-        about = format!("With `{of}: {}`. {about}", value.replace('|', "` or `"));
+        about = format!("With `{of}: {value}`. {about}");
     }
     let later: Vec<String> = key.later_values.iter().map(|(word, _)| format!("`{word}`")).collect();
     if !later.is_empty() {

@@ -70,19 +70,6 @@ fn sink(
             },
         });
     }
-    if kind == "kafka" {
-        let kafka = super::kafka::sink(&section, sources);
-        let from = section.required("from").and_then(|f| from(&f, views));
-        if name == DEAD_LETTERS && from.as_ref().is_some_and(|f| *f != SinkFrom::DeadLetters) {
-            kept(field);
-            return None;
-        }
-        return Some(SinkConfig {
-            name: checked?,
-            from: from?,
-            kind: SinkKind::Kafka(Box::new(kafka?)),
-        });
-    }
     if let Some(format) = section.get("format") {
         format.choice();
     }

@@ -47,7 +47,6 @@ fn source(field: &Field<'_>) -> Option<SourceKind> {
     let (section, kind) = field.variant("type")?;
     match kind {
         "generator" => generator(&section),
-        "kafka" => super::kafka::source(&section),
         _ => file(&section),
     }
 }
@@ -165,7 +164,7 @@ fn uncompressed(name: &str) -> &str {
     name.strip_suffix(".zst").unwrap_or(name)
 }
 
-pub(super) fn map(field: &Field<'_>, into: Option<Collection>) -> Option<BTreeMap<String, FieldRef>> {
+fn map(field: &Field<'_>, into: Option<Collection>) -> Option<BTreeMap<String, FieldRef>> {
     let mut map = BTreeMap::new();
     let mut good = true;
     for (name, field) in field.section()?.named() {

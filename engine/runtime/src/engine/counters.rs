@@ -4,7 +4,6 @@ use super::dispatch::{Counts, Tally};
 use groundswell_connectors::metrics::{Metrics, ScorerTotals, SourceMetrics, StorePart};
 use groundswell_core::id::TextKey;
 use groundswell_core::record::{CONTROL, Envelope, Identity, Rank, Record, SCORER, SourceId};
-use groundswell_core::source::Source;
 use groundswell_core::store::StoreBytes;
 use groundswell_core::time::{Tick, wall_now};
 use groundswell_models::ScorerStats;
@@ -15,27 +14,20 @@ use std::time::Duration;
 
 pub(crate) struct Counters {
     metrics: Arc<Metrics>,
-    sources: Vec<SourceCounters>,
+    sources: Vec<(Arc<str>, SourceMetrics)>,
     /// Rank and content of every thread, entity and rule known.
     known: Mutex<HashMap<Identity, (Rank, TextKey)>>,
 }
 
-struct SourceCounters {
-    name: Arc<str>,
-    metrics: SourceMetrics,
-    measures_lag: bool,
-}
-
 impl Counters {
-    pub(crate) fn new(metrics: Arc<Metrics>, sources: &[Box<dyn Source>]) -> Self {
-        let counters = |source: &dyn Source| SourceCounters {
-            name: Arc::from(source.name()),
-            metrics: metrics.source(source.name()),
-            measures_lag: source.measures_lag(),
-        };
+    pub(crate) fn new(metrics: Arc<Metrics>, sources: &[String]) -> Self {
+        let sources = sources
+            .iter()
+            .map(|name| (Arc::from(name.as_str()), metrics.source(name)))
+            .collect();
         Counters {
-            sources: sources.iter().map(|source| counters(&**source)).collect(),
             metrics,
+            sources,
             known: Mutex::default(),
         }
     }
@@ -48,16 +40,13 @@ impl Counters {
             _ => self
                 .sources
                 .get(usize::from(source))
-                .map_or_else(|| Arc::from("unknown"), |source| Arc::clone(&source.name)),
+                .map_or_else(|| Arc::from("unknown"), |(name, _)| Arc::clone(name)),
         }
     }
 
     /// Counts what a source handed over.
     pub(crate) fn read(&self, source: SourceId, records: &[Envelope]) {
-        let Some(SourceCounters {
-            metrics, measures_lag, ..
-        }) = self.sources.get(usize::from(source))
-        else {
+        let Some((_, metrics)) = self.sources.get(usize::from(source)) else {
             return;
         };
         let mut newest = None;
@@ -75,7 +64,7 @@ impl Counters {
             }
         }
         metrics.read(records.len() as u64);
-        if let Some(newest) = newest.filter(|_| !measures_lag) {
+        if let Some(newest) = newest {
             let lag = u64::try_from(wall_now().saturating_sub(newest)).unwrap_or(0);
             metrics.lag(Duration::from_millis(lag), None);
         }
@@ -117,7 +106,7 @@ impl Counters {
     /// Counts what became of a tick's records, now that the graph has seen them.
     pub(crate) fn complete(&self, tally: &Tally, duplicates: &Counts) {
         for (source, n) in &tally.alive {
-            let Some(SourceCounters { metrics, .. }) = self.sources.get(usize::from(*source)) else {
+            let Some((_, metrics)) = self.sources.get(usize::from(*source)) else {
                 continue;
             };
             let of = |counts: &Counts| counts.get(source).copied().unwrap_or(0);

@@ -17,7 +17,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use groundswell_core::id::{ModelKey, Names};
 use groundswell_core::record::{Binding, CONTROL, Envelope, Record, SCORER, SourceId, TickBatch};
 use groundswell_core::serving::DeadChange;
-use groundswell_core::source::{Durable, SourceBatch, StopFlag};
+use groundswell_core::source::{SourceBatch, StopFlag};
 use groundswell_core::spec::RuleSpec;
 use groundswell_core::text::Texts;
 use groundswell_core::time::{EventTime, Tick, wall_now};
@@ -67,8 +67,6 @@ impl Default for TickOptions {
 
 pub(crate) struct Recorder {
     pub(crate) log: Log,
-    /// By source: told which positions are on disk.
-    pub(crate) durable: Vec<Durable>,
     pub(crate) options: TickOptions,
     pub(crate) names: Arc<Names>,
     pub(crate) texts: Arc<Texts>,
@@ -287,11 +285,6 @@ impl Recorder {
         self.log.append(&batch).map_err(|e| format!("cannot record: {e}"))?;
         (self.last, self.clock) = (batch.tick, batch.clock);
         self.status.set_recorded(batch.tick);
-        for binding in &batch.bindings {
-            if let Some(durable) = self.durable.get(usize::from(binding.source)) {
-                durable.advance(binding);
-            }
-        }
         self.release(&batch, false, self.counters.tally(&batch.records))?;
         self.move_horizon();
         self.counters.sealed(began.elapsed(), self.log.bytes());

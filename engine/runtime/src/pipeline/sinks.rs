@@ -1,6 +1,6 @@
 //! The sinks a pipeline names, opened.
 
-use super::{StartError, kafka};
+use super::StartError;
 use crate::config::{Pipeline, SinkConfig, SinkFrom, SinkKind};
 use crate::engine::Shared;
 use groundswell_connectors::json::PostIds;
@@ -26,10 +26,6 @@ pub(super) fn open(pipeline: &Pipeline, shared: &Shared) -> Result<Vec<Box<dyn S
     for sink in &pipeline.sinks {
         match &sink.kind {
             SinkKind::File { path } => sinks.extend(file(sink, path, &views, shared)?),
-            SinkKind::Kafka(config) => {
-                let ids = post_ids(shared);
-                sinks.extend(kafka::sink(sink, config, pipeline, &views, shared, ids)?);
-            }
             SinkKind::Postgres {
                 url,
                 views: tables,

@@ -341,14 +341,6 @@ fn base(section: &str, key: &Key) -> String {
             "{name: a, sources: {g: {type: generator}}, views: {by_minute: {group_by: [], window: {tumble: 1m}}}}"
         }
         ("sources.*", Some((_, "generator"))) => "{type: generator}",
-        ("sources.*", Some((_, "kafka"))) => "{type: kafka, brokers: h:9092, topic: t, into: posts}",
-        ("sources.*", _)
-            if matches!(key.name(), "offsets" | "timestamp")
-                || key.path.contains(".properties.")
-                || key.path.contains(".start.") =>
-        {
-            "{type: kafka, brokers: h:9092, topic: t, into: posts}"
-        }
         ("sources.*", _) => "{type: file, path: posts.jsonl.gz, into: posts}",
         ("sources.*.map.*", _) => "{field: f}",
         ("models.live", _) => "{path: models/social}",
@@ -357,8 +349,6 @@ fn base(section: &str, key: &Key) -> String {
         ("views.*.window", _) if key.name() == "on" => "{tumble: 1m}",
         ("views.*.window.hop" | "views.*.window.sliding", _) => "{size: 1h, every: 1m}",
         ("rules.*", _) => "{view: by_minute, when: posts > 1}",
-        ("sinks.*", Some((_, "kafka"))) => "{type: kafka, brokers: h:9092, topic: t, from: rules}",
-        ("sinks.*", _) if key.path.ends_with(".*") => "{type: kafka, brokers: h:9092, topic: t, from: rules}",
         ("sinks.*", Some((_, "postgres"))) => "{type: postgres, url: postgres://me@h/db}",
         ("sinks.*", _) => "{type: file, path: out.jsonl, from: rules}",
         _ => "{}",
@@ -378,8 +368,6 @@ fn the_examples_of_the_reference_are_accepted() {
             let name = match (section, name) {
                 ("views", "*") => "by_minute",
                 ("sources.*.map", "*") => "created_at",
-                ("sources.*.start.offsets", "*") => "0",
-                ("sources.*.properties" | "sinks.*.properties", "*") => "compression.type",
                 (_, "*") => "x",
                 (_, name) => name,
             };
