@@ -1,6 +1,5 @@
 //! Real servers for tests and benches: started on free loopback ports, in throw-away folders, stopped when dropped.
 //!
-//! `GROUNDSWELL_TEST_KAFKA` and `GROUNDSWELL_TEST_POSTGRES` point at servers that run already instead.
+//! `GROUNDSWELL_TEST_POSTGRES` points at a server that runs already instead.
 
-pub mod kafka;
 pub mod postgres;

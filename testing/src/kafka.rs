@@ -1,1 +1,0 @@
-//! A one-node Apache Kafka broker (KRaft).
