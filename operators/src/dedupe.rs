@@ -1,7 +1,8 @@
 //! Dedupe and upsert: of all records of a post, the one with the highest source offset stands.
 //!
 //! *In*: post events (rows, deletions, vote observations) and thread control events. *Out*: the live row of every post,
-//! and apart from it its votes, so that a change of votes touches neither text nor links nor scores. *State*: per post id
+//! and apart from it its votes, so that a change of votes touches neither text nor links nor scores; and, where the counts of
+//! [`Duplicates`] travel, those. *State*: per post id
 //! the winning row with its rank, deletions included (a stale redelivery must lose against them), and the newest vote
 //! observation, which may come before the post; and which threads are deleted. *Emits* at the tick of the change, net.
 //! *A retraction* of a post takes its votes along; deleting a thread retracts all that hangs on it, and bringing the
@@ -26,16 +27,41 @@ pub enum Upserted {
     Row(PostRow),
     /// Its votes; absent while unknown.
     Votes(i64),
+    /// Belongs to no post: records of this source that changed nothing, as many as the difference says.
+    Stale(SourceId),
 }
 
 /// Records that changed nothing (stale, repeated), by tick and source, until somebody takes the counts.
 #[derive(Clone, Default, Debug)]
-pub struct Duplicates(Arc<Mutex<BTreeMap<(Tick, SourceId), u64>>>);
+pub struct Duplicates {
+    counts: Arc<Mutex<BTreeMap<(Tick, SourceId), u64>>>,
+    travel: bool,
+}
 
 impl Duplicates {
+    /// For a graph that is spread over processes: the counts leave it as an output, and come in with [`Duplicates::arrived`]
+    /// where somebody takes them.
+    pub fn travelling() -> Self {
+        Duplicates {
+            travel: true,
+            ..Duplicates::default()
+        }
+    }
+
+    /// Whether the counts are an output of the graph.
+    pub(crate) fn travel(&self) -> bool {
+        self.travel
+    }
+
+    /// Takes in what the graph put out.
+    pub fn arrived(&self, tick: Tick, counts: impl IntoIterator<Item = (SourceId, isize)>) {
+        let counted = counts.into_iter().map(|(source, n)| (source, n.unsigned_abs() as u64));
+        self.add(tick, counted);
+    }
+
     /// Takes the counts of a tick, which must be complete.
     pub fn take(&self, tick: Tick) -> BTreeMap<SourceId, u64> {
-        let mut counts = self.0.lock();
+        let mut counts = self.counts.lock();
         let later = counts.split_off(&(tick + 1, 0));
         let taken = std::mem::replace(&mut *counts, later);
         taken
@@ -45,8 +71,8 @@ impl Duplicates {
             .collect()
     }
 
-    fn add(&self, tick: Tick, counts: BTreeMap<SourceId, u64>) {
-        let mut all = self.0.lock();
+    fn add(&self, tick: Tick, counts: impl IntoIterator<Item = (SourceId, u64)>) {
+        let mut all = self.counts.lock();
         for (source, n) in counts {
             *all.entry((tick, source)).or_default() += n;
         }
@@ -86,7 +112,14 @@ pub fn dedupe<'s>(
                     });
                 }
             }
-            if !stale.is_empty() {
+            if duplicates.travel() {
+                for (source, n) in stale {
+                    out.give(
+                        (PostKey::NONE, Upserted::Stale(source)),
+                        isize::try_from(n).unwrap_or(isize::MAX),
+                    );
+                }
+            } else if !stale.is_empty() {
                 duplicates.add(tick, stale);
             }
         },

@@ -47,6 +47,18 @@ pub enum PostEvent {
     Votes(VoteAt, SourceId),
 }
 
+impl PostEvent {
+    /// The text the post names, if it has one.
+    pub fn text(&self) -> Option<TextKey> {
+        match self {
+            PostEvent::Row {
+                row: Some((row, _)), ..
+            } if row.text != TextKey::NONE => Some(row.text),
+            _ => None,
+        }
+    }
+}
+
 /// A recorded fact about a text: the answer of one model, `None` if it could not be scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Fact {

@@ -33,7 +33,7 @@ pub enum Item {
 }
 
 /// A transition with its evidence.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Proven {
     /// The transition.
     pub transition: Transition,

@@ -20,6 +20,7 @@ use crate::threshold::{Carry, Told, Watched, threshold};
 use crate::window::{RowKey, contribution, for_each_row, window};
 use differential_dataflow::VecCollection;
 use groundswell_core::id::{PostKey, TextKey};
+use groundswell_core::record::SourceId;
 use groundswell_core::spec::{GraphSpec, LinkSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec};
 use groundswell_core::time::{EventTime, HOUR, Tick};
 use std::sync::Arc;
@@ -72,6 +73,13 @@ impl Plan {
         }
     }
 
+    /// A digest of everything that decides how the graph is rendered: equal where two processes can share one.
+    pub fn digest(&self) -> u128 {
+        let all = (&self.views, self.declared, &self.watched, &self.link, &self.weight);
+        // `Debug` writes every field; nothing in here is a float or a hash map.
+        PostKey::of(format!("{all:?}").as_bytes()).0
+    }
+
     /// Whether rules watch any view.
     pub fn watches(&self) -> bool {
         self.watched.iter().any(Option::is_some)
@@ -115,6 +123,8 @@ pub struct Outputs<'s> {
     pub wanted: VecCollection<'s, Tick, (TextKey, EventTime)>,
     /// Alert transitions with their evidence, and what forgotten windows leave behind in alerts.
     pub alerts: Option<Alerts<'s>>,
+    /// Records that changed nothing, by source, as many as the difference says; for [`Duplicates::travelling`] only.
+    pub stale: Option<VecCollection<'s, Tick, SourceId>>,
 }
 
 /// Outputs of the rules on one worker.
@@ -128,10 +138,17 @@ pub struct Alerts<'s> {
 /// Renders the graph.
 pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates: Duplicates) -> Outputs<'s> {
     let Inputs { posts, facts, control } = inputs;
+    let travel = duplicates.travel();
     let upserted = dedupe(posts, control.clone(), duplicates);
+    let stale = travel.then(|| {
+        upserted.clone().flat_map(|(_, u)| match u {
+            Upserted::Stale(source) => Some(source),
+            Upserted::Row(_) | Upserted::Votes(_) => None,
+        })
+    });
     let rows = upserted.clone().flat_map(|(key, u)| match u {
         Upserted::Row(row) => Some((key, row)),
-        Upserted::Votes(_) => None,
+        Upserted::Votes(_) | Upserted::Stale(_) => None,
     });
     let linked = link(rows.clone(), control.clone(), plan.link, fetch);
     let mentions = inherit(linked, plan.link.inherit_from_parent);
@@ -149,7 +166,7 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
         Scored::Post(..) => None,
     });
     let parts = upserted
-        .map(|(key, u)| (key, Part::from(u)))
+        .flat_map(|(key, u)| Part::of(u).map(|part| (key, part)))
         .concat(mentions.map(|(key, m)| (key, Part::Mentions(m))))
         .concat(scores);
     let live = live(parts, plan.weight.clone());
@@ -164,6 +181,7 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
         live,
         wanted,
         alerts,
+        stale,
     }
 }
 

@@ -31,11 +31,13 @@ pub enum Part {
     Score(Score),
 }
 
-impl From<Upserted> for Part {
-    fn from(u: Upserted) -> Self {
+impl Part {
+    /// What stands for a post, as one of its parts.
+    pub fn of(u: Upserted) -> Option<Self> {
         match u {
-            Upserted::Row(row) => Part::Row(row),
-            Upserted::Votes(votes) => Part::Votes(votes),
+            Upserted::Row(row) => Some(Part::Row(row)),
+            Upserted::Votes(votes) => Some(Part::Votes(votes)),
+            Upserted::Stale(_) => None,
         }
     }
 }

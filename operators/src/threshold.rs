@@ -70,7 +70,7 @@ pub struct Transition {
 }
 
 /// What the windows of a group that are forgotten left behind in a rule's alerts.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Carry {
     /// The rule.
     pub rule: String,

@@ -2,7 +2,8 @@
 //!
 //! Engine time is totally ordered, so almost every operator of the engine has one shape: collect the updates of a tick,
 //! and when the tick is complete at all inputs, change keyed state and emit what differs. [`per_tick`] is that shape;
-//! operators supply plain logic and stay free of capabilities and frontiers. [`at_each_tick`] is its sink.
+//! operators supply plain logic and stay free of capabilities and frontiers. [`at_each_tick`] is its sink. Between processes,
+//! [`arriving`] and [`exchanged`] carry what goes in and what comes out.
 
 use crate::time::Tick;
 use differential_dataflow::difference::Semigroup;
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::{OutputBuilderSession, operator::Operator};
-use timely::dataflow::operators::{Capability, InputCapability, vec::Broadcast};
+use timely::dataflow::operators::{Capability, Exchange as _, InputCapability, Inspect, vec::Broadcast};
 use timely::order::TotalOrder;
 
 /// A batch of updates as it travels between operators.
@@ -218,6 +219,40 @@ where
                     take(tick, rows);
                     drop(capability);
                 }
+            }
+        })
+        .as_collection()
+}
+
+/// Sends every update to the worker that `route` names (modulo the workers there are).
+pub fn exchanged<'s, D, R>(
+    rows: VecCollection<'s, Tick, D, R>,
+    route: impl Fn(&D) -> u64 + 'static,
+) -> VecCollection<'s, Tick, D, R>
+where
+    D: ExchangeData,
+    R: ExchangeData + Semigroup,
+{
+    rows.inner
+        .exchange(move |update: &(D, Tick, R)| route(&update.0))
+        .as_collection()
+}
+
+/// The same, and `look` sees every batch where it arrives, before anything downstream does.
+pub fn arriving<'s, D, R>(
+    rows: VecCollection<'s, Tick, D, R>,
+    route: impl Fn(&D) -> u64 + 'static,
+    mut look: impl FnMut(&[(D, Tick, R)]) + 'static,
+) -> VecCollection<'s, Tick, D, R>
+where
+    D: ExchangeData,
+    R: ExchangeData + Semigroup,
+{
+    exchanged(rows, route)
+        .inner
+        .inspect_core(move |event| {
+            if let Ok((_, batch)) = event {
+                look(batch);
             }
         })
         .as_collection()

@@ -2,6 +2,7 @@
 //!
 //! 0 done; 2 usage or configuration; 3 a dependency could not be reached in time; 1 anything else.
 
+mod cluster;
 mod demo;
 mod fresh;
 mod out;
@@ -52,6 +53,8 @@ enum Command {
         /// With --until-done: how long to wait, when all else is done, for a sink that does not get on.
         #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
         patience: Duration,
+        #[command(flatten)]
+        cluster: cluster::ClusterArgs,
     },
     /// Check a pipeline file: every mistake at once; prints the effective configuration, secrets masked.
     Check {
@@ -101,6 +104,8 @@ enum Failure {
     Unreachable(String),
     /// Whoever read standard output went away.
     Unread,
+    /// The process that was watched over ended with this code, and has said why.
+    Ended(u8),
     /// Anything else.
     Other(String),
 }
@@ -147,6 +152,7 @@ pub fn main() -> ExitCode {
     }
     match execute(args.command) {
         Ok(()) | Err(Failure::Unread) => ExitCode::SUCCESS,
+        Err(Failure::Ended(code)) => ExitCode::from(code),
         Err(Failure::Usage(message)) => {
             note(message);
             ExitCode::from(2)
@@ -168,7 +174,15 @@ fn execute(command: Command) -> Result<(), Failure> {
             pipeline,
             until_done,
             patience,
-        } => run::run(&load(&pipeline)?, until_done.then_some(patience)),
+            cluster,
+        } => {
+            let hosts = cluster.hosts()?;
+            let (pipeline, patience) = (load(&pipeline)?, until_done.then_some(patience));
+            match hosts {
+                None => run::run(&pipeline, patience, None),
+                Some(hosts) => cluster.run(hosts, &pipeline, patience),
+            }
+        }
         Command::Check { pipeline } => say(load(&pipeline)?.effective_yaml()),
         Command::Demo(args) => demo::run(&args),
         Command::Score { model } => score::run(&model),

@@ -8,6 +8,7 @@
 //! ```
 //! Every queue between threads is bounded. A thread that cannot go on says why in [`Status`] and the engine stops.
 
+pub mod cluster;
 mod counters;
 mod dispatch;
 mod floors;
@@ -18,6 +19,7 @@ mod scoring;
 mod sinks;
 mod status;
 mod worker;
+mod workers;
 
 pub use dispatch::Observer;
 pub use log::{MemoryLog, OpenState, State};
@@ -38,23 +40,19 @@ use groundswell_core::store::StoreError;
 use groundswell_core::text::Texts;
 use groundswell_core::time::{Tick, wall_now};
 use groundswell_models::{PoolOptions, Scorer, ScorerPool, ScorerStats};
-use groundswell_operators::dedupe::Duplicates;
 use groundswell_operators::graph::Plan;
-use parking_lot::Mutex;
 use recorder::Recorder;
-use release::{Buffers, Released};
 use scoring::{NoWants, PoolWants, Strict, carry};
 use sinks::{SinkEvent, SinkThread};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
-use std::thread::{JoinHandle, Thread};
+use std::thread::JoinHandle;
 use std::time::Duration;
+use workers::Workers;
 
 /// Batches that sources may lay ahead of the recorder.
 const SOURCE_QUEUE: usize = 8;
-/// Recorded ticks that may lie ahead of a worker.
-const WORKER_QUEUE: usize = 4;
 /// Messages that may lie ahead of the dispatcher.
 const DISPATCH_QUEUE: usize = 1024;
 /// Bytes of recent texts kept in memory for the linker and the scorer.
@@ -97,6 +95,18 @@ impl EngineOptions {
             collect_posts: true,
         }
     }
+
+    /// What is rendered.
+    pub(crate) fn plan(&self) -> Plan {
+        let watched = |view: &str| self.rules_may_come || self.rules.iter().any(|rule| rule.view == view);
+        Plan::new(&self.graph, watched)
+    }
+
+    /// A digest of the graph that is rendered: processes of one cluster must have the same.
+    pub fn digest(&self) -> u128 {
+        let all = format!("{:x} {}", self.plan().digest(), self.collect_posts);
+        TextKey::of(all.as_bytes()).0
+    }
 }
 
 /// What an engine is connected to.
@@ -112,6 +122,8 @@ pub struct Connections {
     pub full_state: Option<FullState>,
     /// The observers look at rows, alerts and dead letters only: posts need not be collected for them.
     pub without_posts: bool,
+    /// The other processes that run workers; this one leads them.
+    pub cluster: Option<cluster::Joined>,
 }
 
 /// What the engine shares with those who serve.
@@ -131,10 +143,7 @@ impl Shared {
     /// # Errors
     /// If the cache cannot be created or a metric not be registered.
     pub fn create(cache: &std::path::Path) -> Result<Self, EngineError> {
-        let texts = Texts::create(cache, RECENT_TEXTS).map_err(|e| EngineError::Cache {
-            folder: cache.display().to_string(),
-            source: e,
-        })?;
+        let texts = Texts::create(cache, RECENT_TEXTS).map_err(|e| cannot_cache(cache, e))?;
         let metrics = Metrics::new().map_err(|e| EngineError::Failed(e.to_string()))?;
         Ok(Shared {
             names: Arc::default(),
@@ -189,6 +198,13 @@ pub enum EngineError {
     Sinks(Vec<String>),
 }
 
+fn cannot_cache(folder: &std::path::Path, source: std::io::Error) -> EngineError {
+    EngineError::Cache {
+        folder: folder.display().to_string(),
+        source,
+    }
+}
+
 /// A running engine.
 pub struct Engine {
     status: Arc<Status>,
@@ -220,8 +236,10 @@ impl Engine {
             mut sinks,
             observers,
             full_state,
+            cluster,
             ..
         } = connections;
+        cluster.as_ref().map_or(Ok(()), |joined| same_graph(&options, joined))?;
         for sink in &mut sinks {
             not_ahead(sink.as_ref(), recorded.upper)?;
             begin_again(sink.as_mut(), recorded.folded)?;
@@ -229,9 +247,8 @@ impl Engine {
         let status = Arc::new(Status::default());
         let stop = StopFlag::default();
         let counters = Arc::new(Counters::new(Arc::clone(&shared.metrics), &sources));
-        let watched = |view: &str| options.rules_may_come || options.rules.iter().any(|rule| rule.view == view);
-        let plan = Plan::new(&options.graph, watched);
-        let duplicates = Duplicates::default();
+        let plan = options.plan();
+        let duplicates = workers::duplicates(cluster.as_ref());
 
         let (to_dispatch, at_dispatch) = bounded(DISPATCH_QUEUE);
         let (input, at_recorder) = bounded(SOURCE_QUEUE);
@@ -260,12 +277,14 @@ impl Engine {
             Ok(())
         })?;
 
-        let buffers = Buffers::new(options.workers.max(1));
-        let given = Given {
-            duplicates: duplicates.clone(),
-            buffers: buffers.clone(),
+        let given = Workers {
+            plan: plan.clone(),
+            texts: Arc::clone(&shared.texts),
+            out: to_dispatch.clone(),
+            status: Arc::clone(&status),
+            joined: cluster,
         };
-        let (feeds, workers) = start_workers(&options, shared, &plan, given, &to_dispatch, &status)?;
+        let (feeds, workers) = workers::lead(&options, given, duplicates)?;
         let horizon = Arc::new(AtomicI64::new(i64::MIN));
         let strict = options.scorer.as_ref().filter(|_| options.strict).map(|scorer| Strict {
             scorer: Arc::clone(scorer),
@@ -295,8 +314,7 @@ impl Engine {
             names: Arc::clone(&shared.names),
             texts: Arc::clone(&shared.texts),
             keep_ids: options.collect_posts || plan.watches(),
-            workers: feeds,
-            buffers,
+            feeds,
             dispatch: to_dispatch.clone(),
             status: Arc::clone(&status),
             counters,
@@ -469,6 +487,16 @@ fn sink_events(metrics: &Arc<Metrics>) -> sinks::SinkEvents {
     })
 }
 
+/// Workers that render different graphs would take each other's messages for their own.
+fn same_graph(options: &EngineOptions, joined: &cluster::Joined) -> Result<(), EngineError> {
+    let member = joined.member();
+    if member.graph == options.digest() && member.workers == options.workers.max(1) && member.process == 0 {
+        return Ok(());
+    }
+    let why = "the engine's options are not those this process joined the others with, as process 0";
+    Err(EngineError::Failed(why.into()))
+}
+
 /// A sink that has more than the record would be left out until the record has as much. Even one that could begin again is
 /// refused: it may be the state that is the wrong one.
 fn not_ahead(sink: &dyn Sink, recorded: Option<Tick>) -> Result<(), EngineError> {
@@ -503,75 +531,6 @@ fn begin_again(sink: &mut dyn Sink, folded: Option<Tick>) -> Result<(), EngineEr
             sink.name()
         ))
     })
-}
-
-type Feeds = Vec<(Sender<Released>, Thread)>;
-
-/// What the workers share with the recorder and the dispatcher.
-struct Given {
-    duplicates: Duplicates,
-    buffers: Buffers,
-}
-
-fn start_workers(
-    options: &EngineOptions,
-    shared: &Shared,
-    plan: &Plan,
-    given: Given,
-    out: &Sender<ToDispatch>,
-    status: &Arc<Status>,
-) -> Result<(Feeds, JoinHandle<()>), EngineError> {
-    let count = options.workers.max(1);
-    let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| bounded(WORKER_QUEUE)).unzip();
-    let receivers: Vec<Mutex<Option<Receiver<Released>>>> =
-        receivers.into_iter().map(|r| Mutex::new(Some(r))).collect();
-    let texts = Arc::clone(&shared.texts);
-    let failing = Arc::clone(status);
-    let fetch = Arc::new(move |key| match texts.get(key) {
-        Ok(Some(text)) => Some(text),
-        Ok(None) => {
-            failing.fail("a text the graph needs is not in the text cache; restart to rebuild it");
-            None
-        }
-        Err(error) => {
-            failing.fail(format!("cannot read the text cache: {error}; restart to rebuild it"));
-            None
-        }
-    });
-    let shared = worker::Shared {
-        plan: plan.clone(),
-        fetch,
-        duplicates: given.duplicates,
-        out: out.clone(),
-        collect_posts: options.collect_posts,
-        buffers: given.buffers,
-        status: Arc::clone(status),
-    };
-    let (hello, threads) = bounded(count);
-    let join = spawn("workers", status, move || {
-        let guards = timely::execute(timely::Config::process(count), move |worker| {
-            let index = worker.index();
-            let Some(input) = receivers.get(index).and_then(|r| r.lock().take()) else {
-                return;
-            };
-            if hello.send((index, std::thread::current())).is_ok() {
-                worker::run(worker, &input, &shared);
-            }
-        })?;
-        for result in guards.join() {
-            result.map_err(|e| format!("a dataflow worker failed: {e}; this is a bug, the record is intact"))?;
-        }
-        Ok(())
-    })?;
-    let mut threads: Vec<(usize, Thread)> = threads.iter().take(count).collect();
-    if threads.len() < count {
-        return Err(EngineError::Failed("the dataflow workers did not start".into()));
-    }
-    threads.sort_by_key(|(index, _)| *index);
-    Ok((
-        senders.into_iter().zip(threads.into_iter().map(|(_, t)| t)).collect(),
-        join,
-    ))
 }
 
 /// What every source is started with.

@@ -1,8 +1,11 @@
 //! From a validated pipeline to a running one: connectors, model, engine, hub and server, wired together.
 
+mod cluster;
 mod health;
 mod kafka;
 mod sinks;
+
+pub use cluster::{follow, member};
 
 use crate::config::{
     Clock, Collection, DeletedBody, FieldRef, FileFormat, LiveModel, Pace, Pipeline, SourceKind, TimeUnit,
@@ -162,7 +165,8 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
             )?)
         }
     };
-    let mut options = engine_options(pipeline)?;
+    let mut options = engine_options(pipeline);
+    options.scorer = scorer(pipeline)?;
     options.collect_posts |= !extra.observers.is_empty() && !extra.without_posts;
     let mut observers = extra.observers;
     if pipeline.serve.is_some() {
@@ -186,6 +190,7 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
             observers,
             full_state: extra.full_state.or(full_state),
             without_posts: extra.without_posts,
+            cluster: extra.cluster,
         },
     )?;
     // Nobody else sets it.
@@ -230,7 +235,8 @@ fn check_sources(pipeline: &Pipeline, sources: &[Box<dyn Source>]) -> Result<(),
     Ok(())
 }
 
-fn engine_options(pipeline: &Pipeline) -> Result<EngineOptions, StartError> {
+/// What is computed and how; the model is not opened.
+fn engine_options(pipeline: &Pipeline) -> EngineOptions {
     let mut options = EngineOptions::new(pipeline.graph.clone());
     options.rules = pipeline.rules.clone();
     options.rules_may_come = pipeline.sources.iter().any(|s| {
@@ -270,7 +276,6 @@ fn engine_options(pipeline: &Pipeline) -> Result<EngineOptions, StartError> {
         idle_every: steps.min(),
         ..TickOptions::default()
     };
-    options.scorer = scorer(pipeline)?;
     options.strict = pipeline.time.strict;
     options.pool = PoolOptions {
         limits: Limits {
@@ -281,7 +286,7 @@ fn engine_options(pipeline: &Pipeline) -> Result<EngineOptions, StartError> {
         ..PoolOptions::default()
     };
     options.collect_posts = pipeline.serve.is_some();
-    Ok(options)
+    options
 }
 
 /// The scorer a pipeline asks for; `None` if its records bring their sentiment.

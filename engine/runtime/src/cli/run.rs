@@ -4,27 +4,41 @@ use super::Failure;
 use super::out::{note, say};
 use super::summary::Gathering;
 use crate::config::Pipeline;
-use crate::engine::{Connections, Status};
-use crate::pipeline::{Running, start_with};
+use crate::engine::cluster::Joined;
+use crate::engine::{Connections, EngineError, Status};
+use crate::pipeline::{Running, StartError, start_with};
+use groundswell_core::store::StoreError;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+/// How long a process of ours that was killed may keep the state: its memory is given back before its files are.
+const STATE_PATIENCE: Duration = Duration::from_secs(10);
 /// Groups in the summary.
 const GROUPS: usize = 12;
 
 /// Runs until asked to stop. With `patience`, until everything is read and done; a sink that stands still for that long
-/// when all else is done is not waited for.
-pub(super) fn run(pipeline: &Pipeline, patience: Option<Duration>) -> Result<(), Failure> {
-    let mut gathering = None;
-    let running = start_with(pipeline, |shared| {
-        let observers = patience.map(|_| gathering.insert(Gathering::new(pipeline, shared)).observer());
-        Connections {
-            observers: observers.into_iter().collect(),
-            without_posts: true,
-            ..Connections::default()
+/// when all else is done is not waited for. With a `cluster`, leads it.
+pub(super) fn run(pipeline: &Pipeline, patience: Option<Duration>, mut cluster: Option<Joined>) -> Result<(), Failure> {
+    let (mut gathering, began, leads) = (None, Instant::now(), cluster.is_some());
+    let running = loop {
+        let started = start_with(pipeline, |shared| {
+            let observers = patience.map(|_| gathering.insert(Gathering::new(pipeline, shared)).observer());
+            Connections {
+                observers: observers.into_iter().collect(),
+                without_posts: true,
+                cluster: cluster.take(),
+                ..Connections::default()
+            }
+        });
+        match started {
+            Err(StartError::Engine(EngineError::Store(StoreError::Locked { .. })))
+                if cluster.is_some() && began.elapsed() < STATE_PATIENCE =>
+            {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            started => break started.map_err(Failure::of_start)?,
         }
-    })
-    .map_err(Failure::of_start)?;
+    };
     tracing::info!(pipeline = %pipeline.graph.name, at = ?running.addr(), "running");
     if let Some(addr) = running.addr() {
         note(format_args!("groundswell: serving http://{addr}"));
@@ -35,7 +49,13 @@ pub(super) fn run(pipeline: &Pipeline, patience: Option<Duration>) -> Result<(),
             status.is_drained() && (status.is_committed() || standing.still(status.committed()) >= patience)
         })
     };
-    wait(&running, None, done)?;
+    if let Err(why) = wait(&running, None, done) {
+        if leads {
+            // Closing the dataflow would tell the followers that all is done; they are to wait for another leader.
+            std::mem::forget(running);
+        }
+        return Err(why);
+    }
     let stats = std::sync::Arc::clone(running.engine.scorer_stats());
     running.stop().map_err(Failure::of_engine)?;
     if let Some(gathering) = gathering {

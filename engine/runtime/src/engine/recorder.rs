@@ -11,9 +11,10 @@ use super::counters::Counters;
 use super::dispatch::{Tally, ToDispatch};
 use super::floors::{Bounds, Floors};
 use super::log::{Log, Recorded};
-use super::release::{Buffers, Released, split};
+use super::release::split;
 use super::scoring::Strict;
 use super::status::Status;
+use super::workers::Feeds;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use groundswell_core::id::{ModelKey, Names};
 use groundswell_core::record::{Binding, CONTROL, Envelope, Record, SCORER, SourceId, TickBatch};
@@ -25,7 +26,6 @@ use groundswell_core::time::{EventTime, Tick, wall_now};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// What moves the recorded clock.
@@ -74,8 +74,7 @@ pub(crate) struct Recorder {
     pub(crate) names: Arc<Names>,
     pub(crate) texts: Arc<Texts>,
     pub(crate) keep_ids: bool,
-    pub(crate) workers: Vec<(Sender<Released>, Thread)>,
-    pub(crate) buffers: Buffers,
+    pub(crate) feeds: Feeds,
     pub(crate) dispatch: Sender<ToDispatch>,
     pub(crate) status: Arc<Status>,
     pub(crate) counters: Arc<Counters>,
@@ -355,9 +354,11 @@ impl Recorder {
         self.dispatch
             .send(tick)
             .map_err(|_| "the dispatcher is gone".to_owned())?;
-        let buffers = self.workers.iter().map(|_| self.buffers.take()).collect();
-        let split = split(batch, buffers, &self.names, &self.texts, self.keep_ids).map_err(|e| e.to_string())?;
-        for (mut released, (worker, thread)) in split.into_iter().zip(&self.workers) {
+        let feeds = &self.feeds;
+        let buffers = feeds.workers.iter().map(|_| feeds.buffers.take()).collect();
+        let split =
+            split(batch, buffers, feeds.peers, &self.names, &self.texts, self.keep_ids).map_err(|e| e.to_string())?;
+        for (mut released, (worker, thread)) in split.into_iter().zip(&feeds.workers) {
             released.more = more;
             worker.send(released).map_err(|_| "a worker is gone".to_owned())?;
             thread.unpark();

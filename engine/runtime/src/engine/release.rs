@@ -8,11 +8,16 @@ use groundswell_core::time::Tick;
 use groundswell_operators::event::{Control, Event, Fact, PostEvent};
 use std::io;
 
+/// A post event on its way to a worker of another process, with the text it names.
+pub(crate) type Texted = (PostKey, PostEvent, Box<str>);
+
 /// Events of one tick for one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Released {
     pub(crate) tick: Tick,
     pub(crate) posts: Vec<(PostKey, PostEvent)>,
+    /// Events of workers in other processes that name a text which is not there yet.
+    pub(crate) texted: Vec<Texted>,
     pub(crate) facts: Vec<Fact>,
     pub(crate) control: Vec<Control>,
     /// Whether more batches of the same tick follow (pieces of a snapshot).
@@ -61,10 +66,12 @@ pub(crate) enum ReleaseError {
     Names(#[from] Collision),
 }
 
-/// Keeps the strings and splits the events over the workers, each with a buffer; control events go to the first worker, whose graph broadcasts them.
+/// Keeps the strings and splits the events over the workers of this process, each with a buffer; control events go to the first worker, whose graph
+/// broadcasts them. Of `peers` workers in all, those of other processes get theirs from the exchange.
 pub(crate) fn split(
     batch: &TickBatch,
     buffers: Vec<Vec<(PostKey, PostEvent)>>,
+    peers: usize,
     names: &Names,
     texts: &Texts,
     keep_ids: bool,
@@ -84,24 +91,25 @@ pub(crate) fn split(
     for envelope in &batch.records {
         match Event::of(envelope, names)? {
             Event::Post(key, event) => {
-                if let (
-                    Record::Post(post),
-                    PostEvent::Row {
-                        row: Some((row, _)), ..
-                    },
-                ) = (&envelope.record, &event)
-                {
-                    if row.text != TextKey::NONE {
-                        fresh.push((row.text, post.text.as_str()));
+                let worker = worker_of(key.route(), peers);
+                let slot = &mut out[worker % workers];
+                let mut text = None;
+                if let Record::Post(post) = &envelope.record {
+                    if let Some(text_key) = event.text() {
+                        fresh.push((text_key, post.text.as_str()));
+                        text = Some(post.text.as_str());
                     }
                     if keep_ids {
                         // A post's key is the digest of its id, so the id is stored like a text.
                         fresh.push((TextKey(key.0), post.id.as_str()));
                     }
                 }
-                out[worker_of(key.route(), workers)].posts.push((key, event));
+                match text.filter(|_| worker >= workers) {
+                    Some(text) => slot.texted.push((key, event, text.into())),
+                    None => slot.posts.push((key, event)),
+                }
             }
-            Event::Fact(fact) => out[worker_of(fact.text.route(), workers)].facts.push(fact),
+            Event::Fact(fact) => out[worker_of(fact.text.route(), peers) % workers].facts.push(fact),
             Event::Control(control) => out[0].control.push(control),
             Event::Nothing => {}
         }
@@ -111,6 +119,7 @@ pub(crate) fn split(
     Ok(out)
 }
 
+/// The worker a route leads to, as timely's exchange has it; those of the leader are the first.
 #[allow(clippy::cast_possible_truncation)] // a remainder below `workers`
 fn worker_of(route: u64, workers: usize) -> usize {
     (route % workers as u64) as usize

@@ -1,12 +1,19 @@
-//! The timely workers: feed released ticks, step, report what is complete. No I/O happens here.
+//! The timely workers: feed released ticks, step, report what is complete. No I/O happens here but reading and, where texts
+//! come from another process, keeping them.
+//!
+//! With several processes a post event whose worker is in another one carries its text, which is put into that process's
+//! texts before the event goes on: whoever fetches it, on the same worker, finds it. What workers put out goes to the
+//! leader's before anybody is told.
 
 use super::dispatch::{Part, ToDispatch};
-use super::release::{Buffers, Released};
+use super::release::{Buffers, Released, Texted};
 use super::status::Status;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use differential_dataflow::input::InputSession;
-use groundswell_core::dataflow::at_each_tick;
+use differential_dataflow::{ExchangeData, VecCollection};
+use groundswell_core::dataflow::{arriving, at_each_tick, exchanged};
 use groundswell_core::id::PostKey;
+use groundswell_core::text::Texts;
 use groundswell_core::time::Tick;
 use groundswell_operators::dedupe::Duplicates;
 use groundswell_operators::event::{Control, Fact, PostEvent};
@@ -20,6 +27,9 @@ use timely::worker::Worker;
 
 /// Ticks a worker lets into the graph before the oldest is complete.
 const IN_FLIGHT: usize = 2;
+/// Longest time a worker that was told nothing sleeps. Other workers' messages wake it, from other processes too, and so
+/// does the recorder.
+const IDLE: Duration = Duration::from_millis(20);
 
 /// What every worker is given.
 pub(crate) struct Shared {
@@ -30,10 +40,22 @@ pub(crate) struct Shared {
     pub(crate) collect_posts: bool,
     pub(crate) buffers: Buffers,
     pub(crate) status: Arc<Status>,
+    /// Set where there are other processes.
+    pub(crate) across: Option<Across>,
+}
+
+/// What a worker needs to know of other processes.
+pub(crate) struct Across {
+    /// How many workers the leader has; they are the first ones.
+    pub(crate) leaders: usize,
+    /// This process's texts.
+    pub(crate) texts: Arc<Texts>,
 }
 
 struct Feeds {
     posts: InputSession<Tick, (PostKey, PostEvent), isize>,
+    /// Events for other processes, with their texts.
+    texted: Option<InputSession<Tick, Texted, isize>>,
     facts: InputSession<Tick, Fact, isize>,
     control: InputSession<Tick, Control, isize>,
 }
@@ -42,6 +64,10 @@ impl Feeds {
     fn advance(&mut self, to: Tick) {
         self.posts.advance_to(to);
         self.posts.flush();
+        if let Some(texted) = &mut self.texted {
+            texted.advance_to(to);
+            texted.flush();
+        }
         self.facts.advance_to(to);
         self.facts.flush();
         self.control.advance_to(to);
@@ -54,6 +80,9 @@ impl Feeds {
         }
         released.posts.drain(..).for_each(|row| self.posts.update(row, 1));
         buffers.give(released.posts);
+        if let Some(texted) = &mut self.texted {
+            released.texted.into_iter().for_each(|row| texted.update(row, 1));
+        }
         released.facts.into_iter().for_each(|row| self.facts.update(row, 1));
         released.control.into_iter().for_each(|row| self.control.update(row, 1));
         if !released.more {
@@ -62,17 +91,23 @@ impl Feeds {
     }
 }
 
-/// Runs one worker until its channel closes and everything fed is complete.
-pub(crate) fn run(worker: &mut Worker, input: &Receiver<Released>, shared: &Shared) {
-    let probe = ProbeHandle::<Tick>::new();
+/// Renders the graph on one worker; nothing is complete before `probe` has passed it.
+fn build(worker: &mut Worker, shared: &Shared, probe: &ProbeHandle<Tick>) -> Feeds {
     let mut feeds = Feeds {
         posts: InputSession::new(),
+        texted: shared.across.is_some().then(InputSession::new),
         facts: InputSession::new(),
         control: InputSession::new(),
     };
+    let index = worker.index();
+    let home = shared.across.as_ref().map(|across| (index % across.leaders) as u64);
     worker.dataflow(|scope| {
+        let mut posts = feeds.posts.to_collection(scope);
+        if let (Some(across), Some(texted)) = (&shared.across, &mut feeds.texted) {
+            posts = posts.concat(arrive(texted.to_collection(scope), across, &shared.status));
+        }
         let inputs = Inputs {
-            posts: feeds.posts.to_collection(scope),
+            posts,
             facts: feeds.facts.to_collection(scope),
             control: feeds.control.to_collection(scope),
         };
@@ -82,18 +117,57 @@ pub(crate) fn run(worker: &mut Worker, input: &Receiver<Released>, shared: &Shar
             Arc::clone(&shared.fetch),
             shared.duplicates.clone(),
         );
-        let to = |wrap: fn(Tick, Vec<_>) -> Part| sender(shared, wrap);
-        at_each_tick(outputs.rows, "RowsOut", to(Part::Rows)).probe_with(&probe);
+        at_each_tick(at_home(outputs.rows, home), "RowsOut", sender(shared, Part::Rows)).probe_with(probe);
         if shared.collect_posts {
-            at_each_tick(outputs.live, "PostsOut", sender(shared, Part::Posts)).probe_with(&probe);
+            at_each_tick(at_home(outputs.live, home), "PostsOut", sender(shared, Part::Posts)).probe_with(probe);
         }
-        at_each_tick(outputs.wanted, "WantedOut", sender(shared, Part::Wanted)).probe_with(&probe);
+        at_each_tick(at_home(outputs.wanted, home), "WantedOut", sender(shared, Part::Wanted)).probe_with(probe);
         if let Some(alerts) = outputs.alerts {
-            at_each_tick(alerts.transitions, "AlertsOut", sender(shared, Part::Alerts)).probe_with(&probe);
-            at_each_tick(alerts.carries, "CarriesOut", sender(shared, Part::Carries)).probe_with(&probe);
+            let (transitions, carries) = (at_home(alerts.transitions, home), at_home(alerts.carries, home));
+            at_each_tick(transitions, "AlertsOut", sender(shared, Part::Alerts)).probe_with(probe);
+            at_each_tick(carries, "CarriesOut", sender(shared, Part::Carries)).probe_with(probe);
+        }
+        if let Some(stale) = outputs.stale {
+            let duplicates = shared.duplicates.clone();
+            at_each_tick(at_home(stale, home), "StaleOut", move |tick, counts| {
+                duplicates.arrived(tick, counts);
+            })
+            .probe_with(probe);
         }
     });
+    feeds
+}
 
+/// Events from the leader with their texts, which are kept before anything else sees the events.
+fn arrive<'s>(
+    texted: VecCollection<'s, Tick, Texted>,
+    across: &Across,
+    status: &Arc<Status>,
+) -> VecCollection<'s, Tick, (PostKey, PostEvent)> {
+    let (texts, status) = (Arc::clone(&across.texts), Arc::clone(status));
+    let keep = move |batch: &[(Texted, Tick, isize)]| {
+        let fresh = batch
+            .iter()
+            .filter_map(|((_, event, text), ..)| event.text().map(|key| (key, &**text)));
+        if let Err(error) = texts.put(fresh) {
+            status.fail(format!("cannot keep texts: {error}"));
+        }
+    };
+    arriving(texted, |(key, ..)| key.route(), keep).map(|(key, event, _)| (key, event))
+}
+
+/// Carries an output to the worker of the leader that passes it on, if there are several processes.
+fn at_home<D: ExchangeData>(rows: VecCollection<'_, Tick, D>, home: Option<u64>) -> VecCollection<'_, Tick, D> {
+    match home {
+        None => rows,
+        Some(worker) => exchanged(rows, move |_| worker),
+    }
+}
+
+/// Runs one worker until its channel closes and everything fed is complete.
+pub(crate) fn run(worker: &mut Worker, input: &Receiver<Released>, shared: &Shared) {
+    let probe = ProbeHandle::<Tick>::new();
+    let mut feeds = build(worker, shared, &probe);
     let mut reported = 0;
     let mut in_flight = VecDeque::new();
     loop {
@@ -114,11 +188,11 @@ pub(crate) fn run(worker: &mut Worker, input: &Receiver<Released>, shared: &Shar
                 Err(TryRecvError::Disconnected) => break,
             }
         }
-        if fed || !in_flight.is_empty() {
+        // What is in flight may be with other processes, which need the processor.
+        if fed || (!in_flight.is_empty() && shared.across.is_none()) {
             worker.step();
         } else {
-            // Woken by other workers' messages and by the recorder, which unparks this thread after it sent something.
-            worker.step_or_park(Some(Duration::from_millis(20)));
+            worker.step_or_park(Some(IDLE));
         }
         report(worker, &probe, &mut reported, shared);
     }
@@ -126,6 +200,15 @@ pub(crate) fn run(worker: &mut Worker, input: &Receiver<Released>, shared: &Shar
     while !probe.done() {
         worker.step_or_park(Some(Duration::from_millis(1)));
         report(worker, &probe, &mut reported, shared);
+    }
+}
+
+/// Runs a worker of a process that follows: it has no input of its own, and is done when the leader's are.
+pub(crate) fn follow(worker: &mut Worker, shared: &Shared) {
+    let probe = ProbeHandle::<Tick>::new();
+    drop(build(worker, shared, &probe));
+    while !probe.done() {
+        worker.step_or_park(Some(IDLE));
     }
 }
 

@@ -1,0 +1,83 @@
+//! Processes are killed at random moments; the others notice, all start again by themselves, and the end is the same.
+
+use crate::history::History;
+use crate::process::{PATIENCE, Process, send};
+use crate::world::{Spread, World};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::time::{Duration, Instant};
+
+const HISTORY: History = History {
+    seed: 23,
+    posts: 6_000,
+    step: 1_000,
+    revised: true,
+};
+/// Kills of each kind: the working process of the leader, that of the follower, and either supervisor.
+const KILLS: usize = 6;
+
+#[test]
+fn killed_again_and_again_the_end_is_as_if_nothing_had_happened() {
+    let seed: u64 = std::env::var("GROUNDSWELL_SEED")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(3);
+    let one = Spread {
+        processes: 1,
+        workers: 1,
+    };
+    let two = Spread {
+        processes: 2,
+        workers: 1,
+    };
+    let calm = World::new(HISTORY, one, "tick: 20ms", "full");
+    calm.run();
+
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    // Of event time that lasts for 100 minutes.
+    let world = World::new(HISTORY, two, "tick: 20ms", "\"500x\"");
+    let mut processes = world.start_all();
+    let mut killed = [0; 3];
+    let began = Instant::now();
+    while killed.iter().sum::<usize>() < 3 * KILLS {
+        std::thread::sleep(Duration::from_millis(random.random_range(20..800)));
+        let process = random.random_range(0..2);
+        // The supervisor, every third time; it is started anew by whoever started it.
+        let kind = if killed[process] >= KILLS || random.random_range(0..3) == 0 {
+            2
+        } else {
+            process
+        };
+        if kind == 2 && killed[2] >= KILLS {
+            continue;
+        }
+        assert!(began.elapsed() < PATIENCE, "{killed:?}");
+        assert!(!processes[process].has_ended(), "{}", processes[process].said());
+        if kind == 2 {
+            processes[process].signal("KILL");
+            processes[process] = world.start(process);
+        } else {
+            let Some(worker) = processes[process].worker() else {
+                continue;
+            };
+            send(worker, "KILL");
+        }
+        killed[kind] += 1;
+    }
+    let took = began.elapsed();
+    let mut lost = 0;
+    for (process, ended) in processes.into_iter().map(Process::end).enumerate() {
+        assert_eq!(ended.code, Some(0), "process {process}:\n{}", ended.stderr);
+        assert!(
+            !ended.stderr.contains("panicked"),
+            "process {process}:\n{}",
+            ended.stderr
+        );
+        lost += ended.stderr.matches("lost process").count();
+    }
+    println!(
+        "seed {seed}: {killed:?} kills (leader, follower, supervisors) in {took:.1?}, {lost} losses told at the end, done after {:.1?}",
+        began.elapsed()
+    );
+    world.tables().assert_equal(&calm.tables(), "killed");
+}
