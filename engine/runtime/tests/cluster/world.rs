@@ -36,7 +36,7 @@ impl World {
         let text = format!(
             r#"
 name: spread
-state: {{url: "file:./state", fold_after: 256KiB}}
+state: {{url: "file:./state", fold_after: 1MiB}}
 workers: {}
 time: {{clock: event, {time}}}
 sources:
