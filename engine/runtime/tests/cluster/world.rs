@@ -121,6 +121,11 @@ serve: {{http: "127.0.0.1:0"}}
         all.into_iter().next().unwrap().stdout
     }
 
+    /// How much a sink has written.
+    pub fn written(&self) -> u64 {
+        std::fs::metadata(self.path().join("by_author.out")).map_or(0, |file| file.len())
+    }
+
     /// What all sinks hold.
     pub fn tables(&self) -> Tables {
         let file = |name: &str| self.path().join(format!("{name}.out"));
