@@ -158,13 +158,19 @@ enum Next {
 
 /// `stopping`: it was asked to end. `restarted`: it had run before, so what it cannot reach now was there once.
 fn next(status: ExitStatus, stopping: bool, restarted: bool) -> Next {
-    match (status.code(), status.signal()) {
+    match (
+        status.code().map(|code| u8::try_from(code).unwrap_or(1)),
+        status.signal(),
+    ) {
         (Some(0), _) => Next::Done,
-        (Some(75), _) if stopping => Next::Cut,
-        (Some(75), _) => Next::Again(true, "another process was lost".into()),
+        (Some(LOST), _) if stopping => Next::Cut,
+        (Some(LOST), _) => Next::Again(true, "another process was lost".into()),
         (Some(3), _) if restarted && !stopping => Next::Again(false, "something outside could not be reached".into()),
-        (Some(code), _) => Next::Failed(u8::try_from(code).unwrap_or(1)),
-        (None, Some(signal)) if stopping && signal == Signal::TERM.as_raw() => Next::Done,
+        (Some(code), _) => Next::Failed(code),
+        // Asked to stop before it was listening for that; at a terminal both are asked.
+        (None, Some(signal)) if stopping && [Signal::TERM, Signal::INT].iter().any(|s| s.as_raw() == signal) => {
+            Next::Done
+        }
         (None, _) if stopping => Next::Cut,
         (None, signal) => Next::Again(false, format!("it was killed by signal {}", signal.unwrap_or_default())),
     }
@@ -246,6 +252,7 @@ mod tests {
         assert_eq!(next(code(3), true, true), Next::Failed(3));
         assert!(matches!(next(signal(9), false, false), Next::Again(false, why) if why.contains("signal 9")));
         assert_eq!(next(signal(15), true, false), Next::Done);
+        assert_eq!(next(signal(2), true, false), Next::Done);
         assert_eq!(next(signal(9), true, false), Next::Cut);
     }
 }

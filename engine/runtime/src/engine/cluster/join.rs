@@ -224,8 +224,8 @@ impl Attempt<'_> {
                 .say(|| "other processes, which have not come to process 0".into());
             std::thread::sleep(LOOK);
         };
-        for process in 1..me {
-            seats[process] = Some(self.call(process, Some(&session))?);
+        for (process, seat) in seats.iter_mut().enumerate().take(me).skip(1) {
+            *seat = Some(self.call(process, Some(&session))?);
         }
         loop {
             early.extend(self.hellos());
