@@ -13,6 +13,8 @@ mod hosts;
 mod join;
 mod link;
 mod talk;
+#[cfg(test)]
+mod tests;
 
 pub use follower::Follower;
 pub use hosts::{HostsError, read_hosts};

@@ -66,8 +66,8 @@ pub(crate) enum ReleaseError {
     Names(#[from] Collision),
 }
 
-/// Keeps the strings and splits the events over the workers of this process, each with a buffer; control events go to the first worker, whose graph
-/// broadcasts them. Of `peers` workers in all, those of other processes get theirs from the exchange.
+/// Keeps the strings and splits the events over the workers of this process, each with a buffer; control events go to the
+/// first worker, whose graph broadcasts them. Of `peers` workers in all, those of other processes get theirs by exchange.
 pub(crate) fn split(
     batch: &TickBatch,
     buffers: Vec<Vec<(PostKey, PostEvent)>>,

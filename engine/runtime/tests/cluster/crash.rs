@@ -66,7 +66,8 @@ fn killed_again_and_again_the_end_is_as_if_nothing_had_happened() {
         );
         if kind == 2 {
             processes[process].signal("KILL");
-            processes[process] = world.start(process);
+            let killed = std::mem::replace(&mut processes[process], world.start(process));
+            assert!(!killed.said().contains("panicked"), "{}", killed.said());
         } else {
             let Some(worker) = processes[process].worker() else {
                 continue;
@@ -93,6 +94,6 @@ fn killed_again_and_again_the_end_is_as_if_nothing_had_happened() {
          told by those that were left, done after {:.1?}",
         began.elapsed()
     );
-    assert!(at_work >= 2 * KILLS, "most kills were to hit a running pipeline");
+    assert!(at_work >= KILLS, "most kills were to hit a running pipeline");
     world.tables().assert_equal(&calm.tables(), "killed");
 }

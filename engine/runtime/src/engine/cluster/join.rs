@@ -106,7 +106,7 @@ impl Member {
             processes: self.hosts.len(),
             workers: self.workers,
             pipeline: self.pipeline.clone(),
-            graph: format!("{:.12}", format!("{:032x}", self.graph)),
+            graph: format!("{:032x}", self.graph),
             session: session.map(str::to_owned),
         }
     }

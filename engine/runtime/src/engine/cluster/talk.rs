@@ -60,7 +60,7 @@ impl Hello {
         }
         (self.graph != other.graph).then(|| {
             format!(
-                "process {you} runs the pipeline \"{}\" (graph {}), process {me} runs \"{}\" (graph {}): views, rules or links \
+                "process {you} runs the pipeline \"{}\" (graph {:.12}), process {me} runs \"{}\" (graph {:.12}): views, rules or links \
                  differ; give every process the same pipeline file",
                 other.pipeline, other.graph, self.pipeline, self.graph
             )
