@@ -191,11 +191,11 @@ fn an_undisturbed_engine_agrees(world: &World) -> Result<(), Failure> {
         ("by_entity", "entity, window_start, posts, scored, weight, sentiment"),
         (
             "alerts",
-            "id, rule, state, view, key, window_start, window_end, resolved_window_start, threshold",
+            "id, rule, state, view, key, window_start, window_end, resolved_window_start",
         ),
     ];
     for (table, columns) in tables {
-        // What was retracted, and the values at the moment of a transition, depend on when ticks began and ended.
+        // What was retracted, and the numbers at the moment of a transition, depend on when ticks began and ended.
         let only = if table == "alerts" {
             "where state <> 'retracted'"
         } else {

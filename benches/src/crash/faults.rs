@@ -67,7 +67,7 @@ pub fn ruin(world: &mut World, feed: &Feed, kills: usize, seed: u64) -> Result<F
             let share = messages.len() * round / kills..messages.len() * (round + 1) / kills;
             one_life(world, &mut random, &mut faults, |lived| {
                 let sent = (share.len() as f64 * lived.min(1.0)) as usize;
-                allowed.store(share.start + sent, Ordering::Release);
+                allowed.fetch_max(share.start + sent, Ordering::AcqRel);
             })?;
             if round % 10 == 9 {
                 println!("{} of {kills} kills", round + 1);
@@ -83,7 +83,7 @@ pub fn ruin(world: &mut World, feed: &Feed, kills: usize, seed: u64) -> Result<F
 fn write(producer: &BaseProducer, messages: &[Message], allowed: &AtomicUsize) -> Result<(), Failure> {
     let mut sent = 0;
     while sent < messages.len() {
-        if sent == allowed.load(Ordering::Acquire) {
+        if sent >= allowed.load(Ordering::Acquire) {
             producer.poll(Duration::from_millis(20));
             continue;
         }
@@ -115,7 +115,6 @@ fn one_life(
     let at = crash_at.map(|(point, count)| format!("{point}:{count}"));
     let (began, life) = (Instant::now(), Duration::from_millis(random.random_range(300..6_000)));
     let mut engine = world.engine(RUINED, at.as_deref())?;
-    feed(0.2);
     std::thread::sleep(Duration::from_millis(random.random_range(100..800)));
     if let Some(name) = trouble(world, random)? {
         *faults.troubles.entry(name).or_default() += 1;
