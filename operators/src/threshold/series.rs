@@ -85,35 +85,49 @@ impl Series {
         changed: &[EventTime],
     ) -> BTreeMap<EventTime, Option<Option<EventTime>>> {
         let mut touched = BTreeMap::new();
-        let (Some(first), Some(last)) = (changed.iter().min().copied(), changed.iter().max().copied()) else {
-            return touched;
-        };
-        let first = first.max(self.up_to);
         for start in changed.iter().filter(|start| !windows.contains_key(start)) {
             if let Some((_, moved)) = self.states.remove(start) {
                 self.undo(*start, moved, &mut touched);
             }
         }
-        let mut state = self
-            .states
-            .range(..first)
-            .next_back()
-            .map_or(self.floor, |(_, (state, _))| *state);
+        let mut changed = changed.to_vec();
+        changed.sort_unstable();
+        let mut done = EventTime::MIN;
+        for first in changed {
+            if first >= done {
+                done = self.fold_from(first.max(self.up_to), rule, shape, windows, &mut touched);
+            }
+        }
+        touched
+    }
+
+    /// Folds on from a window until the state is what it was before, and gives the first window that was not looked at.
+    fn fold_from(
+        &mut self,
+        first: EventTime,
+        rule: &RuleSpec,
+        shape: WindowSpec,
+        windows: &BTreeMap<EventTime, Acc>,
+        touched: &mut BTreeMap<EventTime, Option<Option<EventTime>>>,
+    ) -> EventTime {
+        let before = self.states.range(..first).next_back();
+        let mut state = before.map_or(self.floor, |(_, (state, _))| *state);
         for (start, acc) in windows.range(first..) {
             let (next, moved) = step(state, rule, shape, *start, acc);
             let old = self.states.insert(*start, (next, moved));
+            if old == Some((next, moved)) {
+                return start.saturating_add(1);
+            }
             let before = old.map(|(_, moved)| moved);
             if before != Some(moved) {
                 if let Some(moved) = before {
-                    self.undo(*start, moved, &mut touched);
+                    self.undo(*start, moved, touched);
                 }
-                self.redo(*start, moved, &mut touched);
-            } else if *start > last && old == Some((next, moved)) {
-                break;
+                self.redo(*start, moved, touched);
             }
             state = next;
         }
-        touched
+        EventTime::MAX
     }
 
     /// Forgets windows before `horizon` without touching what they led to. Returns what they left behind, if that differs

@@ -1,0 +1,208 @@
+//! How late a row is, at a steady rate, and how the engine's memory develops.
+
+use crate::Failure;
+use crate::process::Engine;
+use groundswell_testing::kafka::Kafka;
+use groundswell_testing::postgres::Postgres;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// One post in so many is looked for.
+const MARKED: u64 = 100;
+/// Posts whose votes are revised: this many of the newest.
+const REVISED: u64 = 10_000;
+/// Lateness of the first so many seconds is of starting up.
+const WARM_UP: Duration = Duration::from_secs(5);
+
+/// What is measured.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Records a second: posts, and as many revisions of their votes.
+    #[arg(long, default_value_t = 10_000)]
+    rate: u64,
+    /// For how long.
+    #[arg(long, default_value_t = 30)]
+    seconds: u64,
+    /// Posts of windows that ended so many seconds ago are dropped.
+    #[arg(long, default_value_t = 300)]
+    keep: u64,
+    /// Longest time that input waits for its tick (ms).
+    #[arg(long, default_value_t = 50)]
+    tick: u64,
+    /// Writes a line every ten seconds: seconds, resident MiB, state on disk in MiB, processor seconds so far.
+    #[arg(long)]
+    csv: Option<PathBuf>,
+}
+
+/// Lateness in milliseconds, by when it was seen.
+type Seen = Vec<(Instant, f64)>;
+
+/// Measures.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let (kafka, server, folder) = (Kafka::start_fast()?, Postgres::start()?, tempfile::tempdir()?);
+    let database = server.database()?;
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", kafka.bootstrap());
+    let admin: AdminClient<DefaultClientContext> = config.create()?;
+    let topics = ["posts", "votes"].map(|name| NewTopic::new(name, 1, TopicReplication::Fixed(1)));
+    futures::executor::block_on(admin.create_topics(&topics, &AdminOptions::new()))?;
+    std::fs::write(folder.path().join("url"), &database)?;
+    let pipeline = folder.path().join("bench.yaml");
+    let text = format!(
+        r#"
+name: bench
+time: {{tick: {tick}ms}}
+link: {{fuzzy: false, inherit_from_parent: false}}
+state: {{fold_after: 64MiB}}
+sources:
+  posts: {{type: kafka, brokers: "{brokers}", topic: posts, into: posts, map: {{sentiment: sentiment}}}}
+  votes: {{type: kafka, brokers: "{brokers}", topic: votes, into: votes}}
+views:
+  by_author: {{group_by: [author], window: {{tumble: 1m}}, measures: [posts, weight, sentiment], keep: {keep}s}}
+sinks: {{pg: {{type: postgres, url: "file:./url"}}}}
+serve: false
+"#,
+        tick = arguments.tick,
+        keep = arguments.keep,
+        brokers = kafka.bootstrap(),
+    );
+    std::fs::write(&pipeline, text)?;
+    let mut engine = Engine::start(&pipeline, "posts", u64::MAX)?;
+    engine.wait("ready")?;
+    let producer: BaseProducer = config.set("linger.ms", "1").create()?;
+    let over = AtomicBool::new(false);
+    let began = Instant::now();
+    let lateness = std::thread::scope(|scope| {
+        let looking = scope.spawn(|| look(&database, &over));
+        let writing = scope.spawn(|| write(&producer, arguments));
+        let mut csv = arguments.csv.as_ref().map(std::fs::File::create).transpose()?;
+        if let Some(csv) = &mut csv {
+            writeln!(csv, "seconds,rss_mib,state_mib,cpu_s")?;
+        }
+        while !writing.is_finished() {
+            std::thread::sleep(Duration::from_secs(1));
+            if let Some(csv) = csv.as_mut().filter(|_| began.elapsed().as_secs().is_multiple_of(10)) {
+                let (cpu, resident, _) = engine.usage()?;
+                let state = size(&folder.path().join("state")) >> 20;
+                writeln!(csv, "{},{resident},{state},{cpu:.1}", began.elapsed().as_secs())?;
+            }
+        }
+        writing.join().map_err(|_| "the writer panicked")??;
+        std::thread::sleep(Duration::from_secs(2));
+        over.store(true, Ordering::Release);
+        looking.join().map_err(|_| "the looker panicked")?
+    })?;
+    let mut late: Vec<f64> = lateness
+        .iter()
+        .filter(|(at, _)| *at > began + WARM_UP)
+        .map(|(_, ms)| *ms)
+        .collect();
+    late.sort_unstable_by(f64::total_cmp);
+    let quantile = |per_mille: usize| {
+        late.get(late.len().saturating_sub(1) * per_mille / 1_000)
+            .copied()
+            .unwrap_or(f64::NAN)
+    };
+    let (cpu, resident, peak) = engine.usage()?;
+    println!(
+        "event to Postgres row at {} records/s for {} s: n={} p50_ms={:.0} p99_ms={:.0} p999_ms={:.0} max_ms={:.0} cpu_s={cpu:.1} \
+         rss_mib={resident} peak_rss_mib={peak}",
+        arguments.rate,
+        arguments.seconds,
+        late.len(),
+        quantile(500),
+        quantile(990),
+        quantile(999),
+        quantile(1_000),
+    );
+    engine.stop()
+}
+
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // milliseconds of this century
+fn now_ms() -> f64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64()
+        * 1e3
+}
+
+/// Half posts, half revisions, in steps of a few milliseconds.
+fn write(producer: &BaseProducer, arguments: &Arguments) -> Result<(), Failure> {
+    let began = Instant::now();
+    let posts = arguments.rate / 2 * arguments.seconds;
+    let mut n = 0;
+    while n < posts {
+        let due = (began.elapsed().as_secs_f64() * (arguments.rate / 2) as f64) as u64;
+        while n < due.min(posts) {
+            let at = now_ms();
+            // In the order of time, so that the newest is the greatest.
+            let author = if n % MARKED == 0 {
+                format!("m{at:.3}")
+            } else {
+                format!("a{}", n % 5_000)
+            };
+            let post = format!(
+                "{{\"id\":\"p{n}\",\"source\":\"s\",\"thread\":\"t{}\",\"author\":\"{author}\",\"text\":\"words of post {n} that nobody reads\",\
+                 \"sentiment\":{},\"score\":1,\"created_at\":{at:.0}}}",
+                n / 100,
+                (n % 201) as f64 / 100.0 - 1.0
+            );
+            let of = n.saturating_sub(n.wrapping_mul(7_919) % REVISED);
+            let votes = format!("{{\"id\":\"p{of}\",\"score\":{},\"observed_at\":{at:.0}}}", n % 500);
+            send(producer, "posts", &post)?;
+            send(producer, "votes", &votes)?;
+            n += 1;
+        }
+        producer.poll(Duration::from_millis(2));
+    }
+    Ok(producer.flush(Duration::from_secs(30))?)
+}
+
+fn send(producer: &BaseProducer, topic: &str, value: &str) -> Result<(), Failure> {
+    producer
+        .send(BaseRecord::<(), str>::to(topic).payload(value))
+        .map_err(|(error, _)| error.into())
+}
+
+/// Asks for the newest marked author until told to stop.
+fn look(database: &str, over: &AtomicBool) -> Result<Seen, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (client, connection) = tokio_postgres::connect(database, tokio_postgres::NoTls).await?;
+        let connection = tokio::spawn(connection);
+        let (mut seen, mut newest) = (Seen::new(), "m".to_owned());
+        let statement = client
+            .prepare("select author from bench.by_author where author > $1 and author < 'n' order by author")
+            .await?;
+        while !over.load(Ordering::Acquire) {
+            let rows = client.query(&statement, &[&newest]).await?;
+            let at = now_ms();
+            for row in rows {
+                newest = row.get(0);
+                seen.push((Instant::now(), at - newest[1..].parse::<f64>()?));
+            }
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+        drop(client);
+        connection.await??;
+        Ok(seen)
+    })
+}
+
+fn size(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(m) if m.is_dir() => size(&entry.path()),
+            Ok(m) => m.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
