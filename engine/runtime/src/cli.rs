@@ -3,6 +3,7 @@
 //! 0 done; 2 usage or configuration; 3 a dependency could not be reached in time; 1 anything else.
 
 mod demo;
+mod dlq;
 mod fresh;
 mod out;
 mod run;
@@ -70,6 +71,11 @@ enum Command {
     Sink {
         #[command(subcommand)]
         command: sink::SinkCommand,
+    },
+    /// List, show and replay the dead letters of a pipeline.
+    Dlq {
+        #[command(subcommand)]
+        command: dlq::DlqCommand,
     },
     /// Look into a state folder.
     State {
@@ -173,6 +179,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(&args),
         Command::Score { model } => score::run(&model),
         Command::Sink { command } => sink::run(&command),
+        Command::Dlq { command } => dlq::run(&command),
         Command::State { command } => state::run(&command),
         Command::Reference { page } => {
             let page = match page {

@@ -14,6 +14,7 @@ mod floors;
 mod log;
 mod recorder;
 mod release;
+mod replay;
 mod scoring;
 mod sinks;
 mod status;
@@ -22,6 +23,7 @@ mod worker;
 pub use dispatch::Observer;
 pub use log::{MemoryLog, OpenState, State};
 pub use recorder::{ClockMode, TickOptions};
+pub use replay::Replayer;
 pub use sinks::{FullState, SinkCondition, SinkError, SinkReport, SinkState};
 pub use status::Status;
 
@@ -199,6 +201,7 @@ pub struct Engine {
     dispatcher: Option<JoinHandle<()>>,
     pool: Option<Arc<ScorerPool>>,
     stats: Arc<ScorerStats>,
+    replayer: Arc<Replayer>,
     to_dispatch: Sender<ToDispatch>,
     input: Option<Sender<SourceBatch>>,
 }
@@ -284,6 +287,15 @@ impl Engine {
         let durable = (0..sources.len())
             .map(|id| Durable::new(&of_source(id, resume)))
             .collect::<Vec<_>>();
+        let ledger = replay::Ledger::default();
+        let parts = replay::Parts {
+            names: Arc::clone(&shared.names),
+            horizon: Arc::clone(&horizon),
+            status: Arc::clone(&status),
+            duplicates: duplicates.clone(),
+            ledger: ledger.clone(),
+        };
+        let (replayer, again) = Replayer::new(&sources, &durable, parts);
         let mut ticks = options.ticks;
         if strict.is_some() {
             ticks.max_records = ticks.max_records.min(scoring::STRICT_RECORDS);
@@ -301,6 +313,9 @@ impl Engine {
             status: Arc::clone(&status),
             counters,
             stop: stop.clone(),
+            again,
+            ledger,
+            duplicates,
             strict,
             floors,
             bounds: floors::Bounds::default(),
@@ -343,6 +358,7 @@ impl Engine {
             dispatcher: Some(dispatcher),
             pool,
             stats,
+            replayer,
             to_dispatch,
             input: Some(input),
         })
@@ -356,6 +372,11 @@ impl Engine {
     /// The scorer's counters; zero where there is no model.
     pub fn scorer_stats(&self) -> &Arc<ScorerStats> {
         &self.stats
+    }
+
+    /// Who takes dead letters again.
+    pub fn replayer(&self) -> &Arc<Replayer> {
+        &self.replayer
     }
 
     /// Waits until all sources are read to their end and everything that follows is done; false if time ran out.

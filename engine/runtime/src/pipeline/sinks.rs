@@ -1,8 +1,9 @@
 //! The sinks a pipeline names, opened.
 
 use super::{StartError, kafka};
-use crate::config::{Pipeline, SinkConfig, SinkFrom, SinkKind};
+use crate::config::{Pipeline, SinkConfig, SinkFrom, SinkKind, SourceKind};
 use crate::engine::Shared;
+use groundswell_connectors::dlq::Origin;
 use groundswell_connectors::json::PostIds;
 use groundswell_connectors::postgres::{PostgresOptions, PostgresSink};
 use groundswell_connectors::sink_file::{AlertFile, DeadLetterFile, ViewFile};
@@ -29,7 +30,7 @@ pub(super) fn open(
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     for sink in &pipeline.sinks {
         match &sink.kind {
-            SinkKind::File { path } => sinks.extend(file(sink, path, state, &views, shared)?),
+            SinkKind::File { path } => sinks.extend(file(sink, path, pipeline, state, &views, shared)?),
             SinkKind::Kafka(config) => {
                 let ids = post_ids(shared);
                 sinks.extend(kafka::sink(sink, config, pipeline, &views, shared, ids)?);
@@ -50,6 +51,7 @@ pub(super) fn open(
                     tables: tables.iter().filter_map(index).collect(),
                     alerts: *alerts,
                     dead_letters: *dead_letters,
+                    origin: origin(pipeline),
                     basis: basis.map_err(|e| StartError::Basis(e.to_string()))?,
                     names: Arc::clone(&shared.names),
                     post_ids: post_ids(shared),
@@ -63,6 +65,17 @@ pub(super) fn open(
     Ok(sinks)
 }
 
+/// What dead letters say about where they come from.
+pub(super) fn origin(pipeline: &Pipeline) -> Origin {
+    let topics = pipeline.sources.iter().filter_map(|source| match &source.kind {
+        SourceKind::Kafka(kafka) => Some((source.name.clone(), kafka.topic.clone())),
+        _ => None,
+    });
+    Origin {
+        topics: topics.collect(),
+    }
+}
+
 fn post_ids(shared: &Shared) -> PostIds {
     let lookup = shared.clone();
     Arc::new(move |key| lookup.post_id(key))
@@ -71,13 +84,14 @@ fn post_ids(shared: &Shared) -> PostIds {
 fn file(
     sink: &SinkConfig,
     path: &Path,
+    pipeline: &Pipeline,
     state: Option<&str>,
     views: &Arc<[ViewSpec]>,
     shared: &Shared,
 ) -> Result<Option<Box<dyn Sink>>, StartError> {
     let names = Arc::clone(&shared.names);
     Ok(Some(match &sink.from {
-        SinkFrom::DeadLetters => Box::new(DeadLetterFile::open(&sink.name, path, state)?),
+        SinkFrom::DeadLetters => Box::new(DeadLetterFile::open(&sink.name, path, state, origin(pipeline))?),
         SinkFrom::Rules => {
             let ids = post_ids(shared);
             Box::new(AlertFile::open(&sink.name, path, state, Arc::clone(views), names, ids)?)
