@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn plain_text_is_undone() {
-        for text in ["", "a", "\0", "␀", "␀0", "0␀\0␀␀x\00"] {
+        for text in ["", "a", "\0", "␀", "␀0", "0␀\0␀␀x\0y0"] {
             assert_eq!(original_text(&plain_text(text)), text);
         }
     }

@@ -115,13 +115,17 @@ impl Replayer {
     pub(crate) fn new(sources: &[Box<dyn Source>], durable: &[Durable], parts: Parts) -> (Arc<Self>, Receiver<Again>) {
         // One request at a time.
         let (recorder, again) = bounded(1);
-        let known = |(source, durable): (&Box<dyn Source>, &Durable)| Known {
+        let known = |source: &dyn Source, durable: &Durable| Known {
             name: source.name().to_owned(),
             decoder: source.redecoder(),
             durable: durable.clone(),
         };
+        let known = sources
+            .iter()
+            .zip(durable)
+            .map(|(source, durable)| known(&**source, durable));
         let replayer = Replayer {
-            sources: sources.iter().zip(durable).map(known).collect(),
+            sources: known.collect(),
             names: parts.names,
             horizon: parts.horizon,
             status: parts.status,
@@ -207,6 +211,9 @@ impl Replayer {
         let recorded = recorded.recv().map_err(|_| stopping())?;
         let complete = self.status.wait(PATIENCE, |status| status.complete() >= recorded.tick);
         let stale = self.duplicates.unwatch(recorded.tick);
+        if let Some(why) = self.status.fatal() {
+            return Err(Refusal::NotNow(format!("the engine stopped: {why}")));
+        }
         if !complete {
             return Err(Refusal::NotNow(format!(
                 "the letters are recorded at tick {}, but the graph has not come to it in {} s; replaying them again changes \

@@ -93,7 +93,7 @@ fn each_letter_has_its_answer_and_none_comes_back_for_ever() {
 
     // The first letter, sent again and again, is recorded once more and never again.
     for _ in 0..8 {
-        assert_eq!(verdicts(&[bad.clone()], false)[0].0, Verdict::StillBad);
+        assert_eq!(verdicts(std::slice::from_ref(&bad), false)[0].0, Verdict::StillBad);
     }
     eventually("the letter of the second attempt", || {
         kept(folder).iter().any(|l| l.attempt == 2)
@@ -148,7 +148,11 @@ fn each_letter_has_its_answer_and_none_comes_back_for_ever() {
 
     // After a restart the log still knows how far the count was.
     let running = run(folder);
-    let again = running.engine.replayer().replay(&[bad.clone()], false).unwrap();
+    let again = running
+        .engine
+        .replayer()
+        .replay(std::slice::from_ref(&bad), false)
+        .unwrap();
     assert_eq!(again.letters[0].verdict, Verdict::Refused);
     running.stop().unwrap();
 
