@@ -119,10 +119,16 @@ impl Cluster {
     }
 
     pub(super) fn unreachable(&self, reporter: &Reporter, error: &ClientError) -> KafkaError {
+        let (brokers, last) = (self.brokers.clone(), reporter.last());
+        let reason = last.map_or_else(|| error.to_string(), |(_, reason)| reason);
+        // A listener without TLS may just hang up, which librdkafka does not tell from a broker that goes away.
+        if reason.contains("SSL_HANDSHAKE") {
+            return KafkaError::Tls { brokers, reason };
+        }
         KafkaError::Unreachable {
-            brokers: self.brokers.clone(),
+            brokers,
             waited: self.patience,
-            reason: reporter.last().map_or_else(|| error.to_string(), |(_, reason)| reason),
+            reason,
         }
     }
 }
@@ -198,7 +204,10 @@ impl ClientContext for Reporter {
     }
 
     fn error(&self, error: ClientError, reason: &str) {
-        let Some(code) = error.rdkafka_error_code() else { return };
+        // The end of a partition is asked for, and is no trouble.
+        let Some(code) = error.rdkafka_error_code().filter(|code| *code != Code::PartitionEOF) else {
+            return;
+        };
         let mut last = self.last.lock();
         // "All brokers are down" follows the reason and says less.
         if code == Code::AllBrokersDown && last.is_some() {

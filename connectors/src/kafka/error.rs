@@ -156,7 +156,7 @@ impl KafkaError {
                 "check sasl.mechanism, sasl.username and sasl.password under `properties`; they must be those of this listener"
             }
             KafkaError::Tls { .. } => {
-                "check ssl.ca.location under `properties`, and that `brokers` are those of the TLS listener, by the names in their certificates"
+                "check that `brokers` are those of a TLS listener (a plaintext one ends the handshake), by the names in their certificates, and ssl.ca.location under `properties`"
             }
             KafkaError::MissingTopic { before: true, .. } => {
                 "it was deleted; if it is made anew, give the source a new name so that it starts over"

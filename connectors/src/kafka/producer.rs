@@ -62,6 +62,16 @@ pub enum Step {
 impl Step {
     /// All of them, in order.
     pub const ALL: [Step; 4] = [Step::Begun, Step::Written, Step::Marked, Step::Committed];
+
+    /// The name of its failpoint.
+    fn point(self) -> &'static str {
+        match self {
+            Step::Begun => "kafka::begun",
+            Step::Written => "kafka::written",
+            Step::Marked => "kafka::marked",
+            Step::Committed => "kafka::committed",
+        }
+    }
 }
 
 /// Called at every step.
@@ -158,6 +168,7 @@ impl Writer {
     }
 
     fn step(&self, step: Step) {
+        fail::fail_point!(step.point());
         if let Some(hook) = &self.place.on_step {
             hook(step);
         }
@@ -277,7 +288,7 @@ impl Writer {
             timestamp: groundswell_core::time::wall_now(),
         };
         send(client, &self.place.progress_topic, Some(0), &mark)?;
-        if self.place.on_step.is_some() {
+        if self.place.on_step.is_some() || fail::has_failpoints() {
             client.flush(STEP)?;
         }
         self.step(Step::Marked);

@@ -123,6 +123,7 @@ impl Session {
         let failed = |e: tokio_postgres::Error| place.statement(&e);
         let mut tx = self.client.transaction().await.map_err(failed)?;
         let next = advance(&tx, place, plan, progress, batch.tick).await?;
+        fail::fail_point!("postgres::advanced");
         for (i, view) in plan.views.iter().enumerate() {
             let (Some(cut), Some(net)) = (view.cut, &batch.views[i]) else {
                 continue;
@@ -173,7 +174,9 @@ impl Session {
             }
         }
         execute(&tx, place, &writes).await?;
+        fail::fail_point!("postgres::written");
         tx.commit().await.map_err(failed)?;
+        fail::fail_point!("postgres::committed");
         Ok(next)
     }
 

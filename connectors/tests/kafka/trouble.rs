@@ -109,14 +109,10 @@ fn credentials_are_used_and_refusals_named() {
         &["no right to read topic", &topic, "ACL"],
     );
     // A listener that wants TLS or SASL, met without.
-    let error = Reader::of(
+    complains(
         with(&topic, broker().bootstrap(), &[("security.protocol", "SSL")]),
-        &BTreeMap::new(),
-    )
-    .error();
-    assert!(
-        error.to_string().contains("connecting to a PLAINTEXT broker listener?"),
-        "{error}"
+        &[],
+        &["no TLS connection to", broker().bootstrap(), "a plaintext one"],
     );
 }
 

@@ -220,7 +220,9 @@ impl Store {
         }
         self.doubtful = Some(name);
         let size = bytes.len() as u64;
+        fail::fail_point!("store::encoded");
         self.objects.put(&name.object(), bytes)?;
+        fail::fail_point!("store::appended");
         self.look_for_fence()?;
         self.doubtful = None;
         self.last = Some(batch.tick);
@@ -358,6 +360,7 @@ impl Store {
     /// Makes a snapshot the state.
     fn install(&mut self, snapshot: Snapshot) -> Result<FoldStatus, StoreError> {
         let next = self.manifest.folded(snapshot);
+        fail::fail_point!("store::folded");
         if next.install(&self.objects)? {
             self.adopt(next);
         } else {
@@ -378,6 +381,7 @@ impl Store {
                 _ => return Err(self.fenced()),
             }
         }
+        fail::fail_point!("store::installed");
         self.retry_above = 0;
         let folded = self.manifest.snapshot.as_ref();
         let (tick, rows, bytes) = folded.map_or((0, 0, 0), |s| (s.tick, s.rows, s.bytes()));

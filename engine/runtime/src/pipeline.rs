@@ -315,11 +315,21 @@ fn scorer(pipeline: &Pipeline) -> Result<Option<Arc<dyn Scorer>>, StartError> {
 }
 
 fn sources(pipeline: &Pipeline, shared: &Shared) -> Result<Vec<Box<dyn Source>>, StartError> {
-    pipeline
-        .sources
-        .iter()
-        .map(|source| one_source(&source.name, &source.kind, pipeline, shared))
-        .collect()
+    all_at_once(&pipeline.sources, |source| {
+        one_source(&source.name, &source.kind, pipeline, shared)
+    })
+    .into_iter()
+    .collect()
+}
+
+/// Does something that waits for others with every item, on a thread each.
+fn all_at_once<T: Sync, R: Send>(items: &[T], open: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = items.iter().map(|item| scope.spawn(|| open(item))).collect();
+        let done = threads.into_iter().map(|thread| thread.join());
+        done.map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
 }
 
 /// How a source's records are read.

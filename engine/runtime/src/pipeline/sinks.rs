@@ -1,6 +1,6 @@
 //! The sinks a pipeline names, opened.
 
-use super::{StartError, kafka};
+use super::{StartError, all_at_once, kafka};
 use crate::config::{Pipeline, SinkConfig, SinkFrom, SinkKind, SourceKind};
 use crate::engine::Shared;
 use groundswell_connectors::dlq::Origin;
@@ -20,49 +20,44 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Longest transaction.
 const ANSWER: Duration = Duration::from_secs(120);
 
-/// Opens all sinks, in the order of the file; `state` is the name of the state whose ticks they take.
+/// Opens all sinks, side by side; `state` is the name of the state whose ticks they take. Gives them in the order of the file.
 pub(super) fn open(
     pipeline: &Pipeline,
     shared: &Shared,
     state: Option<&str>,
 ) -> Result<Vec<Box<dyn Sink>>, StartError> {
     let views: Arc<[_]> = pipeline.graph.views.clone().into();
-    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-    for sink in &pipeline.sinks {
-        match &sink.kind {
-            SinkKind::File { path } => sinks.extend(file(sink, path, pipeline, state, &views, shared)?),
-            SinkKind::Kafka(config) => {
-                let ids = post_ids(shared);
-                sinks.extend(kafka::sink(sink, config, pipeline, &views, shared, ids)?);
-            }
-            SinkKind::Postgres {
-                url,
-                views: tables,
-                alerts,
-                dead_letters,
-            } => {
-                let index = |name: &String| views.iter().position(|view| view.name == *name);
-                let basis = serde_json::to_string(&(&pipeline.graph.link, &pipeline.graph.weight));
-                sinks.push(Box::new(PostgresSink::open(PostgresOptions {
-                    name: sink.name.clone(),
-                    url: url.expose().to_owned(),
-                    schema: pipeline.graph.name.clone(),
-                    views: Arc::clone(&views),
-                    tables: tables.iter().filter_map(index).collect(),
-                    alerts: *alerts,
-                    dead_letters: *dead_letters,
-                    origin: origin(pipeline),
-                    basis: basis.map_err(|e| StartError::Basis(e.to_string()))?,
-                    names: Arc::clone(&shared.names),
-                    post_ids: post_ids(shared),
-                    connect_timeout: CONNECT,
-                    answer_timeout: ANSWER,
-                    patience: PATIENCE,
-                })?));
-            }
+    let opened = all_at_once(&pipeline.sinks, |sink| match &sink.kind {
+        SinkKind::File { path } => file(sink, path, pipeline, state, &views, shared),
+        SinkKind::Kafka(config) => kafka::sink(sink, config, pipeline, &views, shared, post_ids(shared)),
+        SinkKind::Postgres {
+            url,
+            views: tables,
+            alerts,
+            dead_letters,
+        } => {
+            let index = |name: &String| views.iter().position(|view| view.name == *name);
+            let basis = serde_json::to_string(&(&pipeline.graph.link, &pipeline.graph.weight));
+            let sink = PostgresSink::open(PostgresOptions {
+                name: sink.name.clone(),
+                url: url.expose().to_owned(),
+                schema: pipeline.graph.name.clone(),
+                views: Arc::clone(&views),
+                tables: tables.iter().filter_map(index).collect(),
+                alerts: *alerts,
+                dead_letters: *dead_letters,
+                origin: origin(pipeline),
+                basis: basis.map_err(|e| StartError::Basis(e.to_string()))?,
+                names: Arc::clone(&shared.names),
+                post_ids: post_ids(shared),
+                connect_timeout: CONNECT,
+                answer_timeout: ANSWER,
+                patience: PATIENCE,
+            })?;
+            Ok(Some(Box::new(sink) as Box<dyn Sink>))
         }
-    }
-    Ok(sinks)
+    });
+    opened.into_iter().filter_map(Result::transpose).collect()
 }
 
 /// What dead letters say about where they come from.
