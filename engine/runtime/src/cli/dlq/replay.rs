@@ -12,8 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// A request is sent when it holds so many letters or bytes: small enough that the answers come while one waits.
-const BATCH_LETTERS: usize = 200;
+/// A request is sent when it holds as many letters as it may, or so many bytes: the answers come while one waits.
 const BATCH_BYTES: usize = 2 << 20;
 /// How long the engine may take for one. Longer than its own patience.
 const ANSWER: Duration = Duration::from_secs(90);
@@ -249,7 +248,7 @@ impl Batch {
             return Ok(());
         }
         let json = letter.request_json()?;
-        if json.len() + self.body.len() > BATCH_BYTES || self.letters >= BATCH_LETTERS.min(LETTERS) {
+        if json.len() + self.body.len() > BATCH_BYTES || self.letters >= LETTERS {
             self.send(sums)?;
         }
         // Room for what stands around it.
