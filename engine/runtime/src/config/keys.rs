@@ -508,7 +508,7 @@ pub(super) static KEYS: &[Key] = &[
     key("serve.http", Text, "Address to listen on; loopback only, as there is no authentication yet.")
         .default("127.0.0.1:8080")
         .example("\"127.0.0.1:8080\""),
-    key("workers", Integer(1, 256), "Threads of the dataflow.").default("1").example("2"),
+    key("workers", Integer(1, 256), "Threads of the dataflow, in every process.").default("1").example("2"),
 ];
 
 #[cfg(test)]
