@@ -16,6 +16,8 @@
 //! 5. an engine that reads the topics without being disturbed has the same tables, and `read = accepted + duplicate +
 //!    dead-lettered` for each of its sources.
 //!
+//! With `--processes 2` the pipeline runs in two processes, either of which is killed; the other one must notice and end.
+//!
 //! Real posts and vote movements are taken from the folder `GROUNDSWELL_DATA` (default `../shared/data`); without it they are
 //! made up, which the output says. Failpoints are compiled into this binary only.
 
@@ -60,6 +62,9 @@ struct Arguments {
     /// Let the log be folded into snapshots meanwhile.
     #[arg(long)]
     fold: bool,
+    /// Processes the killed pipeline runs in.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    processes: u8,
     /// Keep the folder with states, logs and pipeline files.
     #[arg(long)]
     keep: bool,
@@ -75,12 +80,19 @@ enum Role {
         /// The pipeline file.
         pipeline: PathBuf,
     },
+    /// Runs a share of its workers until the engine ends; used by this program itself.
+    #[command(hide = true)]
+    Follower {
+        /// The pipeline file.
+        pipeline: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.role {
         Some(Role::Engine { pipeline }) => engine::run(pipeline),
+        Some(Role::Follower { pipeline }) => engine::follow(pipeline),
         None => torture(&arguments),
     };
     match done {
@@ -96,7 +108,7 @@ fn torture(arguments: &Arguments) -> Result<(), Failure> {
     let began = Instant::now();
     let feed = feed::Feed::make(arguments.seed, arguments.posts, arguments.votes)?;
     println!("seed {}: {feed}", arguments.seed);
-    let mut world = world::World::start(arguments.fold)?;
+    let mut world = world::World::start(arguments.fold, arguments.processes > 1)?;
     world.folder.disable_cleanup(arguments.keep);
     if arguments.keep {
         println!("in {}", world.folder.path().display());

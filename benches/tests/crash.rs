@@ -19,3 +19,8 @@ fn everything_ends_as_if_nothing_had_happened() {
     crash(&["--kills", "14", "--seed", "1"]);
     crash(&["--kills", "6", "--seed", "2", "--fold"]);
 }
+
+#[test]
+fn of_two_processes_either_may_be_killed() {
+    crash(&["--kills", "10", "--seed", "3", "--processes", "2"]);
+}

@@ -6,14 +6,22 @@
 
 use crate::Failure;
 use groundswell::config;
+use groundswell::config::Pipeline;
 use groundswell::engine::Connections;
+use groundswell::engine::cluster::{Joined, OnLost, read_hosts};
 use groundswell::pipeline;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Where and at which passing the process ends itself.
 pub const CRASH_AT: &str = "CRASH_AT";
+
+/// The hosts file, where the pipeline runs in two processes.
+pub const HOSTS: &str = "CRASH_HOSTS";
+/// Exit code of a process that lost the other one.
+pub const LOST: i32 = 75;
 
 /// Every failpoint between the steps of a commit.
 pub const POINTS: [&str; 11] = [
@@ -44,11 +52,12 @@ pub fn run(file: &Path) -> Result<(), Failure> {
         })?;
     }
     let pipeline = config::load(file)?;
-    let running = pipeline::start(&pipeline, Connections::default())?;
-    let (engine, metrics) = (
-        std::sync::Arc::clone(running.engine.status()),
-        running.shared.metrics.clone(),
-    );
+    let connections = Connections {
+        cluster: join(&pipeline, 0)?,
+        ..Connections::default()
+    };
+    let running = pipeline::start(&pipeline, connections)?;
+    let (engine, metrics) = (Arc::clone(running.engine.status()), running.shared.metrics.clone());
     // Closed by the parent's asking us to stop, or by its end.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     if let Some(why) = engine.fatal() {
@@ -63,4 +72,29 @@ pub fn run(file: &Path) -> Result<(), Failure> {
         );
     }
     Ok(())
+}
+
+/// Runs a share of the workers, until the engine ends or whoever started this does.
+pub fn follow(file: &Path) -> Result<(), Failure> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(1);
+    });
+    let pipeline = config::load(file)?;
+    let joined = join(&pipeline, 1)?.ok_or("a follower needs CRASH_HOSTS")?;
+    Ok(pipeline::follow(&pipeline, joined)?.wait()?)
+}
+
+/// Finds the other process, if there is to be one; the process ends when it is lost.
+fn join(pipeline: &Pipeline, process: usize) -> Result<Option<Joined>, Failure> {
+    let Some(hosts) = std::env::var_os(HOSTS) else {
+        return Ok(None);
+    };
+    let lost: OnLost = Arc::new(|lost| {
+        eprintln!("{lost}");
+        std::process::exit(LOST);
+    });
+    let hosts = read_hosts(Path::new(&hosts), 2)?;
+    Ok(Some(pipeline::member(pipeline, hosts, process).join(lost)?))
 }

@@ -2,10 +2,11 @@
 //!
 //! In: a world and what is to flow. Out: what happened. While the feed is written, the engine is started and ended again and
 //! again: by SIGKILL after a random while, or by itself at a failpoint between the steps of a commit. In between the broker or
-//! the database stands still, or is killed and started again.
+//! the database stands still, or is killed and started again. Of two processes either is killed, and the other one must end by
+//! itself.
 
 use crate::Failure;
-use crate::engine::POINTS;
+use crate::engine::{LOST, POINTS};
 use crate::feed::{Feed, Message, TOPICS};
 use crate::world::{RUINED, World};
 use rand::{RngExt, SeedableRng};
@@ -16,16 +17,23 @@ use rdkafka::types::RDKafkaErrorCode;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
+use std::process::Child;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const SIGABRT: i32 = 6;
 const SIGKILL: i32 = 9;
+/// In this time a process has noticed that the other one is gone.
+const NOTICE: Duration = Duration::from_secs(3);
 
 /// What happened.
 #[derive(Default)]
 pub struct Faults {
     by_signal: usize,
+    /// Of two processes the one that does not lead.
+    followers: usize,
+    /// How often one of two noticed that the other was gone.
+    noticed: usize,
     by_point: BTreeMap<&'static str, usize>,
     troubles: BTreeMap<&'static str, usize>,
 }
@@ -33,13 +41,20 @@ pub struct Faults {
 impl Faults {
     /// How often the engine was ended.
     pub fn kills(&self) -> usize {
-        self.by_signal + self.by_point.values().sum::<usize>()
+        self.by_signal + self.followers + self.by_point.values().sum::<usize>()
     }
 }
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "killed {} times: {} by SIGKILL", self.kills(), self.by_signal)?;
+        if self.followers > 0 {
+            write!(
+                f,
+                ", {} the other process; one noticed the end of the other {} times",
+                self.followers, self.noticed
+            )?;
+        }
         for (point, count) in &self.by_point {
             write!(f, ", {count} at {point}")?;
         }
@@ -114,7 +129,7 @@ fn one_life(
     });
     let at = crash_at.map(|(point, count)| format!("{point}:{count}"));
     let (began, life) = (Instant::now(), Duration::from_millis(random.random_range(300..6_000)));
-    let mut engine = world.engine(RUINED, at.as_deref())?;
+    let (mut engine, mut follower) = (world.engine(RUINED, at.as_deref())?, world.follower(RUINED)?);
     std::thread::sleep(Duration::from_millis(random.random_range(100..800)));
     if let Some(name) = trouble(world, random)? {
         *faults.troubles.entry(name).or_default() += 1;
@@ -123,14 +138,49 @@ fn one_life(
         feed(began.elapsed().as_secs_f64() / life.as_secs_f64());
         std::thread::sleep(Duration::from_millis(5));
     }
+    let spare_engine = follower.is_some() && random.random_bool(0.5);
+    if let Some(follower) = follower.as_mut().filter(|_| spare_engine) {
+        follower.kill()?;
+        follower.wait()?;
+        notice(&mut engine, faults)?;
+    }
     // Gone already if a failpoint came first.
     let _ = engine.kill();
     let status = engine.wait()?;
     feed(1.0);
+    if let Some(follower) = follower.as_mut().filter(|_| !spare_engine) {
+        notice(follower, faults)?;
+    }
     match (status.signal(), crash_at) {
+        (Some(SIGKILL) | None, _) if spare_engine && status.code().is_none_or(|code| code == LOST) => {
+            faults.followers += 1;
+        }
         (Some(SIGKILL), _) => faults.by_signal += 1,
         (Some(SIGABRT), Some((point, _))) => *faults.by_point.entry(point).or_default() += 1,
         _ => return Err(world.told(RUINED, &format!("the engine ended by itself: {status}"))),
+    }
+    Ok(())
+}
+
+/// Waits for a process that has lost the other one to end by itself. One that was alone waits for the other, and is killed.
+fn notice(process: &mut Child, faults: &mut Faults) -> Result<(), Failure> {
+    let end = Instant::now() + NOTICE;
+    let status = loop {
+        match process.try_wait()? {
+            Some(status) => break status,
+            None if Instant::now() > end => {
+                process.kill()?;
+                process.wait()?;
+                return Ok(());
+            }
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    match (status.code(), status.signal()) {
+        (Some(LOST), _) => faults.noticed += 1,
+        // A failpoint was quicker.
+        (_, Some(SIGABRT)) => {}
+        _ => return Err(format!("a process that lost the other one ended with {status}").into()),
     }
     Ok(())
 }

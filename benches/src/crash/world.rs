@@ -4,7 +4,7 @@
 //! computes the same ticks; [`FRESH`], which starts from nothing. Each has its own schema and topics to write to.
 
 use crate::Failure;
-use crate::engine::CRASH_AT;
+use crate::engine::{CRASH_AT, HOSTS};
 use crate::feed::TOPICS;
 use groundswell_testing::kafka::Kafka;
 use groundswell_testing::postgres::Postgres;
@@ -14,7 +14,8 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
-use std::path::PathBuf;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -55,11 +56,13 @@ pub struct World {
     pub database: String,
     pub folder: TempDir,
     fold: bool,
+    /// Whether the pipeline that is killed runs in two processes.
+    two: bool,
 }
 
 impl World {
     /// Starts the servers and makes the topics.
-    pub fn start(fold: bool) -> Result<World, Failure> {
+    pub fn start(fold: bool, two: bool) -> Result<World, Failure> {
         let kafka = Kafka::start()?;
         if !kafka.is_ours() {
             return Err("a broker that is not ours cannot be killed: unset GROUNDSWELL_TEST_KAFKA".into());
@@ -73,7 +76,13 @@ impl World {
             database,
             folder,
             fold,
+            two,
         };
+        if two {
+            let ports = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
+            let hosts = format!("{}\n{}\n", ports[0].local_addr()?, ports[1].local_addr()?);
+            std::fs::write(world.hosts(), hosts)?;
+        }
         let admin: AdminClient<DefaultClientContext> = world.client().create()?;
         let topics: Vec<NewTopic<'_>> = TOPICS
             .iter()
@@ -132,30 +141,49 @@ serve: false
         Ok(file)
     }
 
+    fn hosts(&self) -> PathBuf {
+        self.folder.path().join("hosts")
+    }
+
     /// Starts the engine as a process; its log is appended to `NAME.log`.
     pub fn engine(&self, name: &str, crash_at: Option<&str>) -> Result<Child, Failure> {
         let file = self.pipeline(name)?;
+        self.process(name, "engine", &file, crash_at)
+    }
+
+    /// Starts the process beside the engine, which is started before it, if the pipeline runs in two.
+    pub fn follower(&self, name: &str) -> Result<Option<Child>, Failure> {
+        let follows = self.two && name == RUINED;
+        let file = self.folder.path().join(format!("{name}.yaml"));
+        follows.then(|| self.process(name, "follower", &file, None)).transpose()
+    }
+
+    fn process(&self, name: &str, role: &str, file: &Path, crash_at: Option<&str>) -> Result<Child, Failure> {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.folder.path().join(format!("{name}.log")))?;
-        let mut engine = Command::new(std::env::current_exe()?);
-        engine
-            .arg("engine")
+        let mut process = Command::new(std::env::current_exe()?);
+        process
+            .arg(role)
             .arg(file)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log);
-        if let Some(at) = crash_at {
-            engine.env(CRASH_AT, at);
+        if self.two && name == RUINED {
+            process.env(HOSTS, self.hosts());
         }
-        Ok(engine.spawn()?)
+        if let Some(at) = crash_at {
+            process.env(CRASH_AT, at);
+        }
+        Ok(process.spawn()?)
     }
 
     /// Runs a pipeline until everything in the topics is recorded and written by all sinks, and stops it as an operator
     /// would; gives what it printed.
     pub fn drain(&self, name: &str) -> Result<String, Failure> {
         let mut child = self.engine(name, None)?;
+        let mut follower = self.follower(name)?;
         let end = Instant::now() + PATIENCE;
         while !self.has_read_all(name)? {
             if let Some(status) = child.try_wait()? {
@@ -171,6 +199,15 @@ serve: false
         let out = child.wait_with_output()?;
         if !out.status.success() {
             return Err(self.told(name, &format!("{name} did not stop well: {}", out.status)));
+        }
+        if let Some(follower) = &mut follower {
+            let status = follower.wait()?;
+            if !status.success() {
+                return Err(self.told(
+                    name,
+                    &format!("the other process of {name} did not stop well: {status}"),
+                ));
+            }
         }
         Ok(String::from_utf8(out.stdout)?)
     }
