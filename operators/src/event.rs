@@ -108,7 +108,7 @@ pub enum Control {
     Floor(Arc<Floor>),
 }
 
-/// A recorded [`AlertFloor`] as the graph sees it.
+/// A recorded [`AlertFloor`](groundswell_core::record::AlertFloor) as the graph sees it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Floor {
     /// The rule.

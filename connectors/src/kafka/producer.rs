@@ -168,7 +168,8 @@ impl Writer {
     }
 
     fn step(&self, step: Step) {
-        fail::fail_point!(step.point());
+        let _point = step.point();
+        fail::fail_point!(_point);
         if let Some(hook) = &self.place.on_step {
             hook(step);
         }
