@@ -72,6 +72,7 @@ fn options(url: &str, names: &Arc<Names>) -> PostgresOptions {
         tables: vec![0],
         alerts: true,
         dead_letters: true,
+        origin: Default::default(),
         basis: String::new(),
         names: Arc::clone(names),
         post_ids: Arc::new(|_| None),

@@ -24,7 +24,7 @@ pub use map::{FieldMap, FieldRef, MapError, TimeUnit};
 use code::{Fault, fault};
 use groundswell_core::id::Names;
 use groundswell_core::record::{DeadLetter, Envelope, Post, Record, SourceId};
-use groundswell_core::source::SourceContext;
+use groundswell_core::source::{Redecode, SourceContext};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::Ordering;
 
@@ -193,24 +193,18 @@ impl Decoder {
     /// older than anything the engine still keeps, becomes a dead letter in its place.
     pub fn envelope(
         &self,
-        (source, partition, offset): (SourceId, u32, u64),
+        at: (SourceId, u32, u64),
         key: Option<&[u8]>,
         payload: Option<&[u8]>,
         context: &SourceContext,
     ) -> Envelope {
-        let horizon = context.horizon.load(Ordering::Acquire);
-        let (record, version) = match self.decode(key, payload, &context.names) {
-            Ok((Record::Post(post), _)) if post.created_at < horizon => (late(post, horizon, key, payload), None),
-            Ok(decoded) => decoded,
-            Err(dead) => (Record::Dead(dead), None),
-        };
-        Envelope {
-            source,
-            partition,
-            offset,
-            order: version.unwrap_or(offset),
-            record,
-        }
+        self.redecode(
+            at,
+            key,
+            payload,
+            &context.names,
+            context.horizon.load(Ordering::Acquire),
+        )
     }
 
     /// The dead letter for a value of `total` bytes of which only the `head` was kept.
@@ -249,5 +243,29 @@ impl Decoder {
         let mut found = fields::read(text, &self.plan)?;
         let built = build::Builder::new(self, key, names).record(&mut found);
         built.map_err(|fault| fault.about(build::readable_id(&found, self)))
+    }
+}
+
+impl Redecode for Decoder {
+    fn redecode(
+        &self,
+        (source, partition, offset): (SourceId, u32, u64),
+        key: Option<&[u8]>,
+        payload: Option<&[u8]>,
+        names: &Names,
+        horizon: i64,
+    ) -> Envelope {
+        let (record, version) = match self.decode(key, payload, names) {
+            Ok((Record::Post(post), _)) if post.created_at < horizon => (late(post, horizon, key, payload), None),
+            Ok(decoded) => decoded,
+            Err(dead) => (Record::Dead(dead), None),
+        };
+        Envelope {
+            source,
+            partition,
+            offset,
+            order: version.unwrap_or(offset),
+            record,
+        }
     }
 }

@@ -16,8 +16,9 @@ mod tests;
 use crate::decode::{Collection, Decoder, DecoderSpec, MapError};
 use crate::pace::{Clock, WallClock};
 use groundswell_core::record::SourceId;
-use groundswell_core::source::{Source, SourceContext, SourceError};
+use groundswell_core::source::{Redecode, Source, SourceContext, SourceError};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A batch is sent when it holds this many records…
 pub(crate) const BATCH_RECORDS: usize = 4_096;
@@ -148,6 +149,10 @@ impl<C: Clock> FileSource<C> {
 impl<C: Clock> Source for FileSource<C> {
     fn name(&self) -> &str {
         &self.spec.name
+    }
+
+    fn redecoder(&self) -> Option<Arc<dyn Redecode>> {
+        Some(Arc::new(self.decoder.clone()))
     }
 
     fn run(self: Box<Self>, context: SourceContext) -> Result<(), SourceError> {

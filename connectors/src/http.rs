@@ -2,7 +2,7 @@
 //!
 //! In: a [`Hub`], [`Metrics`], somebody who knows whether the engine is ready. Out: a listening port on threads of its own,
 //! until the [`ServerHandle`] is shut down. State: open connections, all bounded. It reads the hub
-//! and changes nothing; what operators tell sinks it hands on.
+//! and changes nothing; what operators tell sinks, and dead letters they give again, it hands on.
 //!
 //! There is no authentication here: the server binds to the loopback by default and says so when it does not. Against
 //! other people's pages in the same browser it checks `Host` on a loopback bind and `Origin` on WebSocket upgrades, and
@@ -10,6 +10,7 @@
 
 mod alerts;
 mod console;
+mod dead_letters;
 mod docs;
 mod error;
 mod guard;

@@ -5,13 +5,14 @@
 
 pub mod schema;
 
+use crate::dlq::Facts;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use groundswell_core::acc::UNIT;
 use groundswell_core::id::{Dim, Names, PostKey};
 use groundswell_core::record::Header;
 use groundswell_core::score::{EMOTIONS, Label, PPM, Rung, Score};
-use groundswell_core::serving::{AlertChange, AlertState, Cause, DeadChange, Evidence, LivePost, RowChange};
+use groundswell_core::serving::{AlertChange, AlertState, Cause, Evidence, LivePost, RowChange};
 use groundswell_core::spec::{Measure, Method, ViewKey, ViewSpec, WindowSpec};
 use groundswell_core::time::{EventTime, Tick};
 use serde::ser::{SerializeMap, SerializeStruct};
@@ -326,6 +327,8 @@ pub struct DeadJson<'a> {
     code: &'a str,
     message: &'a str,
     source: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<&'a str>,
     partition: u32,
     offset: u64,
     key_base64: String,
@@ -334,28 +337,43 @@ pub struct DeadJson<'a> {
     id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     written_at: Option<TimeJson>,
-    #[serde(skip_serializing_if = "<[Header]>::is_empty")]
-    headers: &'a [Header],
+    #[serde(skip_serializing_if = "<[&Header]>::is_empty")]
+    headers: &'a [&'a Header],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine_version: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    attempt: u32,
     tick: Tick,
 }
 
+impl DeadJson<'_> {
+    /// The same with the payload in base64 only.
+    pub(crate) fn without_text(self) -> Self {
+        DeadJson { payload: None, ..self }
+    }
+}
+
 /// A dead letter. `payload_base64` is always the bytes as received; `payload` is them as text, null if they are not UTF-8.
-pub fn dead_json(dead: &DeadChange, tick: Tick) -> DeadJson<'_> {
-    let letter = &dead.letter;
+pub fn dead_json<'a>(facts: &'a Facts<'a>) -> DeadJson<'a> {
     DeadJson {
-        stage: &letter.stage,
-        code: &letter.code,
-        message: &letter.message,
-        source: &dead.source,
-        partition: dead.partition,
-        offset: dead.offset,
-        key_base64: STANDARD.encode(&letter.key),
-        payload_base64: STANDARD.encode(&letter.payload),
-        payload: std::str::from_utf8(&letter.payload).ok(),
-        id: letter.id.as_deref(),
-        written_at: letter.written_at.map(TimeJson),
-        headers: &letter.headers,
-        tick,
+        stage: facts.stage,
+        code: facts.code,
+        message: facts.message,
+        source: facts.source,
+        topic: facts.topic,
+        partition: facts.partition,
+        offset: facts.offset,
+        key_base64: STANDARD.encode(facts.key),
+        payload_base64: STANDARD.encode(facts.payload),
+        payload: std::str::from_utf8(facts.payload).ok(),
+        id: facts.id,
+        written_at: facts.written_at.map(TimeJson),
+        headers: &facts.headers,
+        engine_version: facts.engine_version,
+        model: facts.model.as_deref(),
+        attempt: facts.attempt,
+        tick: facts.tick,
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod client;
 mod error;
+mod letters;
 mod producer;
 mod progress;
 mod sink;
@@ -17,6 +18,26 @@ mod topics;
 
 pub use client::{Cluster, check_properties};
 pub use error::KafkaError;
+pub use letters::KafkaLetters;
 pub use producer::{Step, StepHook};
-pub use sink::{KafkaSink, KafkaSinkSpec, Origin};
+pub use sink::{KafkaSink, KafkaSinkSpec};
 pub use source::{KafkaSource, KafkaSourceSpec, OnGap, Share, Start};
+
+/// Headers of a dead letter, besides [`crate::dlq`]'s count of attempts.
+macro_rules! headers {
+    ($($name:ident = $text:literal),+ $(,)?) => { $(pub(crate) const $name: &str = concat!("groundswell-", $text);)+ };
+}
+headers!(
+    STAGE = "stage",
+    CODE = "code",
+    MESSAGE = "message",
+    RECORD_ID = "record-id",
+    SOURCE = "source",
+    TOPIC = "topic",
+    PARTITION = "partition",
+    OFFSET = "offset",
+    TIMESTAMP = "timestamp",
+    ENGINE_VERSION = "engine-version",
+    MODEL = "model",
+    TICK = "tick",
+);

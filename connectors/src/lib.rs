@@ -1,5 +1,6 @@
 //! connectors
 pub mod decode;
+pub mod dlq;
 pub mod file;
 pub mod generator;
 pub mod http;

@@ -57,6 +57,7 @@ pub struct Metrics {
     pub(crate) duplicate: IntCounterVec,
     pub(crate) late: IntCounterVec,
     pub(crate) dead_lettered: IntCounterVec,
+    pub(crate) replayed: IntCounterVec,
     pub(crate) source_lag_seconds: prometheus::GaugeVec,
     pub(crate) source_lag_records: IntGaugeVec,
     frontier_lag: Gauge,
@@ -142,6 +143,12 @@ impl Metrics {
                 "records_dead_lettered_total",
                 "Records that could not be accepted, by stage and code.",
                 &["source", "stage", "code"],
+            )?,
+            replayed: r.counters(
+                "records_replayed_total",
+                "Of the records read, those that came again from dead letters; they are counted as accepted, duplicate or \
+                 dead-lettered as well.",
+                per_source,
             )?,
             source_lag_seconds: r.gauges_f64(
                 "source_lag_seconds",

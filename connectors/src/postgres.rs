@@ -15,6 +15,7 @@ mod batch;
 mod connect;
 mod error;
 mod layout;
+mod letters;
 mod partition;
 mod schema;
 mod session;
@@ -24,8 +25,10 @@ mod tls;
 mod value;
 
 pub use error::{Altered, PostgresError};
+pub use letters::TableLetters;
 pub use session::Difference;
 
+use crate::dlq::Origin;
 use crate::json::PostIds;
 use batch::Batch;
 use connect::Target;
@@ -55,6 +58,8 @@ pub struct PostgresOptions {
     pub alerts: bool,
     /// Whether dead letters get one.
     pub dead_letters: bool,
+    /// What is known about where they come from.
+    pub origin: Origin,
     /// What else decides about the numbers in the views, such as how votes become weights. A table that was written under
     /// another basis is built again from the record.
     pub basis: String,
@@ -83,6 +88,7 @@ struct Plan {
     views: Vec<ViewTable>,
     alerts: Option<Layout>,
     dead: Option<Layout>,
+    origin: Origin,
     strings: Strings,
 }
 
@@ -125,6 +131,7 @@ impl PostgresSink {
             all_views: options.views,
             alerts: options.alerts.then(|| Layout::alerts(&options.schema)),
             dead: options.dead_letters.then(|| Layout::dead_letters(&options.schema)),
+            origin: options.origin,
             strings: Strings {
                 names: options.names,
                 post_ids: options.post_ids,

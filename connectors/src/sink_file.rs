@@ -8,9 +8,12 @@
 //! `journal` is the file and its protocol; the shapes of the lines are in [`crate::json`].
 
 mod journal;
+mod letters;
 
 pub use journal::{FileError, Journal};
+pub use letters::FileLetters;
 
+use crate::dlq::{Facts, Origin};
 use crate::json::{PostIds, alert_json, dead_json, row_json};
 use groundswell_core::id::Names;
 use groundswell_core::serving::{Sink, TickChanges};
@@ -20,10 +23,14 @@ use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
 
+/// What a journal of dead letters says it is.
+const DEAD_LETTERS: &str = "dead_letters";
+
 /// Writes dead letters with their original bytes.
 pub struct DeadLetterFile {
     name: String,
     journal: Journal,
+    origin: Origin,
 }
 
 impl DeadLetterFile {
@@ -31,10 +38,11 @@ impl DeadLetterFile {
     ///
     /// # Errors
     /// [`FileError`] if it cannot be opened, or is not a file of this sink, or of another state.
-    pub fn open(name: &str, path: &Path, state: Option<&str>) -> Result<Self, FileError> {
+    pub fn open(name: &str, path: &Path, state: Option<&str>, origin: Origin) -> Result<Self, FileError> {
         Ok(DeadLetterFile {
             name: name.to_owned(),
-            journal: Journal::open(path, "dead_letters", state)?,
+            journal: Journal::open(path, DEAD_LETTERS, state)?,
+            origin,
         })
     }
 }
@@ -51,7 +59,7 @@ impl Sink for DeadLetterFile {
     fn apply(&mut self, changes: &TickChanges) -> Result<(), String> {
         let mut lines = Vec::new();
         for dead in &changes.dead {
-            push_line(&mut lines, &dead_json(dead, changes.tick))?;
+            push_line(&mut lines, &dead_json(&Facts::of(dead, changes.tick, &self.origin)))?;
         }
         self.journal.append(changes.tick, lines).map_err(|e| e.to_string())
     }

@@ -31,11 +31,49 @@ pub enum Upserted {
     Stale(SourceId),
 }
 
-/// Records that changed nothing (stale, repeated), by tick and source, until somebody takes the counts.
+/// Records that changed nothing (stale, repeated), by tick and source, until somebody takes the counts. Of ticks that are
+/// watched also which they were.
 #[derive(Clone, Default, Debug)]
 pub struct Duplicates {
-    counts: Arc<Mutex<BTreeMap<(Tick, SourceId), u64>>>,
+    kept: Arc<Mutex<Kept>>,
     travel: bool,
+}
+
+#[derive(Default, Debug)]
+struct Kept {
+    counts: BTreeMap<(Tick, SourceId), u64>,
+    watched: BTreeMap<Tick, Vec<Stale>>,
+}
+
+/// A record of a post that changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stale {
+    /// The post.
+    pub post: PostKey,
+    /// The record's rank; see [`groundswell_core::record::Envelope::rank`].
+    pub rank: Rank,
+    /// Whether it was a vote observation.
+    pub votes: bool,
+}
+
+impl Stale {
+    fn of(post: PostKey, event: &PostEvent) -> Self {
+        let (rank, votes) = match event {
+            PostEvent::Row { rank, .. } => (*rank, false),
+            PostEvent::Votes((at, votes), _) => (votes_rank(*at, *votes), true),
+        };
+        Stale { post, rank, votes }
+    }
+}
+
+fn source_of(event: &PostEvent) -> SourceId {
+    match event {
+        PostEvent::Row {
+            rank: (_, _, source, _),
+            ..
+        }
+        | PostEvent::Votes(_, source) => *source,
+    }
 }
 
 impl Duplicates {
@@ -48,22 +86,22 @@ impl Duplicates {
         }
     }
 
-    /// Whether the counts are an output of the graph.
-    pub(crate) fn travel(&self) -> bool {
+    /// Whether the counts are an output of the graph; then nobody can say which records they were.
+    pub fn travel(&self) -> bool {
         self.travel
     }
 
     /// Takes in what the graph put out.
     pub fn arrived(&self, tick: Tick, counts: impl IntoIterator<Item = (SourceId, isize)>) {
         let counted = counts.into_iter().map(|(source, n)| (source, n.unsigned_abs() as u64));
-        self.add(tick, counted);
+        self.add(tick, counted, Vec::new());
     }
 
     /// Takes the counts of a tick, which must be complete.
     pub fn take(&self, tick: Tick) -> BTreeMap<SourceId, u64> {
-        let mut counts = self.counts.lock();
+        let counts = &mut self.kept.lock().counts;
         let later = counts.split_off(&(tick + 1, 0));
-        let taken = std::mem::replace(&mut *counts, later);
+        let taken = std::mem::replace(counts, later);
         taken
             .into_iter()
             .filter(|((at, _), _)| *at == tick)
@@ -71,10 +109,27 @@ impl Duplicates {
             .collect()
     }
 
-    fn add(&self, tick: Tick, counts: impl IntoIterator<Item = (SourceId, u64)>) {
-        let mut all = self.counts.lock();
+    /// From now on, remembers which records of this tick change nothing; call it before the tick is released.
+    pub fn watch(&self, tick: Tick) {
+        self.kept.lock().watched.entry(tick).or_default();
+    }
+
+    /// Those of a watched tick, which must be complete; the tick is not watched any more.
+    pub fn unwatch(&self, tick: Tick) -> Vec<Stale> {
+        self.kept.lock().watched.remove(&tick).unwrap_or_default()
+    }
+
+    fn watches(&self, tick: Tick) -> bool {
+        self.kept.lock().watched.contains_key(&tick)
+    }
+
+    fn add(&self, tick: Tick, counts: impl IntoIterator<Item = (SourceId, u64)>, list: Vec<Stale>) {
+        let mut kept = self.kept.lock();
         for (source, n) in counts {
-            *all.entry((tick, source)).or_default() += n;
+            *kept.counts.entry((tick, source)).or_default() += n;
+        }
+        if let Some(watched) = kept.watched.get_mut(&tick) {
+            watched.extend(list);
         }
     }
 }
@@ -94,7 +149,14 @@ pub fn dedupe<'s>(
         move |Complete { tick, rows, side }, out| {
             let flipped = table.threads(side.drain(..).map(|(control, _)| control));
             rows.sort_unstable_by_key(|((key, _), _)| *key);
-            let mut stale = BTreeMap::new();
+            let (mut counts, mut list) = (BTreeMap::new(), Vec::new());
+            let watched = duplicates.watches(tick);
+            let mut stale = |key, event: &PostEvent| {
+                *counts.entry(source_of(event)).or_default() += 1;
+                if watched {
+                    list.push(Stale::of(key, event));
+                }
+            };
             let groups = rows.chunk_by(|a, b| a.0.0 == b.0.0).map(|g| (g[0].0.0, g));
             if flipped.is_empty() {
                 for (key, group) in groups {
@@ -113,14 +175,14 @@ pub fn dedupe<'s>(
                 }
             }
             if duplicates.travel() {
-                for (source, n) in stale {
+                for (source, n) in counts {
                     out.give(
                         (PostKey::NONE, Upserted::Stale(source)),
                         isize::try_from(n).unwrap_or(isize::MAX),
                     );
                 }
-            } else if !stale.is_empty() {
-                duplicates.add(tick, stale);
+            } else if !counts.is_empty() {
+                duplicates.add(tick, counts, list);
             }
         },
     )
@@ -204,13 +266,13 @@ struct Table {
 }
 
 impl Table {
-    /// Applies a post's events and emits its net change. `flipped` threads were alive or deleted before the tick, as told,
+    /// Applies a post's events and emits its net change; `stale` hears of those that change nothing. `flipped` threads were alive or deleted before the tick, as told,
     /// and are the opposite now.
     fn apply(
         &mut self,
         key: PostKey,
         events: &[Arrived],
-        stale: &mut BTreeMap<SourceId, u64>,
+        stale: &mut impl FnMut(PostKey, &PostEvent),
         flipped: &BTreeMap<Dim, bool>,
         give: &mut impl FnMut(Upserted, isize),
     ) {
@@ -220,12 +282,7 @@ impl Table {
         let before = entry.standing(|thread| flipped.get(&thread).copied().unwrap_or_else(|| deleted(thread)));
         for ((_, event), _) in events {
             if !entry.take(event) {
-                let (PostEvent::Row {
-                    rank: (_, _, source, _),
-                    ..
-                }
-                | PostEvent::Votes(_, source)) = event;
-                *stale.entry(*source).or_default() += 1;
+                stale(key, event);
             }
         }
         let after = entry.standing(deleted);
@@ -288,12 +345,13 @@ mod tests {
     }
 
     fn run(table: &mut Table, events: &[PostEvent]) -> (Vec<(Upserted, isize)>, u64) {
-        let (mut out, mut stale) = (Vec::new(), BTreeMap::new());
+        let (mut out, mut stale) = (Vec::new(), Vec::new());
         let events: Vec<_> = events.iter().map(|e| ((PostKey(1), *e), 1)).collect();
-        table.apply(PostKey(1), &events, &mut stale, &BTreeMap::new(), &mut |r, d| {
+        let mut count = |key, event: &PostEvent| stale.push(Stale::of(key, event));
+        table.apply(PostKey(1), &events, &mut count, &BTreeMap::new(), &mut |r, d| {
             out.push((r, d))
         });
-        (out, stale.values().sum())
+        (out, stale.len() as u64)
     }
 
     fn at(order: i64, row: Option<(PostRow, VoteAt)>) -> PostEvent {
@@ -325,6 +383,23 @@ mod tests {
     }
 
     #[test]
+    fn what_changed_nothing_is_named_at_watched_ticks_only() {
+        let duplicates = Duplicates::default();
+        duplicates.watch(5);
+        let stale = Stale::of(PostKey(1), &at(2, None));
+        assert_eq!((stale.rank, stale.votes), ((0, 2, 0, 0), false));
+        for tick in [5, 6] {
+            duplicates.add(tick, [(0, 1)], vec![stale]);
+        }
+        assert!(duplicates.watches(5) && !duplicates.watches(6));
+        assert_eq!((duplicates.unwatch(5), duplicates.unwatch(6)), (vec![stale], vec![]));
+        assert!(!duplicates.watches(5));
+        assert_eq!(duplicates.take(5), [(0, 1)].into());
+        let votes = Stale::of(PostKey(1), &PostEvent::Votes((9, None), 3));
+        assert_eq!((votes.rank, votes.votes), (votes_rank(9, None), true));
+    }
+
+    #[test]
     fn deleting_a_thread_removes_and_restores_what_hangs_on_it() {
         let mut table = Table::default();
         run(&mut table, &[at(1, Some((row("a"), (5, Some(3)))))]);
@@ -340,9 +415,7 @@ mod tests {
             );
             let mut out = Vec::new();
             for (key, events) in table.posts_in(&flipped) {
-                table.apply(key, events, &mut BTreeMap::new(), &flipped, &mut |r, d| {
-                    out.push((r, d))
-                });
+                table.apply(key, events, &mut |_, _| {}, &flipped, &mut |r, d| out.push((r, d)));
             }
             out
         };

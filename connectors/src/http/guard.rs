@@ -1,7 +1,8 @@
 //! What every request passes: limits, the host check, a request id, security headers, counting.
 
-use super::App;
 use super::error::ApiError;
+use super::{App, dead_letters};
+use crate::dlq::REQUEST_BYTES;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -78,12 +79,16 @@ fn check(app: &App, request: &Request) -> Result<(), ApiError> {
             message,
         ));
     }
+    let most = match request.extensions().get::<MatchedPath>() {
+        Some(route) if route.as_str() == dead_letters::ROUTE => REQUEST_BYTES as u64,
+        _ => BODY_BYTES,
+    };
     let length = request
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > BODY_BYTES) {
-        let message = format!("The body is longer than {BODY_BYTES} bytes");
+    if length.is_some_and(|length| length > most) {
+        let message = format!("The body is longer than {most} bytes");
         return Err(ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "PAYLOAD_TOO_LARGE",

@@ -3,6 +3,7 @@
 use super::App;
 use super::error::ApiError;
 use super::reply::json;
+use crate::dlq::{Letter, Refusal, Replayed};
 use crate::hub::render;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -72,7 +73,7 @@ pub enum SinkRefusal {
     Cannot(String),
 }
 
-/// Somebody who knows how the engine is. Asked for every health request; must not wait.
+/// Somebody who knows how the engine is. Asked for every health request; must not wait, but for [`Health::replay`].
 pub trait Health: Send + Sync + 'static {
     /// How the engine is now.
     fn report(&self) -> HealthReport;
@@ -80,6 +81,15 @@ pub trait Health: Send + Sync + 'static {
     /// How the sinks are now.
     fn sinks(&self) -> Vec<SinkStatus> {
         Vec::new()
+    }
+
+    /// Gives dead letters to the engine again; waits for its answer, so it is not called where nothing may wait.
+    ///
+    /// # Errors
+    /// If the engine cannot take them now.
+    fn replay(&self, letters: &[Letter], dry_run: bool) -> Result<Replayed, Refusal> {
+        let _ = (letters, dry_run);
+        Err(Refusal::NotNow("there is no engine to replay into".to_owned()))
     }
 
     /// Tells a sink what an operator wants of it. Returns at once; the sink does it when it can.

@@ -1,7 +1,7 @@
 //! Which path is answered by what.
 
 use super::error::ApiError;
-use super::{App, alerts, console, docs, guard, health, posts, sinks, views, ws};
+use super::{App, alerts, console, dead_letters, docs, guard, health, posts, sinks, views, ws};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri, header};
@@ -23,6 +23,7 @@ fn documented() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/api/v1/alerts/{id}/explain", get(alerts::explain)),
         ("/api/v1/sinks", get(sinks::list)),
         ("/api/v1/sinks/{sink}/{action}", post(sinks::act)),
+        (dead_letters::ROUTE, dead_letters::route()),
         ("/health", get(health::full)),
         ("/health/live", get(health::live)),
         ("/health/ready", get(health::ready)),

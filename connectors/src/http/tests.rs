@@ -1,6 +1,7 @@
 //! The server through a real port: good and bad requests, and subscribers that must end up with what HTTP says.
 
 pub(crate) mod client;
+mod dead_letters;
 pub(crate) mod fold;
 mod requests;
 mod sinks;

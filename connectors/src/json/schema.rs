@@ -176,6 +176,7 @@ fn dead_letter() -> Value {
         "code": {"type": "string"},
         "message": {"type": "string"},
         "source": {"type": "string"},
+        "topic": {"type": "string"},
         "partition": {"type": "integer"},
         "offset": {"type": "integer"},
         "key_base64": {"type": "string", "contentEncoding": "base64"},
@@ -184,10 +185,15 @@ fn dead_letter() -> Value {
         "id": nullable("string"),
         "written_at": time(),
         "headers": {"type": "array", "items": header},
+        "engine_version": {"type": "string"},
+        "model": {"type": "string"},
+        "attempt": {"type": "integer", "minimum": 1},
         "tick": {"type": "integer"},
     });
-    let about = "A record that could not be accepted, with its bytes as received.";
-    object("dead letter", about, properties, &["written_at", "headers"])
+    let about = "A record that could not be accepted, with its bytes as received. `topic` is what a Kafka source reads, `model` \
+                 the digest of the model that could not score a text, `attempt` how often the record was tried.";
+    let optional = ["topic", "written_at", "headers", "engine_version", "model"];
+    object("dead letter", about, properties, &optional)
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 use super::schema::Published;
 use super::*;
+use crate::dlq::Origin;
 use groundswell_core::acc::Acc;
+use groundswell_core::id::ModelKey;
 use groundswell_core::id::TextKey;
 use groundswell_core::record::{DeadLetter, Header};
-use groundswell_core::serving::Mention;
+use groundswell_core::serving::{DeadChange, Mention};
 use groundswell_core::spec::GroupColumn;
 
 const MINUTE: i64 = 60_000;
@@ -197,27 +199,38 @@ fn a_dead_letter_keeps_its_bytes() {
             ..DeadLetter::default()
         },
     };
+    let origin = Origin {
+        topics: [("posts".to_owned(), "reddit.comments".to_owned())].into(),
+    };
+    let said = |dead: &DeadChange, origin: &Origin| text(&dead_json(&Facts::of(dead, 5, origin)));
     let mut received = letter(b"{");
     received.letter.written_at = Some(START);
     received.letter.headers = vec![Header {
         name: "raw".into(),
         value: Some([0xff].as_slice().into()),
     }];
-    let received = text(&dead_json(&received, 5));
+    received.letter.model = Some(ModelKey(7));
+    received.letter.replays = 1;
+    let received = said(&received, &origin);
     fits(Published::DeadLetter, &received);
-    assert!(
-        received
-            .contains(r#""written_at":"2016-06-19T23:00:00.000Z","headers":[{"name":"raw","value":[255]}],"tick":5}"#)
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(received.contains(r#""source":"posts","topic":"reddit.comments","partition":3"#));
+    let end = format!(
+        r#""written_at":"2016-06-19T23:00:00.000Z","headers":[{{"name":"raw","value":[255]}}],"engine_version":"{version}","model":"00000000000000000000000000000007","attempt":2,"tick":5}}"#
     );
-    fits(Published::DeadLetter, &text(&dead_json(&letter(b"{"), 5)));
-    assert_eq!(
-        text(&dead_json(&letter(b"{\"a\" 1}"), 5)),
+    assert!(received.ends_with(&end), "{received}");
+    let none = Origin::default();
+    fits(Published::DeadLetter, &said(&letter(b"{"), &none));
+    let plain = format!(
+        "{}{version}{}",
         concat!(
             r#"{"stage":"decode","code":"invalid_json","message":"expected `,`","source":"posts","partition":3,"offset":9,"#,
-            r#""key_base64":"dDFfYQ==","payload_base64":"eyJhIiAxfQ==","payload":"{\"a\" 1}","id":null,"tick":5}"#
-        )
+            r#""key_base64":"dDFfYQ==","payload_base64":"eyJhIiAxfQ==","payload":"{\"a\" 1}","id":null,"engine_version":""#
+        ),
+        r#"","attempt":1,"tick":5}"#
     );
-    assert!(text(&dead_json(&letter(&[0xff, 0]), 5)).contains(r#""payload_base64":"/wA=","payload":null"#));
+    assert_eq!(said(&letter(b"{\"a\" 1}"), &none), plain);
+    assert!(said(&letter(&[0xff, 0]), &none).contains(r#""payload_base64":"/wA=","payload":null"#));
 }
 
 #[test]

@@ -9,7 +9,7 @@
 //! |---|---|---|---|
 //! | alerts | alert id | the alert's JSON | `groundswell-id`, a logical id: alert, tick, state; `groundswell-tick`, `groundswell-state` |
 //! | a view | group and window as canonical JSON | the row's JSON; null when the row is gone, so the topic can be compacted | `groundswell-tick` |
-//! | dead letters | the key as received | the bytes as received | those received, and `groundswell-` stage, code, message, source, topic, partition, offset, timestamp, engine-version, model, attempt, tick |
+//! | dead letters | the key as received | the bytes as received | those received, and `groundswell-` stage, code, message, record-id, source, topic, partition, offset, timestamp, engine-version, model, attempt, tick |
 //!
 //! Timestamps are the ticks' times. Failures are messages; the engine tries again.
 
@@ -19,6 +19,7 @@ use super::client::Cluster;
 use super::error::KafkaError;
 use super::producer::{Outgoing, Place, StepHook, Writer};
 use super::topics::{POLICY, Wanted};
+use crate::dlq::Origin;
 use crate::json::PostIds;
 use groundswell_core::id::Names;
 use groundswell_core::serving::{Sink, TickChanges};
@@ -27,8 +28,6 @@ use groundswell_core::time::Tick;
 use records::{Alerts, DeadLetters, Rows};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-pub use records::Origin;
 
 /// A topic and how it is written.
 #[derive(Clone)]

@@ -23,7 +23,7 @@ use crate::decode::{Decoder, DecoderSpec, MapError};
 use crate::metrics::SourceMetrics;
 use assignment::Assignment;
 use groundswell_core::record::{Envelope, Header, HeaderValue, Record};
-use groundswell_core::source::{Source, SourceBatch, SourceContext, SourceError, StopFlag, Stopped};
+use groundswell_core::source::{Redecode, Source, SourceBatch, SourceContext, SourceError, StopFlag, Stopped};
 use groundswell_core::time::wall_now;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError as ClientError;
@@ -31,6 +31,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A batch is sent when it holds this many records, was made from this many bytes…
@@ -192,6 +193,10 @@ impl KafkaSource {
 impl Source for KafkaSource {
     fn name(&self) -> &str {
         &self.spec.name
+    }
+
+    fn redecoder(&self) -> Option<Arc<dyn Redecode>> {
+        Some(Arc::new(self.decoder.clone()))
     }
 
     fn measures_lag(&self) -> bool {

@@ -12,6 +12,7 @@ pub struct SourceMetrics {
     accepted: IntCounter,
     duplicate: IntCounter,
     late: IntCounter,
+    replayed: IntCounter,
     lag_seconds: Gauge,
     lag_records: IntGauge,
 }
@@ -25,6 +26,7 @@ impl SourceMetrics {
             accepted: metrics.accepted.with_label_values(label),
             duplicate: metrics.duplicate.with_label_values(label),
             late: metrics.late.with_label_values(label),
+            replayed: metrics.replayed.with_label_values(label),
             dead_lettered: metrics.dead_lettered.clone(),
             lag_seconds: metrics.source_lag_seconds.with_label_values(label),
             lag_records: metrics.source_lag_records.with_label_values(label),
@@ -49,6 +51,11 @@ impl SourceMetrics {
     /// Posts whose window had ended.
     pub fn late(&self, records: u64) {
         self.late.inc_by(records);
+    }
+
+    /// Of the records read, those that came again from dead letters.
+    pub fn replayed(&self, records: u64) {
+        self.replayed.inc_by(records);
     }
 
     /// Records that could not be accepted.

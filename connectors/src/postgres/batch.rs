@@ -7,6 +7,7 @@ use super::layout::ViewTable;
 use super::partition::{Part, Parts};
 use super::value::{Column, Text, Time, key_name, plain_json, plain_text};
 use super::{PostgresError, Strings};
+use crate::dlq::{Facts, Origin};
 use crate::json::alert_json;
 use groundswell_core::acc::Acc;
 use groundswell_core::id::{DigestMap, Dim};
@@ -251,44 +252,64 @@ pub(super) fn alerts<'a>(
 }
 
 /// Dead letters as columns of their table, some megabytes at a time.
-pub(super) fn dead_letters(dead: &[(Tick, &DeadChange)]) -> Vec<Vec<Column>> {
+///
+/// # Errors
+/// If a header has no JSON form.
+pub(super) fn dead_letters(dead: &[(Tick, &DeadChange)], origin: &Origin) -> Result<Vec<Vec<Column>>, PostgresError> {
     let mut bytes = 0;
     let mut rest = dead;
     let mut out = Vec::new();
     while !rest.is_empty() {
         let fits = rest.iter().take(CHUNK).take_while(|(_, d)| {
             let before = bytes;
-            bytes += d.letter.payload.len() + d.letter.message.len() + 200;
+            let headers = d.letter.headers.iter();
+            let headers: usize = headers
+                .map(|h| h.value.as_ref().map_or(20, |v| 4 * v.as_bytes().len()))
+                .sum();
+            bytes += d.letter.payload.len() + d.letter.message.len() + headers + 300;
             before < CHUNK_BYTES
         });
         let (chunk, after) = rest.split_at(fits.count().max(1));
-        out.push(dead_columns(chunk));
+        let facts: Vec<Facts<'_>> = chunk.iter().map(|(tick, d)| Facts::of(d, *tick, origin)).collect();
+        out.push(dead_columns(&facts)?);
         (rest, bytes) = (after, 0);
     }
-    out
+    Ok(out)
 }
 
-fn dead_columns(dead: &[(Tick, &DeadChange)]) -> Vec<Column> {
+fn dead_columns(dead: &[Facts<'_>]) -> Result<Vec<Column>, PostgresError> {
     // A position beyond 2^63 is one no source has.
     let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    let text = |field: fn(&DeadChange) -> &str| {
-        let clean = |(_, d): &(Tick, &DeadChange)| Text(plain_text(field(d)).into());
-        Column::Text(dead.iter().map(clean).collect())
+    let clean = |text: &str| Text(plain_text(text).into());
+    let text = |field: for<'a> fn(&Facts<'a>) -> &'a str| Column::Text(dead.iter().map(|d| clean(field(d))).collect());
+    let maybe = |field: for<'a, 'b> fn(&'b Facts<'a>) -> Option<&'b str>| {
+        Column::MaybeText(dead.iter().map(|d| field(d).map(clean)).collect())
     };
-    let id = |(_, d): &(Tick, &DeadChange)| d.letter.id.as_deref().map(|id| Text(plain_text(id).into()));
-    vec![
-        Column::Count(dead.iter().map(|(tick, _)| whole(*tick)).collect()),
-        Column::Time(dead.iter().map(|(tick, _)| tick_time(*tick)).collect()),
-        text(|d| &d.source),
-        Column::Count(dead.iter().map(|(_, d)| i64::from(d.partition)).collect()),
-        Column::Count(dead.iter().map(|(_, d)| whole(d.offset)).collect()),
-        text(|d| &d.letter.stage),
-        text(|d| &d.letter.code),
-        text(|d| &d.letter.message),
-        Column::MaybeText(dead.iter().map(id).collect()),
-        Column::Bytes(dead.iter().map(|(_, d)| d.letter.key.clone()).collect()),
-        Column::Bytes(dead.iter().map(|(_, d)| d.letter.payload.clone()).collect()),
-    ]
+    let headers = |d: &Facts<'_>| {
+        let mut json = serde_json::to_value(&d.headers).map_err(|e| PostgresError::Value(e.to_string()))?;
+        plain_json(&mut json);
+        Ok(json)
+    };
+    let headers = dead.iter().map(headers).collect::<Result<_, PostgresError>>()?;
+    Ok(vec![
+        Column::Count(dead.iter().map(|d| whole(d.tick)).collect()),
+        Column::Time(dead.iter().map(|d| tick_time(d.tick)).collect()),
+        text(|d| d.source),
+        Column::Count(dead.iter().map(|d| i64::from(d.partition)).collect()),
+        Column::Count(dead.iter().map(|d| whole(d.offset)).collect()),
+        text(|d| d.stage),
+        text(|d| d.code),
+        text(|d| d.message),
+        maybe(|d| d.id),
+        Column::Bytes(dead.iter().map(|d| d.key.to_vec()).collect()),
+        Column::Bytes(dead.iter().map(|d| d.payload.to_vec()).collect()),
+        maybe(|d| d.topic),
+        Column::MaybeTime(dead.iter().map(|d| d.written_at.and_then(Time::storable)).collect()),
+        Column::Json(headers),
+        maybe(|d| d.engine_version),
+        maybe(|d| d.model.as_deref()),
+        Column::Count(dead.iter().map(|d| i64::from(d.attempt)).collect()),
+    ])
 }
 
 /// A tick as a time.

@@ -98,6 +98,13 @@ impl Layout {
                 column("id", TEXT, false),
                 column("key", BYTES, true),
                 column("payload", BYTES, true),
+                // Since version 2, and last so that a migrated table is like a new one.
+                column("topic", TEXT, false),
+                column("written_at", TIME, false),
+                column("headers", JSON, true),
+                column("engine_version", TEXT, false),
+                column("model", TEXT, false),
+                column("attempt", COUNT, true),
             ],
             key: vec!["n"],
             indexes: vec![vec!["source", "partition", "offset"], vec!["tick"]],

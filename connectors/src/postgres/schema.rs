@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use tokio_postgres::Transaction;
 
 /// Version of the layout.
-pub(super) const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
 
 /// Brings a schema from one version to the next.
 pub(super) struct Step {
@@ -23,7 +23,16 @@ pub(super) struct Step {
 }
 
 /// All steps, oldest first. A released version's step is never changed.
-pub(super) const STEPS: &[Step] = &[];
+pub(super) const STEPS: &[Step] = &[
+    // All that is known about a dead letter.
+    Step {
+        from: 1,
+        sql: "alter table if exists {}.dead_letters add column topic text, add column written_at timestamptz, \
+              add column headers jsonb not null default '[]', add column engine_version text, add column model text, \
+              add column attempt bigint not null default 1;\n\
+              alter table if exists {}.dead_letters alter column headers drop default, alter column attempt drop default;",
+    },
+];
 
 /// What a sink wants to be there.
 pub(super) struct Wanted<'a> {

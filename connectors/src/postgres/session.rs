@@ -168,7 +168,7 @@ impl Session {
             if let Some(layout) = &plan.dead {
                 let new = |(tick, _): &&(Tick, _)| progress.dead_upper.is_none_or(|upper| *tick > upper);
                 let dead: Vec<_> = batch.dead.iter().filter(new).copied().collect();
-                for columns in batch::dead_letters(&dead) {
+                for columns in batch::dead_letters(&dead, &plan.origin)? {
                     writes.push((self.statements.get(&tx, place, layout.upsert()).await?, columns));
                 }
             }

@@ -33,6 +33,24 @@ pub(super) fn plain_text(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// What [`plain_text`] was made from.
+pub(super) fn original_text(stored: &str) -> String {
+    let mut out = String::with_capacity(stored.len());
+    let mut rest = stored.chars();
+    while let Some(c) = rest.next() {
+        out.push(match c {
+            ESCAPE => match rest.next() {
+                Some('0') => '\0',
+                // A mark that stands for itself, or one that nobody wrote through us.
+                Some(other) => other,
+                None => ESCAPE,
+            },
+            c => c,
+        });
+    }
+    out
+}
+
 /// Text as it is stored in a key column: [`plain_text`], and where that is longer than 600 bytes its beginning, `…` and the
 /// digest of the original. What is cut stays longer than 600 bytes, so it never equals what is not.
 pub(super) fn key_text(text: &str) -> Cow<'_, str> {
@@ -85,6 +103,17 @@ impl ToSql for Text {
 /// Epoch milliseconds as `timestamptz`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Time(pub(super) i64);
+
+impl Time {
+    /// The time, if Postgres can store it: what a source says about a record may be anything.
+    pub(super) fn storable(ms: i64) -> Option<Self> {
+        (FIRST..=LAST).contains(&ms).then_some(Time(ms))
+    }
+}
+
+/// The first and the last whole day of `timestamptz` (4713 BC and 294276 AD).
+const FIRST: i64 = -210_866_716_800_000;
+const LAST: i64 = 9_224_318_015_999_999;
 
 /// 2000-01-01 in epoch milliseconds: where Postgres counts from.
 const POSTGRES_EPOCH: i64 = 946_684_800_000;
@@ -178,6 +207,26 @@ mod tests {
         }
         assert_eq!(key_text("'; drop table x; -- \"ü\""), "'; drop table x; -- \"ü\"");
         assert!(cut.starts_with("aaa") && cut.contains('…') && cut.len() > LONGEST);
+    }
+
+    #[test]
+    fn plain_text_is_undone() {
+        for text in ["", "a", "\0", "␀", "␀0", "0␀\0␀␀x\0y0"] {
+            assert_eq!(original_text(&plain_text(text)), text);
+        }
+    }
+
+    #[test]
+    fn times_beyond_the_calendar_of_postgres_are_none() {
+        for (ms, stored) in [
+            (0, true),
+            (FIRST, true),
+            (LAST, true),
+            (i64::MAX, false),
+            (i64::MIN, false),
+        ] {
+            assert_eq!(Time::storable(ms).is_some(), stored, "{ms}");
+        }
     }
 
     #[test]

@@ -259,6 +259,26 @@ impl Journal {
     }
 }
 
+/// The committed length of a journal that may be in use; for readers, who neither lock nor mend it. `of` says what its lines
+/// are; a journal of any state will do.
+///
+/// # Errors
+/// [`FileError`] if it cannot be read or is something else.
+pub(super) fn committed(path: &Path, of: &str) -> Result<(File, u64), FileError> {
+    let fail = |problem| FileError {
+        path: path.to_owned(),
+        problem,
+    };
+    let file = File::open(path).map_err(|e| fail(Problem::io("open it", e)))?;
+    let header = header(of, None);
+    match tail::find(&file, &header).map_err(|e| fail(Problem::io("read it", e)))? {
+        Head::Ours(committed) => Ok((file, committed.len)),
+        Head::OtherState(_) | Head::Foreign => Err(fail(Problem::NotOurs {
+            expected: header.trim_end().to_owned(),
+        })),
+    }
+}
+
 fn header(of: &str, state: Option<&str>) -> String {
     let of = serde_json::Value::from(of);
     let state = state.map_or(String::new(), |s| format!(",\"state\":{}", serde_json::Value::from(s)));

@@ -68,7 +68,9 @@ fn changes(tick: Tick) -> TickChanges {
 fn sinks(folder: &Path) -> Vec<Box<dyn Sink>> {
     let post_ids: PostIds = Arc::new(|_| None);
     vec![
-        Box::new(DeadLetterFile::open("dead", &folder.join("dead.jsonl"), Some("s1")).expect("opened")),
+        Box::new(
+            DeadLetterFile::open("dead", &folder.join("dead.jsonl"), Some("s1"), Origin::default()).expect("opened"),
+        ),
         Box::new(
             AlertFile::open(
                 "alerts",

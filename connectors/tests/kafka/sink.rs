@@ -1,15 +1,17 @@
 //! What other clients see of a sink's topic, whatever happens to the process or the broker.
 
 use super::support::*;
-use groundswell_connectors::kafka::{Cluster, KafkaSink, KafkaSinkSpec, Origin, Step, StepHook};
+use groundswell_connectors::dlq::{Facts, Letters, Origin};
+use groundswell_connectors::kafka::{Cluster, KafkaLetters, KafkaSink, KafkaSinkSpec, Step, StepHook};
 use groundswell_core::acc::Acc;
-use groundswell_core::id::{Dim, Names};
+use groundswell_core::id::{Dim, ModelKey, Names};
 use groundswell_core::record::{DeadLetter, Header, HeaderValue};
 use groundswell_core::serving::{AlertChange, AlertState, Cause, DeadChange, RowChange, Sink, TickChanges};
 use groundswell_core::spec::{GroupColumn, Measure, ViewKey, ViewSpec, WindowSpec};
 use groundswell_testing::kafka::{Kafka, USERS};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::ops::ControlFlow;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -379,6 +381,8 @@ fn dead(tick: u64, payload: &[u8]) -> TickChanges {
             name: "trace".into(),
             value: Some(HeaderValue::Text("abc".into())),
         }],
+        model: Some(ModelKey(9)),
+        ..DeadLetter::default()
     };
     let dead = DeadChange {
         source: "posts".into(),
@@ -398,8 +402,8 @@ fn dead_letters_are_the_garbage_byte_for_byte() {
     let topic = unique("dead");
     let origin = Origin {
         topics: [("posts".to_owned(), "reddit.comments".to_owned())].into(),
-        model: Some("social-1".into()),
     };
+    let known = origin.clone();
     let mut sink = KafkaSink::dead_letters(sink_spec(&topic), origin).expect("a sink");
     let large = vec![b'x'; 1 << 20];
     for (tick, payload) in (1..).zip([&b"{\"id\": \xff\n\0"[..], b"", &large]) {
@@ -432,6 +436,26 @@ fn dead_letters_are_the_garbage_byte_for_byte() {
     assert!(
         lines[0].starts_with("t1_a 10 ") && lines[1].starts_with("t1_a 0 ") && lines[2].starts_with("t1_a 1048576 ")
     );
+    // What is read back is what was said.
+    let mut letters = KafkaLetters::new(cluster(), topic.as_str());
+    for most in [3, 2] {
+        let mut read = Vec::new();
+        letters
+            .read(&mut |letter| {
+                read.push(letter);
+                if read.len() == most {
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            })
+            .expect("read");
+        assert_eq!(read.len(), most);
+        for (letter, tick) in read.iter().zip(1..) {
+            let payload = [&b"{\"id\": \xff\n\0"[..], b"", &large][tick as usize - 1];
+            let said = dead(tick, payload);
+            assert_eq!(letter.facts(), Facts::of(&said.dead[0], tick, &known));
+        }
+    }
     for part in [
         "trace=abc",
         "groundswell-stage=decode",
@@ -441,8 +465,8 @@ fn dead_letters_are_the_garbage_byte_for_byte() {
         "groundswell-partition=2",
         "groundswell-offset=1",
         "groundswell-timestamp=77",
-        "groundswell-model=social-1",
-        "groundswell-attempt=0",
+        "groundswell-model=00000000000000000000000000000009",
+        "groundswell-attempt=1",
         "groundswell-engine-version=",
     ] {
         assert!(lines[0].contains(part), "{part} is not in {}", lines[0]);

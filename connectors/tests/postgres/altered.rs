@@ -1,8 +1,10 @@
 //! Tables somebody altered, schemas of other versions and of other people, servers that refuse: each has its own error.
 
-use super::world::{World, refused, server};
-use groundswell_connectors::postgres::{PostgresError, PostgresSink};
+use super::world::{World, origin, refused, server};
+use groundswell_connectors::dlq::{Facts, Letters};
+use groundswell_connectors::postgres::{PostgresError, PostgresSink, TableLetters};
 use groundswell_core::serving::Sink;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 #[test]
@@ -256,4 +258,83 @@ fn refusals_say_what_to_do() {
     server.psql(&server.url(), &sql).unwrap();
     sink.commit(&[&world.ticks[1]]).unwrap();
     assert_eq!(world.check(server, &url), Some(world.ticks[1].tick));
+}
+
+#[test]
+fn a_table_of_dead_letters_of_the_first_version_is_migrated() {
+    let server = server();
+    let url = server.database().unwrap();
+    let psql = |sql: &str| server.psql(&url, sql).unwrap();
+    let mut world = World::new(7);
+    (0..20).for_each(|_| world.step(2));
+    world.open(&url).apply_all(&world.ticks[..10]).unwrap();
+    let rows: i64 = psql("select count(*) from \"live-threads\".dead_letters")
+        .parse()
+        .unwrap();
+    assert!(rows > 0);
+    // As version 1 made it.
+    psql(
+        "alter table \"live-threads\".dead_letters drop column topic, drop column written_at, drop column headers, \
+         drop column engine_version, drop column model, drop column attempt; update \"live-threads\"._schema set version = 1",
+    );
+    let mut old = TableLetters::new(&url, "live-threads", "pg", Duration::from_secs(5)).unwrap();
+    let read = |letters: &mut TableLetters| {
+        let mut found = Vec::new();
+        letters
+            .read(&mut |letter| {
+                found.push(letter);
+                ControlFlow::Continue(())
+            })
+            .map(|()| found)
+    };
+    let error = read(&mut old).unwrap_err();
+    assert!(error.message.contains("older version") && !error.unreachable, "{error}");
+    let mut sink = world.open(&url);
+    assert_eq!(psql("select version from \"live-threads\"._schema"), "2");
+    let known = "select count(*) from \"live-threads\".dead_letters where attempt = 1 and headers = '[]' and topic is null \
+                 and written_at is null and engine_version is null and model is null";
+    assert_eq!(psql(known), rows.to_string());
+    sink.apply_all(&world.ticks[10..]).unwrap();
+    // A table like a new one, without defaults that would hide a value left out.
+    let defaults = "select count(*) from pg_attrdef where adrelid = '\"live-threads\".dead_letters'::regclass";
+    assert_eq!(psql(defaults), "0");
+    drop(world.open(&url));
+    let letters = read(&mut old).unwrap();
+    let (before, after) = letters.split_at(usize::try_from(rows).unwrap());
+    assert!(
+        before
+            .iter()
+            .all(|l| l.attempt == 1 && l.topic.is_none() && l.headers.is_empty())
+    );
+    let written: Vec<_> = world.ticks[10..]
+        .iter()
+        .flat_map(|t| t.dead.iter().map(|d| (t.tick, d)))
+        .collect();
+    assert_eq!(after.len(), written.len());
+    let origin = origin();
+    // Every value is as it was before it was made fit for the table.
+    for (letter, (tick, dead)) in after.iter().zip(written) {
+        let facts = Facts::of(dead, tick, &origin);
+        let storable = facts.written_at.filter(|at| *at < i64::MAX);
+        assert_eq!(
+            letter.facts(),
+            Facts {
+                written_at: storable,
+                ..facts.clone()
+            }
+        );
+    }
+
+    // Without a table of dead letters there is nothing to migrate.
+    let url = server.database().unwrap();
+    let without = || {
+        let mut options = world.options(&url);
+        options.dead_letters = false;
+        options
+    };
+    drop(PostgresSink::open(without()).unwrap());
+    let psql = |sql: &str| server.psql(&url, sql).unwrap();
+    psql("update \"live-threads\"._schema set version = 1");
+    drop(PostgresSink::open(without()).unwrap());
+    assert_eq!(psql("select version from \"live-threads\"._schema"), "2");
 }

@@ -23,6 +23,15 @@ fn step(world: &mut World) {
     world.step(1500);
 }
 
+/// Ends the cutting when the sink is done with, in whatever way: the scope waits for its threads even then.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn cut_connections_lose_and_repeat_nothing() {
     let server = Postgres::start_own(&[]).unwrap();
@@ -36,13 +45,15 @@ fn cut_connections_lose_and_repeat_nothing() {
             // Another client cuts whatever is connected, all the time.
             let sql =
                 "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'groundswell %'";
-            let mut pause = 5;
+            let (mut pause, mut cut) = (5, 0);
             while !done.load(Ordering::Relaxed) {
-                std::thread::sleep(Duration::from_millis(pause));
-                pause = pause * 7 % 211;
+                // Ever longer, for on a busy machine a transaction may need longer than any one pause.
+                std::thread::sleep(Duration::from_millis(pause + cut * 2));
+                (pause, cut) = (pause * 7 % 211, cut + 1);
                 server.psql(&url, sql).unwrap();
             }
         });
+        let _over = Over(&done);
         for _ in 0..12 {
             step(&mut world);
             let end = Instant::now() + Duration::from_secs(20);
@@ -59,7 +70,6 @@ fn cut_connections_lose_and_repeat_nothing() {
                 }
             }
         }
-        done.store(true, Ordering::Relaxed);
     });
     assert!(cuts > 5, "only {cuts} connections were cut");
     assert_eq!(world.check(&server, &url), Some(world.ticks.last().unwrap().tick));

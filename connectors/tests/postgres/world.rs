@@ -1,9 +1,10 @@
 //! Random histories of ticks, the model of what the tables must hold after each, and a sink under test.
 
+use groundswell_connectors::dlq::Origin;
 use groundswell_connectors::postgres::{PostgresError, PostgresOptions, PostgresSink};
 use groundswell_core::acc::{Acc, UNIT};
-use groundswell_core::id::{Dim, Names, PostKey};
-use groundswell_core::record::DeadLetter;
+use groundswell_core::id::{Dim, ModelKey, Names, PostKey};
+use groundswell_core::record::{DeadLetter, Header};
 use groundswell_core::score::Label;
 use groundswell_core::serving::{AlertChange, AlertState, Cause, DeadChange, Evidence, RowChange, TickChanges};
 use groundswell_core::spec::{GroupColumn, Measure, ViewKey, ViewSpec, WindowSpec};
@@ -286,6 +287,18 @@ impl World {
         };
         letter.key = vec![0, 255, u8::try_from(n).unwrap()];
         letter.id = self.dice.random_bool(0.5).then(|| "id\0".to_owned());
+        letter.written_at = [None, Some(START), Some(i64::MAX)][self.dice.random_range(0..3)];
+        letter.model = self.dice.random_bool(0.5).then_some(ModelKey(7));
+        letter.replays = self.dice.random_range(0..3);
+        let header = |name: &str, value: &[u8]| Header {
+            name: name.into(),
+            value: Some(value.into()),
+        };
+        letter.headers = vec![
+            header("trace\0", b"a\0b"),
+            header("raw", &[255]),
+            header("groundswell-code", b"old"),
+        ];
         DeadChange {
             source: "posts".into(),
             partition: 3,
@@ -308,6 +321,7 @@ impl World {
             tables: (0..self.views.len()).collect(),
             alerts: true,
             dead_letters: true,
+            origin: origin(),
             basis: "log1p".into(),
             names: Arc::clone(&self.names),
             post_ids: Arc::new(|key| Some(format!("post\0{key}").into())),
@@ -419,8 +433,20 @@ fn dead_row(dead: &DeadChange, tick: Tick) -> Value {
     json!({
         "tick": tick, "at": tick, "source": "posts", "partition": 3, "offset": dead.offset, "stage": "decode",
         "code": "invalid_json", "message": "it's ␀0 \"bad\"", "id": dead.letter.id.as_ref().map(|_| "id␀0"),
-        "key": hex(&dead.letter.key), "payload": hex(&dead.letter.payload),
+        "key": hex(&dead.letter.key), "payload": hex(&dead.letter.payload), "topic": "reddit.comments",
+        // What Postgres cannot say is left out.
+        "written_at": dead.letter.written_at.filter(|at| *at < i64::MAX),
+        "headers": [{"name": "trace␀0", "value": "a␀0b"}, {"name": "raw", "value": [255]}],
+        "engine_version": env!("CARGO_PKG_VERSION"), "model": dead.letter.model.map(|m| m.to_string()),
+        "attempt": dead.letter.replays + 1,
     })
+}
+
+/// Where the dead letters come from.
+pub fn origin() -> Origin {
+    Origin {
+        topics: [("posts".to_owned(), "reddit.comments".to_owned())].into(),
+    }
 }
 
 /// The rows of all tables as JSON, times in epoch milliseconds; alerts by id, dead letters as they came.
@@ -439,7 +465,7 @@ fn read(server: &Postgres, url: &str, tables: &[&str]) -> BTreeMap<String, Vec<V
                 "resolved_window_end",
                 "at",
             ],
-            "dead_letters" => &["at"],
+            "dead_letters" => &["at", "written_at"],
             _ => &["window_start", "window_end", "updated_at"],
         };
         let times = times

@@ -150,6 +150,12 @@ pub struct DeadLetter {
     /// Its headers as received, in order.
     #[serde(default)]
     pub headers: Vec<Header>,
+    /// How often it was replayed before; 0 the first time.
+    #[serde(default)]
+    pub replays: u32,
+    /// The model it failed at, for the stage `score`.
+    #[serde(default)]
+    pub model: Option<ModelKey>,
 }
 
 /// A header of a record: a name and bytes, or none.

@@ -132,6 +132,20 @@ impl SourceContext {
     }
 }
 
+/// Decodes records of a source outside of its reading: those it could not accept, when they are given to it again.
+pub trait Redecode: Send + Sync {
+    /// What the record at a position (source, partition, offset) is now: an envelope as the source would send it, a dead
+    /// letter among them. Posts from before `horizon` (epoch ms) are beyond every view's retention.
+    fn redecode(
+        &self,
+        at: (SourceId, u32, u64),
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        names: &Names,
+        horizon: i64,
+    ) -> Envelope;
+}
+
 /// Something that feeds the engine.
 pub trait Source: Send + 'static {
     /// The source's name in the config.
@@ -140,6 +154,11 @@ pub trait Source: Send + 'static {
     /// Whether the source reports its own lag, which the age of what it reads says nothing about.
     fn measures_lag(&self) -> bool {
         false
+    }
+
+    /// What decodes its records; `None` if they cannot be given to it again.
+    fn redecoder(&self) -> Option<Arc<dyn Redecode>> {
+        None
     }
 
     /// Reads until the end of the input or until asked to stop; runs on a thread of its own. Must send a final batch with

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod demo;
+mod dlq;
 mod fresh;
 mod out;
 mod run;
@@ -73,6 +74,11 @@ enum Command {
     Sink {
         #[command(subcommand)]
         command: sink::SinkCommand,
+    },
+    /// List, show and replay the dead letters of a pipeline.
+    Dlq {
+        #[command(subcommand)]
+        command: dlq::DlqCommand,
     },
     /// Look into a state folder.
     State {
@@ -187,6 +193,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(&args),
         Command::Score { model } => score::run(&model),
         Command::Sink { command } => sink::run(&command),
+        Command::Dlq { command } => dlq::run(&command),
         Command::State { command } => state::run(&command),
         Command::Reference { page } => {
             let page = match page {

@@ -15,6 +15,7 @@ mod floors;
 mod log;
 mod recorder;
 mod release;
+mod replay;
 mod scoring;
 mod sinks;
 mod status;
@@ -24,6 +25,7 @@ mod workers;
 pub use dispatch::Observer;
 pub use log::{MemoryLog, OpenState, State};
 pub use recorder::{ClockMode, TickOptions};
+pub use replay::Replayer;
 pub use sinks::{FullState, SinkCondition, SinkError, SinkReport, SinkState};
 pub use status::Status;
 
@@ -215,6 +217,7 @@ pub struct Engine {
     dispatcher: Option<JoinHandle<()>>,
     pool: Option<Arc<ScorerPool>>,
     stats: Arc<ScorerStats>,
+    replayer: Arc<Replayer>,
     to_dispatch: Sender<ToDispatch>,
     input: Option<Sender<SourceBatch>>,
 }
@@ -284,7 +287,7 @@ impl Engine {
             status: Arc::clone(&status),
             joined: cluster,
         };
-        let (feeds, workers) = workers::lead(&options, given, duplicates)?;
+        let (feeds, workers) = workers::lead(&options, given, duplicates.clone())?;
         let horizon = Arc::new(AtomicI64::new(i64::MIN));
         let strict = options.scorer.as_ref().filter(|_| options.strict).map(|scorer| Strict {
             scorer: Arc::clone(scorer),
@@ -303,6 +306,15 @@ impl Engine {
         let durable = (0..sources.len())
             .map(|id| Durable::new(&of_source(id, resume)))
             .collect::<Vec<_>>();
+        let ledger = replay::Ledger::default();
+        let parts = replay::Parts {
+            names: Arc::clone(&shared.names),
+            horizon: Arc::clone(&horizon),
+            status: Arc::clone(&status),
+            duplicates: duplicates.clone(),
+            ledger: ledger.clone(),
+        };
+        let (replayer, again) = Replayer::new(&sources, &durable, parts);
         let mut ticks = options.ticks;
         if strict.is_some() {
             ticks.max_records = ticks.max_records.min(scoring::STRICT_RECORDS);
@@ -319,6 +331,9 @@ impl Engine {
             status: Arc::clone(&status),
             counters,
             stop: stop.clone(),
+            again,
+            ledger,
+            duplicates,
             strict,
             floors,
             bounds: floors::Bounds::default(),
@@ -361,6 +376,7 @@ impl Engine {
             dispatcher: Some(dispatcher),
             pool,
             stats,
+            replayer,
             to_dispatch,
             input: Some(input),
         })
@@ -374,6 +390,11 @@ impl Engine {
     /// The scorer's counters; zero where there is no model.
     pub fn scorer_stats(&self) -> &Arc<ScorerStats> {
         &self.stats
+    }
+
+    /// Who takes dead letters again.
+    pub fn replayer(&self) -> &Arc<Replayer> {
+        &self.replayer
     }
 
     /// Waits until all sources are read to their end and everything that follows is done; false if time ran out.

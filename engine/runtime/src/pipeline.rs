@@ -3,9 +3,11 @@
 mod cluster;
 mod health;
 mod kafka;
+mod letters;
 mod sinks;
 
 pub use cluster::{follow, member};
+pub use letters::{NoLetters, letters};
 
 use crate::config::{
     Clock, Collection, DeletedBody, FieldRef, FileFormat, LiveModel, Pace, Pipeline, SourceKind, TimeUnit,
@@ -195,6 +197,7 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
     )?;
     // Nobody else sets it.
     let _ = health.status.set(Arc::clone(engine.status()));
+    let _ = health.replayer.set(Arc::clone(engine.replayer()));
     Ok(Running {
         engine,
         shared,

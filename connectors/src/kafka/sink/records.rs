@@ -1,8 +1,12 @@
 //! Changes → records: keys, values and headers. Pure.
 
 use super::Encode;
+use crate::dlq::{ATTEMPT, Facts, Origin};
 use crate::json::{PostIds, TimeJson, alert_json, key_json, row_json};
 use crate::kafka::producer::Outgoing;
+use crate::kafka::{
+    CODE, ENGINE_VERSION, MESSAGE, MODEL, OFFSET, PARTITION, RECORD_ID, SOURCE, STAGE, TICK, TIMESTAMP, TOPIC,
+};
 use groundswell_core::id::Names;
 use groundswell_core::serving::{AlertChange, AlertState, DeadChange, RowChange, TickChanges};
 use groundswell_core::spec::{ViewSpec, WindowSpec};
@@ -11,11 +15,6 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Begins the name of every header of ours.
-const OURS: &str = "groundswell-";
-/// How often a dead letter was replayed before; whoever replays one sets it.
-const ATTEMPT: &str = "groundswell-attempt";
 
 type Headers = Vec<(Cow<'static, str>, Option<Vec<u8>>)>;
 
@@ -56,7 +55,7 @@ impl Alerts {
         };
         let mut headers = Headers::new();
         header(&mut headers, "groundswell-id", format_args!("{id}/{tick}/{state}"));
-        header(&mut headers, "groundswell-tick", tick);
+        header(&mut headers, TICK, tick);
         header(&mut headers, "groundswell-state", state);
         Ok(Outgoing {
             key: Some(id.into_bytes()),
@@ -112,7 +111,7 @@ impl Encode for Rows {
                 }
             };
             let mut headers = Headers::new();
-            header(&mut headers, "groundswell-tick", changes.tick);
+            header(&mut headers, TICK, changes.tick);
             out.push(Outgoing {
                 key: Some(self.key(change)?),
                 value,
@@ -124,15 +123,6 @@ impl Encode for Rows {
     }
 }
 
-/// What is known about where dead letters come from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origin {
-    /// Topics by the name of the source that reads them.
-    pub topics: BTreeMap<String, String>,
-    /// The live model.
-    pub model: Option<String>,
-}
-
 /// Dead letters with their original bytes.
 pub(super) struct DeadLetters {
     pub origin: Origin,
@@ -140,18 +130,10 @@ pub(super) struct DeadLetters {
 
 impl DeadLetters {
     fn record(&self, dead: &DeadChange, tick: Tick) -> Outgoing {
-        let letter = &dead.letter;
-        let received = |name: &str| {
-            letter
-                .headers
-                .iter()
-                .find(|h| h.name == name)
-                .and_then(|h| h.value.as_ref())
-        };
-        let attempt = received(ATTEMPT).and_then(|v| std::str::from_utf8(v.as_bytes()).ok()?.parse::<u32>().ok());
-        // Headers of ours on a record that was replayed are about its last death.
-        let theirs = letter.headers.iter().filter(|h| !h.name.starts_with(OURS));
-        let mut headers: Headers = theirs
+        let facts = Facts::of(dead, tick, &self.origin);
+        let mut headers: Headers = facts
+            .headers
+            .iter()
             .map(|h| {
                 (
                     Cow::Owned(h.name.clone()),
@@ -159,27 +141,30 @@ impl DeadLetters {
                 )
             })
             .collect();
-        header(&mut headers, "groundswell-stage", &letter.stage);
-        header(&mut headers, "groundswell-code", &letter.code);
-        header(&mut headers, "groundswell-message", &letter.message);
-        header(&mut headers, "groundswell-source", &dead.source);
-        if let Some(topic) = self.origin.topics.get(&*dead.source) {
-            header(&mut headers, "groundswell-topic", topic);
+        for (name, value) in [
+            (STAGE, Some(facts.stage)),
+            (CODE, Some(facts.code)),
+            (MESSAGE, Some(facts.message)),
+            (RECORD_ID, facts.id),
+            (SOURCE, Some(facts.source)),
+            (TOPIC, facts.topic),
+            (ENGINE_VERSION, facts.engine_version),
+            (MODEL, facts.model.as_deref()),
+        ] {
+            if let Some(value) = value {
+                header(&mut headers, name, value);
+            }
         }
-        header(&mut headers, "groundswell-partition", dead.partition);
-        header(&mut headers, "groundswell-offset", dead.offset);
-        if let Some(at) = letter.written_at {
-            header(&mut headers, "groundswell-timestamp", at);
+        header(&mut headers, PARTITION, facts.partition);
+        header(&mut headers, OFFSET, facts.offset);
+        if let Some(at) = facts.written_at {
+            header(&mut headers, TIMESTAMP, at);
         }
-        header(&mut headers, "groundswell-engine-version", env!("CARGO_PKG_VERSION"));
-        if let Some(model) = &self.origin.model {
-            header(&mut headers, "groundswell-model", model);
-        }
-        header(&mut headers, ATTEMPT, attempt.unwrap_or(0));
-        header(&mut headers, "groundswell-tick", tick);
+        header(&mut headers, ATTEMPT, facts.attempt);
+        header(&mut headers, TICK, tick);
         Outgoing {
-            key: Some(letter.key.clone()).filter(|key| !key.is_empty()),
-            value: Some(letter.payload.clone()),
+            key: Some(facts.key.to_vec()).filter(|key| !key.is_empty()),
+            value: Some(facts.payload.to_vec()),
             headers,
             timestamp: timestamp(tick),
         }
@@ -197,7 +182,7 @@ impl Encode for DeadLetters {
 mod tests {
     use super::*;
     use groundswell_core::acc::Acc;
-    use groundswell_core::id::Dim;
+    use groundswell_core::id::{Dim, ModelKey};
     use groundswell_core::record::{DeadLetter, Header, HeaderValue};
     use groundswell_core::spec::{GroupColumn, Measure, ViewKey};
 
@@ -273,6 +258,8 @@ mod tests {
             code: "invalid_json".into(),
             payload: vec![0xFF, 0],
             written_at: Some(7),
+            id: Some("t1_a".into()),
+            model: Some(ModelKey(9)),
             headers: vec![
                 given("trace", &[0xFE]),
                 given(ATTEMPT, b"2"),
@@ -293,7 +280,6 @@ mod tests {
         };
         let origin = Origin {
             topics: [("posts".to_owned(), "reddit.comments".to_owned())].into(),
-            model: None,
         };
         let record = encoded(&DeadLetters { origin }, &changes);
         assert_eq!((record.key, record.value), (None, Some(vec![0xFF, 0])));
@@ -308,7 +294,10 @@ mod tests {
             ("groundswell-partition", "3"),
             ("groundswell-offset", "9"),
             ("groundswell-timestamp", "7"),
-            (ATTEMPT, "2"),
+            ("groundswell-engine-version", env!("CARGO_PKG_VERSION")),
+            ("groundswell-model", "00000000000000000000000000000009"),
+            ("groundswell-record-id", "t1_a"),
+            (ATTEMPT, "3"),
         ] {
             assert_eq!(all(name), [value.as_bytes()], "{name}");
         }

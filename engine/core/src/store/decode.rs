@@ -126,6 +126,8 @@ pub(super) struct Rows<'a> {
     payload: &'a BinaryArray,
     /// Since format 2.
     headers: Option<&'a BinaryArray>,
+    /// Later still.
+    replays: Option<&'a Column<UInt32Type>>,
 }
 
 impl<'a> Rows<'a> {
@@ -170,6 +172,10 @@ impl<'a> Rows<'a> {
             headers: batch
                 .column_by_name("headers")
                 .map(|_| binary(batch, "headers"))
+                .transpose()?,
+            replays: batch
+                .column_by_name("replays")
+                .map(|_| primitive(batch, "replays"))
                 .transpose()?,
         })
     }
@@ -233,6 +239,8 @@ impl<'a> Rows<'a> {
                 id: maybe_text(self.id, row),
                 written_at: maybe(self.observed_at, row),
                 headers: self.headers(row)?,
+                replays: self.replays.and_then(|c| maybe(c, row)).unwrap_or(0),
+                model: self.model_key.is_valid(row).then(model).transpose()?,
             }),
         })
     }

@@ -182,6 +182,7 @@ columns! {
     key: BinaryBuilder DataType::Binary, true, narrow;
     payload: BinaryBuilder DataType::Binary, true, narrow;
     headers: BinaryBuilder DataType::Binary, true, narrow;
+    replays: UInt32Builder DataType::UInt32, true, narrow;
 }
 
 /// The schema, with what the container wants to say about the whole object.
@@ -391,6 +392,12 @@ impl Columns {
         if !dead.headers.is_empty() {
             let json = serde_json::to_vec(&dead.headers).map_err(|e| e.to_string())?;
             self.headers.at(row).append_value(json);
+        }
+        if dead.replays > 0 {
+            self.replays.at(row).append_value(dead.replays);
+        }
+        if let Some(model) = dead.model {
+            self.keys(row, None, model.0)?;
         }
         Ok(Kind::Dead)
     }

@@ -143,19 +143,24 @@ fn dead_letters() -> impl Strategy<Value = Record> {
         bytes(),
         option::of(strings()),
         received(),
+        (0..3_u32, option::of((0..2_u128).prop_map(ModelKey))),
     )
-        .prop_map(|(stage, code, message, payload, key, id, (written_at, headers))| {
-            Record::Dead(DeadLetter {
-                stage,
-                code,
-                message,
-                payload,
-                key,
-                id,
-                written_at,
-                headers,
-            })
-        })
+        .prop_map(
+            |(stage, code, message, payload, key, id, (written_at, headers), (replays, model))| {
+                Record::Dead(DeadLetter {
+                    stage,
+                    code,
+                    message,
+                    payload,
+                    key,
+                    id,
+                    written_at,
+                    headers,
+                    replays,
+                    model,
+                })
+            },
+        )
 }
 
 pub(super) fn records() -> impl Strategy<Value = Record> {

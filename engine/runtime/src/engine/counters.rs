@@ -3,7 +3,7 @@
 use super::dispatch::{Counts, Tally};
 use groundswell_connectors::metrics::{Metrics, ScorerTotals, SourceMetrics, StorePart};
 use groundswell_core::id::TextKey;
-use groundswell_core::record::{CONTROL, Envelope, Identity, Rank, Record, SCORER, SourceId};
+use groundswell_core::record::{CONTROL, DeadLetter, Envelope, Identity, Rank, Record, SCORER, SourceId};
 use groundswell_core::source::Source;
 use groundswell_core::store::StoreBytes;
 use groundswell_core::time::{Tick, wall_now};
@@ -24,6 +24,13 @@ struct SourceCounters {
     name: Arc<str>,
     metrics: SourceMetrics,
     measures_lag: bool,
+}
+
+fn dead_lettered(metrics: &SourceMetrics, letter: &DeadLetter) {
+    metrics.dead_lettered(&letter.stage, &letter.code, 1);
+    if letter.code == "late" {
+        metrics.late(1);
+    }
 }
 
 impl Counters {
@@ -63,12 +70,7 @@ impl Counters {
         let mut newest = None;
         for envelope in records {
             match &envelope.record {
-                Record::Dead(letter) => {
-                    metrics.dead_lettered(&letter.stage, &letter.code, 1);
-                    if letter.code == "late" {
-                        metrics.late(1);
-                    }
-                }
+                Record::Dead(letter) => dead_lettered(metrics, letter),
                 Record::Post(post) => newest = newest.max(Some(post.created_at)),
                 Record::Votes(votes) => newest = newest.max(Some(votes.observed_at)),
                 _ => {}
@@ -81,10 +83,25 @@ impl Counters {
         }
     }
 
+    /// Counts records that came again from dead letters: they are read once more, and say nothing about a source's lag.
+    pub(crate) fn replayed(&self, records: &[Envelope]) {
+        for envelope in records {
+            let Some(SourceCounters { metrics, .. }) = self.sources.get(usize::from(envelope.source)) else {
+                continue;
+            };
+            metrics.read(1);
+            metrics.replayed(1);
+            if let Record::Dead(letter) = &envelope.record {
+                dead_lettered(metrics, letter);
+            }
+        }
+    }
+
     /// What the records of a tick are; remembers the threads, entities and rules among them.
     pub(crate) fn tally(&self, records: &[Envelope]) -> Tally {
         let mut tally = Tally::default();
-        for envelope in records.iter().filter(|e| !matches!(e.record, Record::Dead(_))) {
+        let alive = |(_, e): &(usize, &Envelope)| !matches!(e.record, Record::Dead(_));
+        for (at, envelope) in records.iter().enumerate().filter(alive) {
             *tally.alive.entry(envelope.source).or_default() += 1;
             // Posts, votes and facts are counted by the graph, which knows what stands; their identity costs a digest.
             let few = matches!(
@@ -97,6 +114,7 @@ impl Counters {
             );
             if few && self.is_known(envelope.record.identity(), envelope) {
                 *tally.repeated.entry(envelope.source).or_default() += 1;
+                tally.repeated_at.push(at);
             }
         }
         tally

@@ -43,6 +43,8 @@ pub(crate) struct Tally {
     pub(crate) alive: Counts,
     /// Threads, entities and rules among them that changed nothing; posts and votes are counted by the graph.
     pub(crate) repeated: Counts,
+    /// Which records those are.
+    pub(crate) repeated_at: Vec<usize>,
 }
 
 /// A message to the dispatcher.

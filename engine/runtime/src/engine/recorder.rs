@@ -12,6 +12,7 @@ use super::dispatch::{Tally, ToDispatch};
 use super::floors::{Bounds, Floors};
 use super::log::{Log, Recorded};
 use super::release::split;
+use super::replay::{Again, Ledger, Recorded as AgainAt};
 use super::scoring::Strict;
 use super::status::Status;
 use super::workers::Feeds;
@@ -23,6 +24,7 @@ use groundswell_core::source::{Durable, SourceBatch, StopFlag};
 use groundswell_core::spec::RuleSpec;
 use groundswell_core::text::Texts;
 use groundswell_core::time::{EventTime, Tick, wall_now};
+use groundswell_operators::dedupe::Duplicates;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -79,6 +81,10 @@ pub(crate) struct Recorder {
     pub(crate) status: Arc<Status>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) stop: StopFlag,
+    /// Dead letters that are given to the engine again.
+    pub(crate) again: Receiver<Again>,
+    pub(crate) ledger: Ledger,
+    pub(crate) duplicates: Duplicates,
     pub(crate) strict: Option<Strict>,
     pub(crate) floors: Arc<Floors>,
     pub(crate) bounds: Bounds,
@@ -101,6 +107,12 @@ struct Collected {
     since: Option<Instant>,
 }
 
+impl Collected {
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.bindings.is_empty()
+    }
+}
+
 impl Recorder {
     /// Releases the recorded past at its recorded times.
     pub(crate) fn replay(&mut self, recorded: Recorded) -> Result<(), String> {
@@ -109,6 +121,7 @@ impl Recorder {
             let batch = batch.map_err(|e| e.to_string())?;
             for envelope in &batch.records {
                 self.remember(envelope);
+                self.ledger.note(envelope);
             }
             self.counters.tally(&batch.records);
             let more = ticks
@@ -220,7 +233,14 @@ impl Recorder {
             let due = collected.since.is_some_and(|at| at.elapsed() >= self.options.every)
                 || collected.records.len() >= self.options.max_records
                 || self.stop.is_set();
-            let something = !collected.records.is_empty() || !collected.bindings.is_empty();
+            if let Ok(again) = self.again.try_recv() {
+                if !collected.is_empty() {
+                    collected = self.seal(collected)?;
+                }
+                self.record_again(again)?;
+                continue;
+            }
+            let something = !collected.is_empty();
             if (due && something) || self.idle_tick_due() {
                 collected = self.seal(collected)?;
             } else if due {
@@ -233,6 +253,20 @@ impl Recorder {
                 return Ok(());
             }
         }
+    }
+
+    /// Records letters that are given again, in a tick of their own.
+    fn record_again(&mut self, again: Again) -> Result<(), String> {
+        self.counters.replayed(&again.records);
+        again.records.iter().for_each(|envelope| self.ledger.note(envelope));
+        let collected = Collected {
+            records: again.records,
+            ..Collected::default()
+        };
+        let (_, recorded) = self.seal_as(collected, true)?;
+        // Nobody waits for it any more if the request was given up.
+        let _ = again.done.send(recorded);
+        Ok(())
     }
 
     fn collect(&self, collected: &mut Collected, batch: SourceBatch) {
@@ -277,7 +311,12 @@ impl Recorder {
     }
 
     /// Mints a tick, records it, releases it. What comes back is empty, with the memory the next tick will need.
-    fn seal(&mut self, mut collected: Collected) -> Result<Collected, String> {
+    fn seal(&mut self, collected: Collected) -> Result<Collected, String> {
+        self.seal_as(collected, false).map(|(empty, _)| empty)
+    }
+
+    /// The same; `watched` lets the graph remember which records change nothing.
+    fn seal_as(&mut self, mut collected: Collected, watched: bool) -> Result<(Collected, AgainAt), String> {
         let began = Instant::now();
         if let Some(strict) = &mut self.strict {
             let facts = strict.score(&collected.records, self.live_model);
@@ -313,15 +352,21 @@ impl Recorder {
                 durable.advance(binding);
             }
         }
-        self.release(&batch, false, self.counters.tally(&batch.records))?;
+        let mut tally = self.counters.tally(&batch.records);
+        let repeated = std::mem::take(&mut tally.repeated_at);
+        if watched {
+            self.duplicates.watch(tick);
+        }
+        self.release(&batch, false, tally)?;
         self.move_horizon();
         self.counters.sealed(began.elapsed(), self.log.bytes());
         batch.records.clear();
         batch.records.shrink_to(self.options.max_records);
-        Ok(Collected {
+        let empty = Collected {
             records: batch.records,
             ..Collected::default()
-        })
+        };
+        Ok((empty, AgainAt { tick, repeated }))
     }
 
     fn move_horizon(&self) {

@@ -45,6 +45,7 @@ fn facts(answer: &Answer, fetch: &dyn Fn(TextKey) -> Option<Arc<str>>) -> Result
                 code: failure.code().into(),
                 message: failure.to_string(),
                 payload: fetch(text).map(|t| t.as_bytes().to_vec()).unwrap_or_default(),
+                model: Some(model),
                 ..DeadLetter::default()
             };
             Ok(vec![

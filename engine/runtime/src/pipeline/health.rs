@@ -1,6 +1,7 @@
 //! How the engine and its sinks are, for `/health` and `/api/v1/sinks`, and what operators tell sinks.
 
-use crate::engine::{SinkCondition, SinkError, SinkReport, Status};
+use crate::engine::{Replayer, SinkCondition, SinkError, SinkReport, Status};
+use groundswell_connectors::dlq::{Letter, Refusal, Replayed, Replays};
 use groundswell_connectors::http::{Health, HealthReport, Service, SinkAction, SinkRefusal, SinkStatus};
 use groundswell_core::time::wall_now;
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 #[derive(Default)]
 pub(super) struct EngineHealth {
     pub(super) status: OnceLock<Arc<Status>>,
+    pub(super) replayer: OnceLock<Arc<Replayer>>,
 }
 
 impl Health for EngineHealth {
@@ -52,6 +54,11 @@ impl Health for EngineHealth {
         self.reports().iter().map(sink_status).collect()
     }
 
+    fn replay(&self, letters: &[Letter], dry_run: bool) -> Result<Replayed, Refusal> {
+        let replayer = self.replayer.get().ok_or_else(Self::starting)?;
+        replayer.replay(letters, dry_run)
+    }
+
     fn tell_sink(&self, sink: &str, action: SinkAction) -> Result<(), SinkRefusal> {
         let status = self.status.get().ok_or(SinkRefusal::Unknown)?;
         let sink = status.sink(sink).map_err(|_| SinkRefusal::Unknown)?;
@@ -67,6 +74,10 @@ impl Health for EngineHealth {
 }
 
 impl EngineHealth {
+    fn starting() -> Refusal {
+        Refusal::NotNow("the engine is starting; replay again in a while".to_owned())
+    }
+
     fn reports(&self) -> Vec<SinkReport> {
         let sinks = self.status.get().map(|status| status.sinks()).unwrap_or_default();
         sinks.iter().map(|sink| sink.report()).collect()

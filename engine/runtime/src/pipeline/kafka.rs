@@ -1,21 +1,17 @@
 //! Kafka sources and sinks of a pipeline.
 
 use super::{StartError, decoder};
-use crate::config::{
-    Brokers, KafkaSinkConfig, KafkaSourceConfig, LiveModel, Pipeline, SinkConfig, SinkFrom, SourceKind,
-};
+use crate::config::{Brokers, KafkaSinkConfig, KafkaSourceConfig, Pipeline, SinkConfig, SinkFrom};
 use crate::engine::Shared;
 use groundswell_connectors::json::PostIds;
-use groundswell_connectors::kafka::{
-    Cluster, KafkaError, KafkaSink, KafkaSinkSpec, KafkaSource, KafkaSourceSpec, Origin,
-};
+use groundswell_connectors::kafka::{Cluster, KafkaError, KafkaSink, KafkaSinkSpec, KafkaSource, KafkaSourceSpec};
 use groundswell_core::serving::Sink;
 use groundswell_core::source::Source;
 use groundswell_core::spec::ViewSpec;
 use std::sync::Arc;
 use std::time::Duration;
 
-fn cluster(brokers: &Brokers) -> Cluster {
+pub(super) fn cluster(brokers: &Brokers) -> Cluster {
     let properties = brokers.properties.iter();
     Cluster {
         properties: properties
@@ -87,7 +83,7 @@ pub(super) fn sink(
     let names = Arc::clone(&shared.names);
     let opened = match &sink.from {
         SinkFrom::Rules => KafkaSink::alerts(spec, Arc::clone(views), names, post_ids),
-        SinkFrom::DeadLetters => KafkaSink::dead_letters(spec, origin(pipeline)),
+        SinkFrom::DeadLetters => KafkaSink::dead_letters(spec, super::sinks::origin(pipeline)),
         SinkFrom::View(name) => {
             let found = (0..).zip(views.iter()).find(|(_, view)| view.name == *name);
             // The configuration was validated: the view exists.
@@ -99,20 +95,4 @@ pub(super) fn sink(
     };
     let opened = opened.map_err(at(format!("sinks.{}", sink.name)))?;
     Ok(Some(Box::new(opened)))
-}
-
-fn origin(pipeline: &Pipeline) -> Origin {
-    let topics = pipeline.sources.iter().filter_map(|source| match &source.kind {
-        SourceKind::Kafka(kafka) => Some((source.name.clone(), kafka.topic.clone())),
-        _ => None,
-    });
-    let model = match &pipeline.model.live {
-        LiveModel::Given => None,
-        LiveModel::Fixture => Some("fixture".to_owned()),
-        LiveModel::Bundle { path, .. } => path.file_name().map(|name| name.to_string_lossy().into_owned()),
-    };
-    Origin {
-        topics: topics.collect(),
-        model,
-    }
 }

@@ -1,8 +1,9 @@
 //! The sinks a pipeline names, opened.
 
 use super::{StartError, all_at_once, kafka};
-use crate::config::{Pipeline, SinkConfig, SinkFrom, SinkKind};
+use crate::config::{Pipeline, SinkConfig, SinkFrom, SinkKind, SourceKind};
 use crate::engine::Shared;
+use groundswell_connectors::dlq::Origin;
 use groundswell_connectors::json::PostIds;
 use groundswell_connectors::postgres::{PostgresOptions, PostgresSink};
 use groundswell_connectors::sink_file::{AlertFile, DeadLetterFile, ViewFile};
@@ -27,7 +28,7 @@ pub(super) fn open(
 ) -> Result<Vec<Box<dyn Sink>>, StartError> {
     let views: Arc<[_]> = pipeline.graph.views.clone().into();
     let opened = all_at_once(&pipeline.sinks, |sink| match &sink.kind {
-        SinkKind::File { path } => file(sink, path, state, &views, shared),
+        SinkKind::File { path } => file(sink, path, pipeline, state, &views, shared),
         SinkKind::Kafka(config) => kafka::sink(sink, config, pipeline, &views, shared, post_ids(shared)),
         SinkKind::Postgres {
             url,
@@ -45,6 +46,7 @@ pub(super) fn open(
                 tables: tables.iter().filter_map(index).collect(),
                 alerts: *alerts,
                 dead_letters: *dead_letters,
+                origin: origin(pipeline),
                 basis: basis.map_err(|e| StartError::Basis(e.to_string()))?,
                 names: Arc::clone(&shared.names),
                 post_ids: post_ids(shared),
@@ -58,6 +60,17 @@ pub(super) fn open(
     opened.into_iter().filter_map(Result::transpose).collect()
 }
 
+/// What dead letters say about where they come from.
+pub(super) fn origin(pipeline: &Pipeline) -> Origin {
+    let topics = pipeline.sources.iter().filter_map(|source| match &source.kind {
+        SourceKind::Kafka(kafka) => Some((source.name.clone(), kafka.topic.clone())),
+        _ => None,
+    });
+    Origin {
+        topics: topics.collect(),
+    }
+}
+
 fn post_ids(shared: &Shared) -> PostIds {
     let lookup = shared.clone();
     Arc::new(move |key| lookup.post_id(key))
@@ -66,13 +79,14 @@ fn post_ids(shared: &Shared) -> PostIds {
 fn file(
     sink: &SinkConfig,
     path: &Path,
+    pipeline: &Pipeline,
     state: Option<&str>,
     views: &Arc<[ViewSpec]>,
     shared: &Shared,
 ) -> Result<Option<Box<dyn Sink>>, StartError> {
     let names = Arc::clone(&shared.names);
     Ok(Some(match &sink.from {
-        SinkFrom::DeadLetters => Box::new(DeadLetterFile::open(&sink.name, path, state)?),
+        SinkFrom::DeadLetters => Box::new(DeadLetterFile::open(&sink.name, path, state, origin(pipeline))?),
         SinkFrom::Rules => {
             let ids = post_ids(shared);
             Box::new(AlertFile::open(&sink.name, path, state, Arc::clone(views), names, ids)?)
