@@ -10,7 +10,7 @@ const VOTES_MENDED: &str = ", map: {observed_at: when}";
 
 fn write(folder: &Path, map: &str, votes: &str) {
     let pipeline = format!(
-        "name: letters\nstate: {{url: \"file:./state\"}}\ntime: {{clock: event, tick: 5ms}}\n\
+        "name: letters\nstate: {{url: \"file:./state\"}}\ntime: {{clock: event, tick: 5ms, strict: true}}\n\
          sources:\n  posts: {{type: file, path: posts.jsonl, into: posts{map}}}\n  \
          votes: {{type: file, path: votes.jsonl, into: votes{votes}}}\n\
          models: {{live: fixture}}\n\
