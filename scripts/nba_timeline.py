@@ -82,7 +82,7 @@ name: nba-finals
 state: {{url: {state}}}
 time: {{clock: event, strict: true}}
 sources:
-  posts: {{type: file, path: {posts}, into: posts}}
+  posts: {{type: file, path: {posts}, into: posts, deleted_body: text}}
   players: {{type: file, path: entities.yaml, into: entities}}
 link: {{exact: {{confidence: 0.95}}, fuzzy: false, inherit_from_parent: true}}
 models:
