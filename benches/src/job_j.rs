@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
+use usage::Usage;
 
 #[global_allocator]
 static ALLOCATOR: groundswell::allocator::MiMalloc = groundswell::allocator::MiMalloc;
@@ -102,17 +103,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     drained(&engine, &shared, "entities", entities)?;
 
     for step in &steps {
-        let (began, cpu, changes) = (Instant::now(), usage::cpu_seconds()?, seen.lock().changes);
+        let (began, cpu, changes) = (Instant::now(), Usage::of("self")?.cpu_seconds, seen.lock().changes);
         step.begin.send(())?;
         drained(&engine, &shared, step.name, step.records)?;
-        let (wall, cpu) = (began.elapsed().as_secs_f64(), usage::cpu_seconds()? - cpu);
+        let (wall, cpu) = (began.elapsed().as_secs_f64(), Usage::of("self")?.cpu_seconds - cpu);
         #[allow(clippy::cast_precision_loss)]
         let rate = step.records as f64 / wall;
         println!(
             "{}: events={} wall_s={wall:.2} cpu_s={cpu:.2} events_per_s={rate:.0} rss_mib={} changes={}",
             step.name,
             step.records,
-            usage::peak_rss_mib()?,
+            Usage::of("self")?.peak_rss_mib,
             seen.lock().changes - changes,
         );
     }

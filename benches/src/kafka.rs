@@ -22,6 +22,7 @@ mod latency;
 mod process;
 #[path = "kafka/throughput.rs"]
 mod throughput;
+mod usage;
 
 use clap::Parser;
 use std::error::Error;

@@ -1,24 +1,42 @@
-//! What this process has used so far, as the kernel counts it.
+//! What a process has used so far, as the kernel counts it.
 
-use std::error::Error;
+use std::io::{Error, Result};
 
-/// Processor seconds of all threads, user and system.
-#[allow(clippy::cast_precision_loss)] // ticks of 10 ms
-pub fn cpu_seconds() -> Result<f64, Box<dyn Error>> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    // Fields are counted after the closing parenthesis, for the program's name may hold blanks.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-    // Linux reports in units of 1/100 s on every architecture this runs on.
-    Ok(ticks as f64 / 100.0)
+/// Processor and memory of a process.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// Processor seconds of all threads, user and system.
+    pub cpu_seconds: f64,
+    /// Resident memory in MiB.
+    #[allow(dead_code)] // not every program here shows it
+    pub rss_mib: u64,
+    /// Greatest resident memory so far, in MiB.
+    pub peak_rss_mib: u64,
 }
 
-/// Greatest resident memory so far, in MiB.
-pub fn peak_rss_mib() -> Result<u64, Box<dyn Error>> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status
-        .lines()
-        .find_map(|l| l.strip_prefix("VmHWM:"))
-        .ok_or("/proc/self/status has no VmHWM")?;
-    Ok(line.trim().trim_end_matches("kB").trim().parse::<u64>()? >> 10)
+impl Usage {
+    /// Of a process, by its folder in `/proc`: a number or `self`.
+    ///
+    /// # Errors
+    /// If there is no such process, or this is not Linux.
+    pub fn of(process: &str) -> Result<Usage> {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+        // Fields are counted after the closing parenthesis, for the program's name may hold blanks.
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let ticks = fields.skip(11).take(2).map(str::parse::<u32>);
+        let ticks = ticks.sum::<std::result::Result<u32, _>>().map_err(Error::other)?;
+        let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+        let mib = |field: &str| -> Result<u64> {
+            let line = status.lines().find_map(|l| l.strip_prefix(field));
+            let line = line.ok_or_else(|| Error::other(format!("/proc/{process}/status has no {field}")))?;
+            let kib = line.trim().trim_end_matches("kB").trim().parse::<u64>();
+            Ok(kib.map_err(Error::other)? >> 10)
+        };
+        Ok(Usage {
+            // Linux reports in units of 1/100 s on every architecture this runs on.
+            cpu_seconds: f64::from(ticks) / 100.0,
+            rss_mib: mib("VmRSS:")?,
+            peak_rss_mib: mib("VmHWM:")?,
+        })
+    }
 }

@@ -88,9 +88,15 @@ serve: false
         while !writing.is_finished() {
             std::thread::sleep(Duration::from_secs(1));
             if let Some(csv) = csv.as_mut().filter(|_| began.elapsed().as_secs().is_multiple_of(10)) {
-                let (cpu, resident, _) = engine.usage()?;
+                let used = engine.usage()?;
                 let state = size(&folder.path().join("state")) >> 20;
-                writeln!(csv, "{},{resident},{state},{cpu:.1}", began.elapsed().as_secs())?;
+                writeln!(
+                    csv,
+                    "{},{},{state},{:.1}",
+                    began.elapsed().as_secs(),
+                    used.rss_mib,
+                    used.cpu_seconds
+                )?;
             }
         }
         writing.join().map_err(|_| "the writer panicked")??;
@@ -109,10 +115,10 @@ serve: false
             .copied()
             .unwrap_or(f64::NAN)
     };
-    let (cpu, resident, peak) = engine.usage()?;
+    let used = engine.usage()?;
     println!(
-        "event to Postgres row at {} records/s for {} s: n={} p50_ms={:.0} p99_ms={:.0} p999_ms={:.0} max_ms={:.0} cpu_s={cpu:.1} \
-         rss_mib={resident} peak_rss_mib={peak}",
+        "event to Postgres row at {} records/s for {} s: n={} p50_ms={:.0} p99_ms={:.0} p999_ms={:.0} max_ms={:.0} cpu_s={:.1} \
+         rss_mib={} peak_rss_mib={}",
         arguments.rate,
         arguments.seconds,
         late.len(),
@@ -120,6 +126,9 @@ serve: false
         quantile(990),
         quantile(999),
         quantile(1_000),
+        used.cpu_seconds,
+        used.rss_mib,
+        used.peak_rss_mib,
     );
     engine.stop()
 }

@@ -1,6 +1,7 @@
-//! The engine's process, and what the kernel counts for it.
+//! The engine's process.
 
 use crate::Failure;
+use crate::usage::Usage;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -31,23 +32,9 @@ impl Engine {
         Err(format!("the engine ended before it was {word}").into())
     }
 
-    /// Processor seconds, resident MiB, greatest resident MiB so far.
-    pub fn usage(&self) -> Result<(f64, u64, u64), Failure> {
-        let process = format!("/proc/{}", self.child.id());
-        let stat = std::fs::read_to_string(format!("{process}/stat"))?;
-        // Fields are counted after the closing parenthesis, for the program's name may hold blanks.
-        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        let ticks = fields.skip(11).take(2).map(str::parse::<u32>).sum::<Result<u32, _>>()?;
-        let status = std::fs::read_to_string(format!("{process}/status"))?;
-        let kib = |field: &str| -> Result<u64, Failure> {
-            let line = status
-                .lines()
-                .find_map(|l| l.strip_prefix(field))
-                .ok_or("no such field")?;
-            Ok(line.trim().trim_end_matches("kB").trim().parse::<u64>()? >> 10)
-        };
-        // Linux reports in units of 1/100 s on every architecture this runs on.
-        Ok((f64::from(ticks) / 100.0, kib("VmRSS:")?, kib("VmHWM:")?))
+    /// What it has used so far.
+    pub fn usage(&self) -> Result<Usage, Failure> {
+        Ok(Usage::of(&self.child.id().to_string())?)
     }
 
     /// Asks it to stop and waits until it has.

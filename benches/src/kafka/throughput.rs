@@ -71,24 +71,29 @@ serve: false
     std::fs::write(&pipeline, text)?;
     let mut engine = Engine::start(&pipeline, "posts", records)?;
     engine.wait("ready")?;
-    let (before, ..) = engine.usage()?;
+    let before = engine.usage()?.cpu_seconds;
     let took = engine.wait("done")?;
-    let (cpu, resident, peak) = engine.usage()?;
+    let used = engine.usage()?;
     #[allow(clippy::cast_precision_loss)] // some millions
     let rate = records as f64 / took;
     let to = if arguments.postgres { "Postgres" } else { "views" };
     println!(
-        "Kafka to {to}, workers: {}: records={records} wall_s={took:.2} records_per_s={rate:.0} cpu_s={:.2} rss_mib={resident} \
-         peak_rss_mib={peak}",
+        "Kafka to {to}, workers: {}: records={records} wall_s={took:.2} records_per_s={rate:.0} cpu_s={:.2} rss_mib={} \
+         peak_rss_mib={}",
         arguments.workers,
-        cpu - before
+        used.cpu_seconds - before,
+        used.rss_mib,
+        used.peak_rss_mib
     );
     engine.stop()?;
     if arguments.restart {
         let mut engine = Engine::start(&pipeline, "posts", 0)?;
         let took = engine.wait("ready")?;
-        let (cpu, resident, peak) = engine.usage()?;
-        println!("restart: wall_s={took:.2} cpu_s={cpu:.2} rss_mib={resident} peak_rss_mib={peak}");
+        let used = engine.usage()?;
+        println!(
+            "restart: wall_s={took:.2} cpu_s={:.2} rss_mib={} peak_rss_mib={}",
+            used.cpu_seconds, used.rss_mib, used.peak_rss_mib
+        );
         engine.stop()?;
     }
     Ok(())
