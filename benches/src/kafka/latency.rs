@@ -110,6 +110,9 @@ serve: false
         .map(|(_, ms)| *ms)
         .collect();
     late.sort_unstable_by(f64::total_cmp);
+    let worst = lateness.iter().filter(|(at, _)| *at > began + WARM_UP);
+    let worst = worst.max_by(|(_, a), (_, b)| a.total_cmp(b));
+    let worst_at = worst.map_or(0.0, |(at, _)| (*at - began).as_secs_f64());
     let quantile = |per_mille: usize| {
         late.get(late.len().saturating_sub(1) * per_mille / 1_000)
             .copied()
@@ -117,7 +120,7 @@ serve: false
     };
     let used = engine.usage()?;
     println!(
-        "event to Postgres row at {} records/s for {} s: n={} p50_ms={:.0} p99_ms={:.0} p999_ms={:.0} max_ms={:.0} cpu_s={:.1} \
+        "event to Postgres row at {} records/s for {} s: n={} p50_ms={:.0} p99_ms={:.0} p999_ms={:.0} max_ms={:.0} worst_at_s={worst_at:.1} cpu_s={:.1} \
          rss_mib={} peak_rss_mib={}",
         arguments.rate,
         arguments.seconds,
