@@ -16,7 +16,8 @@
 //! 5. an engine that reads the topics without being disturbed has the same tables, and `read = accepted + duplicate +
 //!    dead-lettered` for each of its sources.
 //!
-//! With `--processes 2` the pipeline runs in two processes, either of which is killed; the other one must notice and end.
+//! With `--processes 2` the pipeline runs in two processes, either of which is killed. The other one ends by itself when it has
+//! noticed, which is counted; one that has not within seconds (it may not have been joined yet) is killed as well.
 //!
 //! Real posts and vote movements are taken from the folder `GROUNDSWELL_DATA` (default `../shared/data`); without it they are
 //! made up, which the output says. Failpoints are compiled into this binary only.
