@@ -7,14 +7,19 @@
 //! observation, which may come before the post; and which threads are deleted. *Emits* at the tick of the change, net.
 //! *A retraction* of a post takes its votes along; deleting a thread retracts all that hangs on it, and bringing the
 //! thread back brings them back.
+//!
+//! With a *retention*, a post written longer than that before the clock is forgotten with all that is known of it: it is
+//! retracted, which lets everything behind forget it too, and changes no row, as the windows it was in are gone. So are
+//! deletions and votes of posts that never came, by the clock they came at.
 
-use crate::event::{Control, PostEvent, PostRow, VoteAt};
+use crate::event::{Control, PostEvent, PostRow, VoteAt, clock_of};
+use crate::expiry::Expiry;
 use differential_dataflow::VecCollection;
 use groundswell_core::dataflow::{Complete, per_tick};
 use groundswell_core::id::{DigestMap, Dim, PostKey};
 use groundswell_core::record::{Rank, SourceId, UNRANKED, votes_rank};
 use groundswell_core::table;
-use groundswell_core::time::Tick;
+use groundswell_core::time::{EventTime, Tick};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -146,20 +151,27 @@ impl Duplicates {
     }
 }
 
-/// See the module documentation.
+/// See the module documentation; `retention` in ms.
 pub fn dedupe<'s>(
     events: VecCollection<'s, Tick, (PostKey, PostEvent)>,
     control: VecCollection<'s, Tick, Control>,
+    retention: Option<i64>,
     duplicates: Duplicates,
 ) -> VecCollection<'s, Tick, (PostKey, Upserted)> {
-    let mut table = Table::default();
+    let mut table = Table::new(retention);
     per_tick(
         events,
-        control.filter(|c| matches!(c, Control::Thread { .. } | Control::Watched)),
+        control.filter(move |c| match c {
+            Control::Clock(_) => retention.is_some(),
+            other => matches!(other, Control::Thread { .. } | Control::Watched),
+        }),
         "Dedupe",
         |(key, _)| key.route(),
         move |Complete { tick, rows, side }, out| {
             let watched = side.iter().any(|(control, _)| matches!(control, Control::Watched));
+            if let Some(clock) = clock_of(side) {
+                table.forget(clock, &mut |key, row| out.give((key, row), -1));
+            }
             let flipped = table.threads(side.drain(..).map(|(control, _)| control));
             rows.sort_unstable_by_key(|((key, _), _)| *key);
             let (mut counts, mut list) = (BTreeMap::new(), Vec::new());
@@ -211,6 +223,8 @@ const NO_ROW: RowRank = (i64::MIN, 0, 0);
 /// All that is remembered about one post id.
 #[derive(Clone, Copy)]
 struct Entry {
+    /// Without a row: the clock when something last came. With one, the post's own time counts.
+    touched: EventTime,
     rank: RowRank,
     row: Option<(PostRow, VoteAt)>,
     votes: Option<VoteAt>,
@@ -219,6 +233,7 @@ struct Entry {
 impl Default for Entry {
     fn default() -> Self {
         Entry {
+            touched: EventTime::MIN,
             rank: NO_ROW,
             row: None,
             votes: None,
@@ -239,6 +254,15 @@ impl Entry {
             }
             _ => (None, None),
         }
+    }
+
+    fn is_known(&self) -> bool {
+        self.rank != NO_ROW || self.votes.is_some()
+    }
+
+    /// The time from which retention counts.
+    fn needed(&self) -> EventTime {
+        self.row.map_or(self.touched, |(row, _)| row.created_at)
     }
 
     /// Takes an event; false if it changed nothing.
@@ -274,9 +298,36 @@ impl Entry {
 struct Table {
     posts: table::Table<PostKey, Entry>,
     threads: DigestMap<Dim, (Rank, bool)>,
+    /// Each known post once, by a time at which to look whether it can be forgotten.
+    expiry: Option<Expiry<PostKey>>,
 }
 
 impl Table {
+    fn new(retention: Option<i64>) -> Self {
+        Table {
+            expiry: retention.map(Expiry::new),
+            ..Table::default()
+        }
+    }
+
+    /// Forgets what is beyond retention at the clock, and gives what stood.
+    fn forget(&mut self, clock: EventTime, give: &mut impl FnMut(PostKey, Upserted)) {
+        let Some(expiry) = &mut self.expiry else { return };
+        for key in expiry.advance(clock) {
+            let Some(entry) = self.posts.get(key) else { continue };
+            let needed = entry.needed();
+            if !expiry.is_due(needed) {
+                expiry.push(needed, key);
+                continue;
+            }
+            let threads = &self.threads;
+            let (row, votes) = entry.standing(|thread| threads.get(&thread).is_some_and(|t| t.1));
+            row.into_iter().for_each(|row| give(key, Upserted::Row(row)));
+            votes.into_iter().for_each(|votes| give(key, Upserted::Votes(votes)));
+            self.posts.remove(key);
+        }
+    }
+
     /// Applies a post's events and emits its net change; `stale` hears of those that change nothing. `flipped` threads were alive or deleted before the tick, as told,
     /// and are the opposite now.
     fn apply(
@@ -290,10 +341,17 @@ impl Table {
         let threads = &self.threads;
         let deleted = |thread| threads.get(&thread).is_some_and(|t| t.1);
         let entry = self.posts.get_or_default(key);
+        let known = entry.is_known();
         let before = entry.standing(|thread| flipped.get(&thread).copied().unwrap_or_else(|| deleted(thread)));
         for ((_, event), _) in events {
             if !entry.take(event) {
                 stale(key, event);
+            }
+        }
+        if let Some(expiry) = self.expiry.as_mut().filter(|_| !events.is_empty()) {
+            entry.touched = expiry.clock();
+            if !known {
+                expiry.push(entry.needed(), key);
             }
         }
         let after = entry.standing(deleted);

@@ -110,6 +110,15 @@ pub enum Control {
     Watched,
 }
 
+/// The clock among a tick's control events, if it is there.
+pub(crate) fn clock_of(side: &[(Control, isize)]) -> Option<EventTime> {
+    let clocks = side.iter().filter_map(|(control, _)| match control {
+        Control::Clock(at) => Some(*at),
+        _ => None,
+    });
+    clocks.max()
+}
+
 /// A recorded [`AlertFloor`](groundswell_core::record::AlertFloor) as the graph sees it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Floor {

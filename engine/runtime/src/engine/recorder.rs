@@ -400,6 +400,7 @@ impl Recorder {
             .send(tick)
             .map_err(|_| "the dispatcher is gone".to_owned())?;
         let feeds = &self.feeds;
+        self.texts.turn(batch.tick, batch.clock, self.status.complete());
         let buffers = feeds.workers.iter().map(|_| feeds.buffers.take()).collect();
         let split = split(
             batch,

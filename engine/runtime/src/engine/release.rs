@@ -108,12 +108,12 @@ pub(crate) fn split(
                 let mut text = None;
                 if let Record::Post(post) = &envelope.record {
                     if let Some(text_key) = event.text() {
-                        fresh.push((text_key, post.text.as_str()));
+                        fresh.push((text_key, post.created_at, post.text.as_str()));
                         text = Some(post.text.as_str());
                     }
                     if keep_ids {
                         // A post's key is the digest of its id, so the id is stored like a text.
-                        fresh.push((TextKey(key.0), post.id.as_str()));
+                        fresh.push((TextKey(key.0), post.created_at, post.id.as_str()));
                     }
                 }
                 match text.filter(|_| worker >= workers) {
