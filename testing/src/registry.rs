@@ -207,10 +207,11 @@ impl Inner {
             }
             ("GET", ["schemas", "ids", id]) => {
                 self.asked.fetch_add(1, Ordering::AcqRel);
-                let index = id.parse::<usize>().ok().and_then(|id| id.checked_sub(1));
-                index
-                    .and_then(|index| self.kept().schemas.get(index).cloned())
-                    .ok_or(40_403)
+                // Ids are Java ints; to anything else there is no path.
+                let id = id.parse::<i32>().ok();
+                let index = id.map(|id| usize::try_from(id - 1).unwrap_or(usize::MAX));
+                let found = index.map(|index| self.kept().schemas.get(index).cloned());
+                found.map_or(Err(404), |schema| schema.ok_or(40_403))
             }
             ("GET", ["subjects", subject, "versions", version]) => {
                 let kept = self.kept();

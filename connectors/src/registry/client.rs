@@ -163,6 +163,10 @@ impl Client {
     }
 
     pub(super) fn schema(&self, id: u32) -> Result<Answer, RegistryError> {
+        // Ids are positive Java ints; asked for a greater one, registries say 404 as for a path that they do not have.
+        if i32::try_from(id).is_err() {
+            return Ok(Answer::Unknown);
+        }
         let Some(written) = self.get::<Written>(&format!("/schemas/ids/{id}"))? else {
             return Ok(Answer::Unknown);
         };

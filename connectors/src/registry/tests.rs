@@ -198,6 +198,7 @@ fn records_that_no_schema_explains_have_codes_of_their_own() {
     for (value, code, says) in [
         (b"{\"id\":\"a\"}".to_vec(), "not_framed", "zero byte"),
         (framed(999, b"x"), "unknown_schema", "schema 999: the registry at http"),
+        (framed(u32::MAX - 7, b"x"), "unknown_schema", "knows no such schema"),
         (
             framed(proto, b"x"),
             "unusable_schema",
