@@ -271,27 +271,27 @@ fn source_mistakes() {
         ),
         (
             "{type: kafka, brokers: h:1, topic: t, into: posts, format: jsonl}",
-            "4:62: sources.s.format: topics are not read as jsonl; write json, avro or protobuf",
+            "4:65: sources.s.format: topics are not read as jsonl; write json, avro or protobuf",
         ),
         (
             "{type: kafka, brokers: h:1, topic: t, into: posts, registry: {url: http://h}}",
-            "4:54: sources.s.registry: JSON needs no schema registry; add \"format: avro\" or \"format: protobuf\", or leave it out",
+            "4:57: sources.s.registry: JSON needs no schema registry; add \"format: avro\" or \"format: protobuf\", or leave it out",
         ),
         (
             "{type: kafka, brokers: h:1, topic: t, into: posts, format: avro}",
-            "4:62: sources.s.format: avro needs the topic's schema registry; add registry: {url: \"https://HOST:PORT\"}",
+            "4:65: sources.s.format: avro needs the topic's schema registry; add registry: {url: \"https://HOST:PORT\"}",
         ),
         (
             "{type: kafka, brokers: h:1, topic: t, into: posts, format: avro, registry: {url: http://me:hush@h, username: me}}",
-            "4:68: sources.s.registry: `username` and `password` go together: one is missing\n4:84: sources.s.registry.url: \"http://me:***@h\" is not the address of a registry: credentials do not belong into it: use `username` and `password`; write what comes before /schemas/ids/1, as in https://registry:8081",
+            "4:81: sources.s.registry: `username` and `password` go together: one is missing\n4:87: sources.s.registry.url: \"http://me:***@h\" is not the address of a registry: credentials do not belong into it: use `username` and `password`; write what comes before /schemas/ids/1, as in https://registry:8081",
         ),
         (
             "{type: kafka, brokers: h:1, topic: t, into: posts, format: avro, registry: {url: http://h, ca: cast.yaml}}",
-            "4:97: sources.s.registry.ca: the authorities in FOLDER/cast.yaml: there is no certificate in it",
+            "4:101: sources.s.registry.ca: the authorities in FOLDER/cast.yaml: there is no certificate in it",
         ),
         (
             "{type: file, path: posts.jsonl.gz, into: posts, format: avro}",
-            "4:59: sources.s.format: files are not read as avro; write jsonl, json or yaml",
+            "4:62: sources.s.format: files are not read as avro; write jsonl, json or yaml",
         ),
         (
             "{path: posts.jsonl.gz}",
