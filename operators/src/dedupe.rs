@@ -27,8 +27,17 @@ pub enum Upserted {
     Row(PostRow),
     /// Its votes; absent while unknown.
     Votes(i64),
-    /// Belongs to no post: records of this source that changed nothing, as many as the difference says.
-    Stale(SourceId),
+    /// What travels about records that changed nothing.
+    Unchanged(Unchanged),
+}
+
+/// Records that changed nothing, as many as the difference says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Unchanged {
+    /// Of this source.
+    Source(SourceId),
+    /// This one, of a watched tick; it is among those of its source.
+    Record(Stale),
 }
 
 /// Records that changed nothing (stale, repeated), by tick and source, until somebody takes the counts. Of ticks that are
@@ -46,7 +55,7 @@ struct Kept {
 }
 
 /// A record of a post that changed nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Stale {
     /// The post.
     pub post: PostKey,
@@ -86,15 +95,21 @@ impl Duplicates {
         }
     }
 
-    /// Whether the counts are an output of the graph; then nobody can say which records they were.
-    pub fn travel(&self) -> bool {
+    /// Whether the counts are an output of the graph.
+    pub(crate) fn travel(&self) -> bool {
         self.travel
     }
 
     /// Takes in what the graph put out.
-    pub fn arrived(&self, tick: Tick, counts: impl IntoIterator<Item = (SourceId, isize)>) {
-        let counted = counts.into_iter().map(|(source, n)| (source, n.unsigned_abs() as u64));
-        self.add(tick, counted, Vec::new());
+    pub fn arrived(&self, tick: Tick, unchanged: impl IntoIterator<Item = (Unchanged, isize)>) {
+        let (mut counts, mut list) = (Vec::new(), Vec::new());
+        for (unchanged, n) in unchanged {
+            match unchanged {
+                Unchanged::Source(source) => counts.push((source, n.unsigned_abs() as u64)),
+                Unchanged::Record(stale) => list.extend(std::iter::repeat_n(stale, n.unsigned_abs())),
+            }
+        }
+        self.add(tick, counts, list);
     }
 
     /// Takes the counts of a tick, which must be complete.
@@ -109,7 +124,8 @@ impl Duplicates {
             .collect()
     }
 
-    /// From now on, remembers which records of this tick change nothing; call it before the tick is released.
+    /// From now on, remembers which records of this tick change nothing; call it before the tick is released, with
+    /// [`Control::Watched`] among its events.
     pub fn watch(&self, tick: Tick) {
         self.kept.lock().watched.entry(tick).or_default();
     }
@@ -117,10 +133,6 @@ impl Duplicates {
     /// Those of a watched tick, which must be complete; the tick is not watched any more.
     pub fn unwatch(&self, tick: Tick) -> Vec<Stale> {
         self.kept.lock().watched.remove(&tick).unwrap_or_default()
-    }
-
-    fn watches(&self, tick: Tick) -> bool {
-        self.kept.lock().watched.contains_key(&tick)
     }
 
     fn add(&self, tick: Tick, counts: impl IntoIterator<Item = (SourceId, u64)>, list: Vec<Stale>) {
@@ -143,14 +155,14 @@ pub fn dedupe<'s>(
     let mut table = Table::default();
     per_tick(
         events,
-        control.filter(|c| matches!(c, Control::Thread { .. })),
+        control.filter(|c| matches!(c, Control::Thread { .. } | Control::Watched)),
         "Dedupe",
         |(key, _)| key.route(),
         move |Complete { tick, rows, side }, out| {
+            let watched = side.iter().any(|(control, _)| matches!(control, Control::Watched));
             let flipped = table.threads(side.drain(..).map(|(control, _)| control));
             rows.sort_unstable_by_key(|((key, _), _)| *key);
             let (mut counts, mut list) = (BTreeMap::new(), Vec::new());
-            let watched = duplicates.watches(tick);
             let mut stale = |key, event: &PostEvent| {
                 *counts.entry(source_of(event)).or_default() += 1;
                 if watched {
@@ -175,12 +187,11 @@ pub fn dedupe<'s>(
                 }
             }
             if duplicates.travel() {
+                let mut tell = |unchanged, n| out.give((PostKey::NONE, Upserted::Unchanged(unchanged)), n);
                 for (source, n) in counts {
-                    out.give(
-                        (PostKey::NONE, Upserted::Stale(source)),
-                        isize::try_from(n).unwrap_or(isize::MAX),
-                    );
+                    tell(Unchanged::Source(source), isize::try_from(n).unwrap_or(isize::MAX));
                 }
+                list.into_iter().for_each(|stale| tell(Unchanged::Record(stale), 1));
             } else if !counts.is_empty() {
                 duplicates.add(tick, counts, list);
             }
@@ -391,10 +402,13 @@ mod tests {
         for tick in [5, 6] {
             duplicates.add(tick, [(0, 1)], vec![stale]);
         }
-        assert!(duplicates.watches(5) && !duplicates.watches(6));
         assert_eq!((duplicates.unwatch(5), duplicates.unwatch(6)), (vec![stale], vec![]));
-        assert!(!duplicates.watches(5));
+        assert_eq!(duplicates.unwatch(5), [], "it is watched no more");
         assert_eq!(duplicates.take(5), [(0, 1)].into());
+        duplicates.watch(7);
+        duplicates.arrived(7, [(Unchanged::Source(3), 2), (Unchanged::Record(stale), 2)]);
+        assert_eq!(duplicates.unwatch(7), [stale, stale], "one that came twice");
+        assert_eq!(duplicates.take(7), [(3, 2)].into());
         let votes = Stale::of(PostKey(1), &PostEvent::Votes((9, None), 3));
         assert_eq!((votes.rank, votes.votes), (votes_rank(9, None), true));
     }

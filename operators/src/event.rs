@@ -106,6 +106,8 @@ pub enum Control {
     },
     /// What windows that were forgotten before the first tick left behind in a rule's alerts.
     Floor(Arc<Floor>),
+    /// Of this tick somebody wants to know which records changed nothing, not only how many.
+    Watched,
 }
 
 /// A recorded [`AlertFloor`](groundswell_core::record::AlertFloor) as the graph sees it.

@@ -9,7 +9,7 @@
 //! Control events (clock, dictionary, rules, threads, live model) go to every worker.
 
 use crate::aggregate::{Row, aggregate};
-use crate::dedupe::{Duplicates, Upserted, dedupe};
+use crate::dedupe::{Duplicates, Unchanged, Upserted, dedupe};
 use crate::event::{Control, Fact, PostEvent};
 use crate::evidence::{Item, Proven, evidence};
 use crate::inherit::inherit;
@@ -20,7 +20,6 @@ use crate::threshold::{Carry, Told, Watched, threshold};
 use crate::window::{RowKey, contribution, for_each_row, window};
 use differential_dataflow::VecCollection;
 use groundswell_core::id::{PostKey, TextKey};
-use groundswell_core::record::SourceId;
 use groundswell_core::spec::{GraphSpec, LinkSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec};
 use groundswell_core::time::{EventTime, HOUR, Tick};
 use std::sync::Arc;
@@ -123,8 +122,8 @@ pub struct Outputs<'s> {
     pub wanted: VecCollection<'s, Tick, (TextKey, EventTime)>,
     /// Alert transitions with their evidence, and what forgotten windows leave behind in alerts.
     pub alerts: Option<Alerts<'s>>,
-    /// Records that changed nothing, by source, as many as the difference says; for [`Duplicates::travelling`] only.
-    pub stale: Option<VecCollection<'s, Tick, SourceId>>,
+    /// Records that changed nothing; for [`Duplicates::travelling`] only.
+    pub unchanged: Option<VecCollection<'s, Tick, Unchanged>>,
 }
 
 /// Outputs of the rules on one worker.
@@ -140,15 +139,15 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
     let Inputs { posts, facts, control } = inputs;
     let travel = duplicates.travel();
     let upserted = dedupe(posts, control.clone(), duplicates);
-    let stale = travel.then(|| {
+    let unchanged = travel.then(|| {
         upserted.clone().flat_map(|(_, u)| match u {
-            Upserted::Stale(source) => Some(source),
+            Upserted::Unchanged(unchanged) => Some(unchanged),
             Upserted::Row(_) | Upserted::Votes(_) => None,
         })
     });
     let rows = upserted.clone().flat_map(|(key, u)| match u {
         Upserted::Row(row) => Some((key, row)),
-        Upserted::Votes(_) | Upserted::Stale(_) => None,
+        Upserted::Votes(_) | Upserted::Unchanged(_) => None,
     });
     let linked = link(rows.clone(), control.clone(), plan.link, fetch);
     let mentions = inherit(linked, plan.link.inherit_from_parent);
@@ -181,7 +180,7 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
         live,
         wanted,
         alerts,
-        stale,
+        unchanged,
     }
 }
 

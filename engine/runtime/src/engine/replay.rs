@@ -246,13 +246,6 @@ impl Replays for Replayer {
                 "the recorded past is still being restored; replay again in a while".to_owned(),
             ));
         }
-        if self.duplicates.travel() && !dry_run {
-            return Err(Refusal::NotNow(
-                "the pipeline runs in several processes, where nobody can say which letters were known before; run it as one \
-                 process on the same state to replay, and as several again afterwards"
-                    .to_owned(),
-            ));
-        }
         let _one = self.one.try_lock().ok_or(Refusal::Busy)?;
         let mut seen = HashSet::new();
         let mut records = Vec::new();

@@ -127,10 +127,10 @@ fn build(worker: &mut Worker, shared: &Shared, probe: &ProbeHandle<Tick>) -> Fee
             at_each_tick(transitions, "AlertsOut", sender(shared, Part::Alerts)).probe_with(probe);
             at_each_tick(carries, "CarriesOut", sender(shared, Part::Carries)).probe_with(probe);
         }
-        if let Some(stale) = outputs.stale {
+        if let Some(unchanged) = outputs.unchanged {
             let duplicates = shared.duplicates.clone();
-            at_each_tick(at_home(stale, home), "StaleOut", move |tick, counts| {
-                duplicates.arrived(tick, counts);
+            at_each_tick(at_home(unchanged, home), "UnchangedOut", move |tick, unchanged| {
+                duplicates.arrived(tick, unchanged);
             })
             .probe_with(probe);
         }
