@@ -32,6 +32,7 @@ fn decoder(server: &Server, encoding: Encoding, into: Collection) -> (Arc<Regist
     (Arc::clone(&registry), decoder.with_registry(registry))
 }
 
+#[allow(clippy::result_large_err)] // as the decoder's
 fn decoded(of: &(Arc<Registry>, Decoder), key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Record, DeadLetter> {
     of.0.prepare(key, value).expect("answered");
     of.1.decode(key, value, &Names::default()).map(|(record, _)| record)
@@ -263,7 +264,8 @@ fn a_wrong_registry_is_named_with_what_to_do_and_without_the_password() {
     };
     check(server.url(), Some(("me", "hunter2"))).expect("let in");
     let open = Server::ours(None).expect("a registry");
-    let cases: [(String, Option<(&str, &str)>, &str); 7] = [
+    type Case<'a> = (String, Option<(&'a str, &'a str)>, &'a str);
+    let cases: [Case<'_>; 7] = [
         (
             server.url().to_owned(),
             None,
