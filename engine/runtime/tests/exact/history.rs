@@ -270,6 +270,7 @@ pub fn forgetful_history(max: usize) -> impl Strategy<Value = History> {
                         }
                     }
                     Record::Votes(Votes { id, .. }) | Record::PostDeleted { id } if written_at(id) > clock => continue,
+                    Record::Votes(votes) => votes.observed_at = votes.observed_at.max(written_at(&votes.id)),
                     _ => {}
                 },
             }

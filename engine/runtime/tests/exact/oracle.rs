@@ -149,7 +149,7 @@ fn restart_always(ticks: &[TickBatch], folds: u64) -> Result<(), TestCaseError> 
 }
 
 fn restart(plan: &Plan, ticks: &[TickBatch], folds: u64) -> Result<(), TestCaseError> {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = scratch();
     let url = format!("file:{}", folder.path().display());
     let (mut oracle, mut recorded) = (oracle(plan), 0);
     for (i, batch) in ticks.iter().enumerate() {
@@ -189,6 +189,13 @@ fn restart(plan: &Plan, ticks: &[TickBatch], folds: u64) -> Result<(), TestCaseE
         }
     }
     Ok(())
+}
+
+/// Nothing is killed here, so it need not reach a disk, and a thousand states do not wait for one.
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
 }
 
 /// The generated histories reach what they are meant to reach; a generator that stopped doing so would test nothing.
