@@ -37,7 +37,7 @@ fn check(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Result<Views, Test
     let seen = run(plan, ticks, workers);
     let (mut last, mut oracle) = (Views::default(), oracle(plan));
     for end in 1..=ticks.len() {
-        oracle.tick(&ticks[end - 1], &plan);
+        oracle.tick(&ticks[end - 1], plan);
         let expected = oracle.views(plan);
         let got = seen.at(plan, ticks[end - 1].tick);
         prop_assert_eq!(
