@@ -5,12 +5,14 @@
 //! weight, cut-off or label is another model, and a comment in the manifest is not. No LibTorch here.
 
 mod base;
+mod delta;
 mod digest;
 mod error;
 mod manifest;
 mod tensors;
 
 pub use base::EncoderConfig;
+pub use delta::Change;
 pub use error::BundleError;
 pub use manifest::{Base, FORMAT, Features, Manifest, Pooling, Sigmoid, SigmoidKind, Softmax, SoftmaxKind, Tasks};
 pub use tensors::Blob;
@@ -33,8 +35,8 @@ pub struct Bundle {
     pub tokenizer: Blob,
     /// The base model's weights.
     pub weights: Blob,
-    /// Replacements for some of them.
-    pub delta: Option<Blob>,
+    /// What is changed of them: the file, and what its tensors mean.
+    pub delta: Option<(Blob, Vec<Change>)>,
     /// The heads.
     pub heads: Blob,
 }
@@ -71,9 +73,9 @@ impl Bundle {
 
         let encoder = config.tensors();
         tensors::check_all(&weights.path, &weights.tensors()?, &encoder)?;
-        if let Some(delta) = &delta {
-            tensors::check_known(&delta.path, &delta.tensors()?, &encoder, "part of the base model")?;
-        }
+        let delta = delta
+            .map(|file| delta::changes(&file, &encoder).map(|changes| (file, changes)))
+            .transpose()?;
         let wanted = head_tensors(&manifest, &config, &heads)?;
         tensors::check_all(&heads.path, &heads.tensors()?, &wanted)?;
         tensors::check_known(&heads.path, &heads.tensors()?, &wanted, "task of the bundle")?;
@@ -81,7 +83,12 @@ impl Bundle {
         let key = key_of(
             &manifest,
             &config,
-            [Some(&tokenizer), Some(&weights), delta.as_ref(), Some(&heads)],
+            [
+                Some(&tokenizer),
+                Some(&weights),
+                delta.as_ref().map(|(file, _)| file),
+                Some(&heads),
+            ],
         )
         .map_err(|e| BundleError::Manifest {
             place: path.display().to_string(),

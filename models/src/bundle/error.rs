@@ -112,6 +112,25 @@ pub enum BundleError {
         /// The right shape.
         expected: Vec<usize>,
     },
+    /// A low-rank change of something that is no matrix.
+    #[error("\"{name}\" in \"{}\" adds a product to a tensor of shape {shape:?}; only matrices take one", path.display())]
+    NotAMatrix {
+        /// The file.
+        path: PathBuf,
+        /// The entry.
+        name: String,
+        /// The shape of what it would change.
+        shape: Vec<usize>,
+    },
+    /// A tensor is replaced and added to.
+    #[error("\"{}\" changes \"{name}\" twice: it has a tensor of that name and a pair \"{name}.lora_a\", \"{name}.lora_b\"; \
+             leave one out", path.display())]
+    ChangedTwice {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+    },
     /// A tensor does not hold floating-point numbers.
     #[error("tensor \"{name}\" in \"{}\" holds {kind}, expected 16- or 32-bit floating point", path.display())]
     Kind {

@@ -24,7 +24,7 @@ pub struct Manifest {
     pub max_tokens: usize,
     /// What the heads look at.
     pub features: Features,
-    /// Tensors that replace those of the base, under the same names.
+    /// Tensors that replace those of the base, under the same names, and low-rank pairs that are added to them.
     #[serde(default)]
     pub delta: Option<String>,
     /// The heads: `<task>.fc1.weight|bias` and `<task>.fc2.weight|bias`.

@@ -103,7 +103,21 @@ pub(super) fn check_known(
     Ok(())
 }
 
-fn check_one(path: &Path, file: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<(), BundleError> {
+pub(super) fn check_one(path: &Path, file: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<(), BundleError> {
+    let actual = float_shape(path, file, name)?;
+    if actual == shape {
+        return Ok(());
+    }
+    Err(BundleError::Shape {
+        path: path.into(),
+        name: name.into(),
+        actual,
+        expected: shape.to_vec(),
+    })
+}
+
+/// The shape of a tensor that must be there and hold floats.
+pub(super) fn float_shape(path: &Path, file: &SafeTensors<'_>, name: &str) -> Result<Vec<usize>, BundleError> {
     let view = file.tensor(name).map_err(|_| BundleError::TensorMissing {
         path: path.into(),
         name: name.into(),
@@ -115,14 +129,5 @@ fn check_one(path: &Path, file: &SafeTensors<'_>, name: &str, shape: &[usize]) -
             kind: format!("{:?}", view.dtype()),
         });
     }
-    if view.shape() != shape {
-        let (actual, expected) = (view.shape().to_vec(), shape.to_vec());
-        return Err(BundleError::Shape {
-            path: path.into(),
-            name: name.into(),
-            actual,
-            expected,
-        });
-    }
-    Ok(())
+    Ok(view.shape().to_vec())
 }

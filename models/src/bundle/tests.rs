@@ -131,7 +131,7 @@ fn wrong_tensors_are_told_by_name() {
     assert!(complaint(&no_head).contains("has no tensor \"emotion.fc1.bias\""));
 
     let mut misnamed = Tiny::new();
-    let tensor = misnamed.delta.pop_first().expect("one").1;
+    let tensor = misnamed.delta.pop_last().expect("one").1;
     misnamed.delta.insert("encoder.layer.9.bias".into(), tensor);
     assert!(complaint(&misnamed).contains("\"encoder.layer.9.bias\" that belongs to no part of the base model"));
 

@@ -1,8 +1,8 @@
 //! Named tensors on a device: the base model's, those the bundle changed in their place, and the heads'.
 
 use super::layout::int;
-use crate::bundle::{Blob, Bundle, BundleError};
-use safetensors::Dtype;
+use crate::bundle::{Blob, Bundle, BundleError, Change};
+use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -19,27 +19,34 @@ impl Weights {
         };
         let needed: Vec<String> = bundle.config.tensors().into_iter().map(|(name, _)| name).collect();
         weights.add(&bundle.weights, device, |name| needed.iter().any(|n| n == name))?;
-        if let Some(delta) = &bundle.delta {
-            weights.add(delta, device, |_| true)?;
+        if let Some((file, changes)) = &bundle.delta {
+            weights.change(file, changes, device)?;
         }
         weights.add(&bundle.heads, device, |_| true)?;
         Ok(weights)
     }
 
     fn add(&mut self, file: &Blob, device: Device, wanted: impl Fn(&str) -> bool) -> Result<(), BundleError> {
-        for (name, view) in file.tensors()?.iter().filter(|(name, _)| wanted(name)) {
-            let kind = match view.dtype() {
-                Dtype::F16 => Kind::Half,
-                Dtype::BF16 => Kind::BFloat16,
-                Dtype::F32 => Kind::Float,
-                other => {
-                    let (path, name, kind) = (file.path.clone(), name.to_owned(), format!("{other:?}"));
-                    return Err(BundleError::Kind { path, name, kind });
+        let tensors = file.tensors()?;
+        for name in tensors.names().into_iter().filter(|name| wanted(name)) {
+            let tensor = read(file, &tensors, name, device)?;
+            self.tensors.insert(name.to_owned(), tensor);
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, file: &Blob, changes: &[Change], device: Device) -> Result<(), BundleError> {
+        let tensors = file.tensors()?;
+        for change in changes {
+            let (name, tensor) = match change {
+                Change::Replaced { name } => (name, read(file, &tensors, name, device)?),
+                Change::LowRank { name, a, b } => {
+                    let (a, b) = (read(file, &tensors, a, device)?, read(file, &tensors, b, device)?);
+                    let sum = self.get(name).and_then(|base| base.f_add(&b.f_matmul(&a)?));
+                    (name, sum.map_err(|e| refused(name, &e))?)
                 }
             };
-            let tensor = copied(view.data(), view.shape(), kind, device)
-                .map_err(|e| BundleError::Torch(format!("tensor \"{name}\": {e}")))?;
-            self.tensors.insert(name.to_owned(), tensor);
+            self.tensors.insert(name.clone(), tensor);
         }
         Ok(())
     }
@@ -49,6 +56,29 @@ impl Weights {
         let missing = || TchError::TensorNameNotFound(name.into(), "the bundle".into());
         Ok(self.tensors.get(name).ok_or_else(missing)?.shallow_clone())
     }
+}
+
+/// A tensor of a file as 32-bit floats.
+fn read(file: &Blob, tensors: &SafeTensors<'_>, name: &str, device: Device) -> Result<Tensor, BundleError> {
+    let missing = |_| BundleError::TensorMissing {
+        path: file.path.clone(),
+        name: name.to_owned(),
+    };
+    let view = tensors.tensor(name).map_err(missing)?;
+    let kind = match view.dtype() {
+        Dtype::F16 => Kind::Half,
+        Dtype::BF16 => Kind::BFloat16,
+        Dtype::F32 => Kind::Float,
+        other => {
+            let (path, name, kind) = (file.path.clone(), name.to_owned(), format!("{other:?}"));
+            return Err(BundleError::Kind { path, name, kind });
+        }
+    };
+    copied(view.data(), view.shape(), kind, device).map_err(|e| refused(name, &e))
+}
+
+fn refused(name: &str, e: &TchError) -> BundleError {
+    BundleError::Torch(format!("tensor \"{name}\": {e}"))
 }
 
 fn copied(bytes: &[u8], shape: &[usize], kind: Kind, device: Device) -> Result<Tensor, TchError> {
