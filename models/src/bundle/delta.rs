@@ -4,9 +4,8 @@
 //! stands for the base's `<name>` plus `lora_b · lora_a`, any scale already multiplied in. Both may be in one file, but
 //! not for one tensor. Names, kinds and shapes are checked here, before anything is computed.
 
-use super::tensors::{check_one, float_shape};
-use super::{Blob, BundleError};
-use safetensors::SafeTensors;
+use super::names::Shaped;
+use super::{Blob, BundleError, Stored};
 use std::path::Path;
 
 /// One tensor of the base, changed. Names are those of the tensors in the file.
@@ -32,15 +31,13 @@ const A: &str = ".lora_a";
 const B: &str = ".lora_b";
 
 /// The changes in a file, checked against the names and shapes of the base.
-pub(super) fn changes(file: &Blob, base: &[(String, Vec<usize>)]) -> Result<Vec<Change>, BundleError> {
-    let (path, tensors) = (&file.path, file.tensors()?);
-    let mut names: Vec<&str> = tensors.names().into_iter().collect();
-    names.sort_unstable();
+pub(super) fn changes(file: &Blob, base: &[Shaped]) -> Result<Vec<Change>, BundleError> {
+    let (path, stored) = (&file.path, Stored::of([file])?);
     let mut changes = Vec::new();
-    for name in names {
+    for name in stored.names() {
         if let Some(whole) = name.strip_suffix(A) {
             let (a, b) = (name.to_owned(), format!("{whole}{B}"));
-            check_pair(path, &tensors, base, whole, [&a, &b])?;
+            check_pair(path, &stored, base, whole, [&a, &b])?;
             changes.push(Change::LowRank {
                 name: whole.into(),
                 a,
@@ -48,9 +45,9 @@ pub(super) fn changes(file: &Blob, base: &[(String, Vec<usize>)]) -> Result<Vec<
             });
         } else if let Some(whole) = name.strip_suffix(B) {
             // Its shape is checked with the other half, which must be there.
-            float_shape(path, &tensors, &format!("{whole}{A}"))?;
+            stored.floats(&format!("{whole}{A}"))?;
         } else {
-            check_one(path, &tensors, name, shape_of(path, base, name, name)?)?;
+            stored.check(name, shape_of(path, base, name, name)?)?;
             changes.push(Change::Replaced { name: name.into() });
         }
     }
@@ -59,8 +56,8 @@ pub(super) fn changes(file: &Blob, base: &[(String, Vec<usize>)]) -> Result<Vec<
 
 fn check_pair(
     path: &Path,
-    tensors: &SafeTensors<'_>,
-    base: &[(String, Vec<usize>)],
+    stored: &Stored<'_>,
+    base: &[Shaped],
     whole: &str,
     [a, b]: [&str; 2],
 ) -> Result<(), BundleError> {
@@ -72,24 +69,19 @@ fn check_pair(
             shape: shape.to_vec(),
         });
     };
-    if tensors.tensor(whole).is_ok() {
+    if stored.has(whole) {
         return Err(BundleError::ChangedTwice {
             path: path.into(),
             name: whole.into(),
         });
     }
-    let rank = float_shape(path, tensors, a)?.first().copied().unwrap_or(0).max(1);
-    check_one(path, tensors, a, &[rank, input])?;
-    check_one(path, tensors, b, &[out, rank])
+    let rank = stored.floats(a)?.shape().first().copied().unwrap_or(0).max(1);
+    stored.check(a, &[rank, input])?;
+    stored.check(b, &[out, rank])
 }
 
 /// The shape of the base tensor that the entry `entry` changes.
-fn shape_of<'a>(
-    path: &Path,
-    base: &'a [(String, Vec<usize>)],
-    name: &str,
-    entry: &str,
-) -> Result<&'a [usize], BundleError> {
+fn shape_of<'a>(path: &Path, base: &'a [Shaped], name: &str, entry: &str) -> Result<&'a [usize], BundleError> {
     match base.iter().find(|(known, _)| known == name) {
         Some((_, shape)) => Ok(shape),
         None => Err(BundleError::TensorUnknown {

@@ -82,6 +82,24 @@ pub enum BundleError {
         /// What the reader said.
         why: String,
     },
+    /// Weights in a format that is a program.
+    #[error(
+        "\"{}\" is a pickle, which runs code when it is read, and is never opened; save the model as safetensors: \
+         `model.save_pretrained(folder, safe_serialization=True)`",
+        path.display()
+    )]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A folder without a manifest whose config does not tell what the model says.
+    #[error("\"{}\": {why}", path.display())]
+    Labels {
+        /// The config file or the manifest.
+        path: PathBuf,
+        /// What is not known, and what to write.
+        why: String,
+    },
     /// A tensor is not there.
     #[error("\"{}\" has no tensor \"{name}\"", path.display())]
     TensorMissing {
@@ -162,6 +180,9 @@ pub enum BundleError {
         "device \"{0}\" is not available: this LibTorch has no CUDA or the machine no GPU; use `device: auto` or `cpu`"
     )]
     Device(String),
+    /// 8-bit integers on a GPU.
+    #[error("precision int8 is for the CPU; use `precision: bf16` on a GPU, or `device: cpu`")]
+    Precision,
     /// LibTorch refused the weights.
     #[error("LibTorch cannot load the model: {0}")]
     Torch(String),

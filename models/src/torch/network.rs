@@ -1,74 +1,111 @@
-//! Encoder and heads together: packed tokens in, logits out. Belongs to one thread at a time.
+//! Encoders and heads together: packed tokens in, logits out. Belongs to one thread at a time; a clone shares the weights.
 
 use super::encoder::Encoder;
-use super::heads::{Head, pooled};
+use super::heads::{Features, Head, pooled};
 use super::layout::Layout;
+use super::linear::Precision;
 use super::tokens::Packed;
 use super::weights::Weights;
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, BundleError};
 use tch::{Device, TchError};
 
 /// A network ready to run.
+#[derive(Clone)]
 pub(super) struct Network {
-    encoder: Encoder,
-    layers: Vec<usize>,
-    heads: Vec<(&'static str, Head)>,
+    branches: Vec<Branch>,
     device: Device,
+}
+
+/// One encoder with its heads.
+#[derive(Clone)]
+struct Branch {
+    encoder: Encoder,
+    /// The hidden states that are pooled.
+    pooled: Vec<usize>,
+    last: usize,
+    heads: Vec<(&'static str, Head)>,
 }
 
 /// The logits of a batch, by task.
+#[derive(Default)]
 pub(super) struct BatchLogits {
-    tasks: Vec<(&'static str, usize, Vec<f32>)>,
+    tasks: Vec<TaskLogits>,
 }
 
-/// What decides the network's form.
-pub(super) struct Shape {
-    config: crate::bundle::EncoderConfig,
-    layers: Vec<usize>,
-    outputs: Vec<(&'static str, usize)>,
-    device: Device,
-}
-
-impl Shape {
-    /// The form of a bundle's network.
-    pub(super) fn of(bundle: &Bundle, device: Device) -> Self {
-        let (config, layers) = (bundle.config.clone(), bundle.manifest.features.layers.clone());
-        Shape {
-            config,
-            layers,
-            outputs: bundle.manifest.outputs(),
-            device,
-        }
-    }
+struct TaskLogits {
+    task: &'static str,
+    outputs: usize,
+    all: Vec<f32>,
+    /// For each text its place among the logits.
+    places: Vec<usize>,
 }
 
 impl Network {
-    /// A network on shared weights.
-    pub(super) fn of(weights: &Weights, shape: &Shape) -> Result<Self, TchError> {
-        let deepest = shape.layers.iter().copied().max().unwrap_or(0);
-        let heads = shape
-            .outputs
-            .iter()
-            .map(|(task, n)| Ok((*task, Head::of(weights, task, *n)?)));
+    /// The network of a bundle.
+    pub(super) fn of(bundle: &Bundle, device: Device, precision: Precision) -> Result<Self, BundleError> {
+        let file = bundle.head_file.as_ref().map(|file| Weights::in_file(file, device));
+        let file = file.transpose()?;
+        let branches = bundle.encoders.iter().enumerate().map(|(n, encoder)| {
+            let weights = Weights::of(encoder, device)?;
+            let heads = bundle.heads.iter().filter(|head| head.encoder == n);
+            let heads = heads.map(|head| Ok((head.task, Head::of(head, encoder, &weights, file.as_ref())?)));
+            let heads = heads.collect::<Result<Vec<_>, BundleError>>()?;
+            let pooled = match &encoder.features {
+                Some(features) if heads.iter().any(|(_, head)| head.wants_pooled()) => features.layers.clone(),
+                _ => Vec::new(),
+            };
+            let deepest = pooled.iter().copied().max().unwrap_or(0);
+            let last = if heads.iter().all(|(_, head)| head.wants_pooled()) {
+                deepest
+            } else {
+                encoder.config.layers
+            };
+            Ok(Branch {
+                encoder: Encoder::of(&weights, &encoder.config, &encoder.names, last, precision)?,
+                pooled,
+                last,
+                heads,
+            })
+        });
         Ok(Network {
-            encoder: Encoder::of(weights, &shape.config, deepest)?,
-            layers: shape.layers.clone(),
-            heads: heads.collect::<Result<_, TchError>>()?,
-            device: shape.device,
+            branches: branches.collect::<Result<_, BundleError>>()?,
+            device,
         })
     }
 
-    /// One forward pass.
-    pub(super) fn logits(&self, packed: &Packed) -> Result<BatchLogits, TchError> {
+    /// One forward pass; `packed` has the texts as each encoder's tokenizer sees them.
+    pub(super) fn logits(&self, packed: &[Packed]) -> Result<BatchLogits, TchError> {
         let _guard = tch::no_grad_guard();
-        let layout = Layout::of(packed, self.device)?;
-        let features = pooled(&self.encoder.hidden(packed, &layout, &self.layers)?, &layout)?;
-        let tasks = self
-            .heads
-            .iter()
-            .map(|(task, head)| Ok((*task, head.outputs(), head.logits(&features, packed.lengths.len())?)));
-        Ok(BatchLogits {
-            tasks: tasks.collect::<Result<_, TchError>>()?,
+        let mut logits = BatchLogits::default();
+        for (branch, packed) in self.branches.iter().zip(packed) {
+            let layout = Layout::of(packed, self.device)?;
+            let features = branch.features(packed, &layout)?;
+            for (task, head) in &branch.heads {
+                logits.tasks.push(TaskLogits {
+                    task,
+                    outputs: head.outputs(),
+                    all: head.logits(&features, packed.lengths.len())?,
+                    places: packed.places.clone(),
+                });
+            }
+        }
+        Ok(logits)
+    }
+}
+
+impl Branch {
+    fn features(&self, packed: &Packed, layout: &Layout) -> Result<Features, TchError> {
+        let wants_first = self.heads.iter().any(|(_, head)| !head.wants_pooled());
+        let wanted: Vec<usize> = self.pooled.iter().copied().chain([self.last]).collect();
+        let mut states = self.encoder.hidden(packed, layout, &wanted)?;
+        let last = states.pop().filter(|_| wants_first);
+        Ok(Features {
+            pooled: if states.is_empty() {
+                None
+            } else {
+                Some(pooled(&states, layout)?)
+            },
+            first: last.map(|state| state.f_index_select(0, &layout.firsts)).transpose()?,
         })
     }
 }
@@ -76,9 +113,12 @@ impl Network {
 impl BatchLogits {
     /// The logits of the n-th text for a task; empty if there is no such task.
     pub(super) fn of(&self, task: &str, n: usize) -> &[f32] {
-        let found = self.tasks.iter().find(|(name, ..)| *name == task);
+        let found = self.tasks.iter().find(|logits| logits.task == task);
         found
-            .and_then(|(_, width, all)| all.get(n * width..(n + 1) * width))
+            .and_then(|logits| {
+                let (place, width) = (*logits.places.get(n)?, logits.outputs);
+                logits.all.get(place * width..(place + 1) * width)
+            })
             .unwrap_or(&[])
     }
 }
