@@ -126,15 +126,12 @@ impl Answerer<'_> {
     }
 
     /// Compares with the checkpoint's own names, where it has some that are understood.
-    fn check_order<T: PartialEq + Copy>(
+    fn check_order<T: PartialEq + Copy + Into<usize>>(
         &self,
         read: &[T],
         class: impl Fn(&str) -> Option<T>,
         known: &[&str],
-    ) -> Result<(), String>
-    where
-        T: Into<usize>,
-    {
+    ) -> Result<(), String> {
         let Some(configured) = self.configured() else {
             return Ok(());
         };

@@ -2,7 +2,7 @@
 
 use super::layout::{Layout, int};
 use super::linear::{Linear, Precision};
-use super::tokens::Packed;
+use super::tokens::Run;
 use super::weights::{Weight, Weights, refused};
 use crate::bundle::{Activation, BundleError, EncoderConfig, Names, Part};
 use tch::{TchError, Tensor};
@@ -43,11 +43,11 @@ impl Encoder {
     }
 
     /// The hidden states `wanted` (0 is the embeddings' output) as `[tokens, width]`, in that order.
-    pub(super) fn hidden(&self, packed: &Packed, layout: &Layout, wanted: &[usize]) -> Result<Vec<Tensor>, TchError> {
+    pub(super) fn hidden(&self, run: &Run<'_>, layout: &Layout, wanted: &[usize]) -> Result<Vec<Tensor>, TchError> {
         let device = self.words.device();
         let index = |ids: &[i64]| Tensor::f_from_slice(ids)?.f_to_device(device);
-        let words = self.words.f_index_select(0, &index(&packed.ids)?)?;
-        let positions = self.positions.f_index_select(0, &index(&packed.positions)?)?;
+        let words = self.words.f_index_select(0, &index(run.ids)?)?;
+        let positions = self.positions.f_index_select(0, &index(run.positions)?)?;
         let mut states = vec![self.norm.apply(&words.f_add(&positions)?)?];
         for layer in &self.layers {
             let next = layer.apply(&states[states.len() - 1], layout)?;

@@ -25,6 +25,20 @@ pub(super) struct Features {
     pub first: Option<Tensor>,
 }
 
+impl Features {
+    /// Those of several runs, one below the other.
+    pub(super) fn joined(runs: Vec<Features>) -> Result<Features, TchError> {
+        let join = |of: fn(&Features) -> Option<&Tensor>| {
+            let parts: Vec<&Tensor> = runs.iter().filter_map(of).collect();
+            (!parts.is_empty()).then(|| Tensor::f_cat(&parts, 0)).transpose()
+        };
+        Ok(Features {
+            pooled: join(|features| features.pooled.as_ref())?,
+            first: join(|features| features.first.as_ref())?,
+        })
+    }
+}
+
 /// The head of one task.
 #[derive(Clone)]
 pub(super) struct Head {

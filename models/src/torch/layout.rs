@@ -3,10 +3,9 @@
 //! Texts are in order of length. Those of like length make a group with a rectangle of its own, so that a short text next
 //! to a long one is not blown up to its size.
 
-use super::tokens::Packed;
 use tch::{Device, TchError, Tensor};
 
-/// Index tensors for one batch.
+/// Index tensors for the texts of one run.
 pub(super) struct Layout {
     /// Texts.
     pub texts: i64,
@@ -49,28 +48,28 @@ pub(super) struct Ragged {
 const SPREAD: usize = 4;
 
 impl Layout {
-    /// The layout of a batch.
-    pub(super) fn of(packed: &Packed, device: Device) -> Result<Self, TchError> {
+    /// The layout of texts of these lengths, which ascend.
+    pub(super) fn of(all: &[usize], device: Device) -> Result<Self, TchError> {
         let rows: Vec<i64> = (0..)
-            .zip(&packed.lengths)
+            .zip(all)
             .flat_map(|(row, n)| std::iter::repeat_n(row, *n))
             .collect();
         #[allow(clippy::cast_precision_loss)] // at most some hundred tokens
-        let lengths: Vec<f32> = packed.lengths.iter().map(|n| *n as f32).collect();
-        let mut firsts = Vec::with_capacity(packed.lengths.len());
+        let lengths: Vec<f32> = all.iter().map(|n| *n as f32).collect();
+        let mut firsts = Vec::with_capacity(all.len());
         let mut start = 0;
-        for n in &packed.lengths {
+        for n in all {
             firsts.push(int(start)?);
             start += n;
         }
         let mut groups = Vec::new();
         let mut start = 0;
-        for lengths in grouped(&packed.lengths) {
+        for lengths in grouped(all) {
             groups.push(Group::of(lengths, start, device)?);
             start += lengths.iter().sum::<usize>();
         }
         Ok(Layout {
-            texts: int(packed.lengths.len())?,
+            texts: int(all.len())?,
             rows: Tensor::f_from_slice(&rows)?.f_to_device(device)?,
             firsts: Tensor::f_from_slice(&firsts)?.f_to_device(device)?,
             lengths: Tensor::f_from_slice(&lengths)?.f_unsqueeze(1)?.f_to_device(device)?,

@@ -94,8 +94,8 @@ impl Linear {
     /// Applies the layer to `[rows, in]`. What comes out is of the kind the layer computes in: 32-bit floats but for `bf16`.
     pub(super) fn apply(&self, x: &Tensor) -> Result<Tensor, TchError> {
         match &self.form {
-            Form::Float(weight) if x.kind() == weight.kind() => x.f_linear(&**weight, Some(&*self.bias)),
-            Form::Float(weight) => x.f_to_kind(weight.kind())?.f_linear(&**weight, Some(&*self.bias)),
+            Form::Float(weight) if x.kind() == weight.kind() => x.f_linear(weight, Some(&*self.bias)),
+            Form::Float(weight) => x.f_to_kind(weight.kind())?.f_linear(weight, Some(&*self.bias)),
             Form::Int8 { weight, scales } => {
                 let (eighth, by_token) = quantised(x)?;
                 let sums = eighth.f_internal_int_mm(weight)?;

@@ -108,7 +108,7 @@ impl TorchScorer {
             title,
             max_tokens: bundle.encoders.iter().map(|e| e.max_tokens).max().unwrap_or(0),
             tokens,
-            network: Mutex::new(Network::of(&bundle, device, options.precision)?),
+            network: Mutex::new(Network::of(&bundle, device, options.precision, options.threads)?),
             tasks: bundle.tasks,
             idle: Mutex::new(Vec::new()),
             threads: i32::try_from(options.threads.max(1)).unwrap_or(i32::MAX),

@@ -34,6 +34,42 @@ pub(super) struct Packed {
     pub cut: Vec<bool>,
 }
 
+/// Some texts of a batch, next to each other in it.
+#[derive(Debug, PartialEq)]
+pub(super) struct Run<'a> {
+    /// As in [`Packed`].
+    pub ids: &'a [i64],
+    /// As in [`Packed`].
+    pub positions: &'a [i64],
+    /// As in [`Packed`].
+    pub lengths: &'a [usize],
+}
+
+impl Packed {
+    /// The texts in runs of about so many tokens, one text at least.
+    pub(super) fn runs(&self, tokens: usize) -> impl Iterator<Item = Run<'_>> {
+        let (mut text, mut token) = (0, 0);
+        std::iter::from_fn(move || {
+            let rest = self.lengths.get(text..).filter(|rest| !rest.is_empty())?;
+            let mut sum = 0;
+            let fits = rest.iter().take_while(|n| {
+                sum += **n;
+                sum <= tokens
+            });
+            let texts = fits.count().max(1);
+            let lengths = &rest[..texts];
+            let end = token + lengths.iter().sum::<usize>();
+            let run = Run {
+                ids: &self.ids[token..end],
+                positions: &self.positions[token..end],
+                lengths,
+            };
+            (text, token) = (text + texts, end);
+            Some(run)
+        })
+    }
+}
+
 impl Tokens {
     /// Builds the tokenizer of an encoder, whose own truncation and padding are overruled.
     pub(super) fn load(encoder: &Encoder) -> Result<Self, BundleError> {
@@ -122,5 +158,30 @@ impl Tokens {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_of_whole_texts() {
+        let packed = Packed {
+            ids: (0..14).collect(),
+            positions: vec![0; 14],
+            lengths: vec![2, 3, 3, 6],
+            ..Packed::default()
+        };
+        let runs: Vec<(&[usize], &[i64])> = packed.runs(5).map(|run| (run.lengths, run.ids)).collect();
+        assert_eq!(
+            runs,
+            [
+                (&[2, 3][..], &[0, 1, 2, 3, 4][..]),
+                (&[3], &[5, 6, 7]),
+                (&[6], &[8, 9, 10, 11, 12, 13])
+            ]
+        );
+        assert_eq!(Packed::default().runs(5).count(), 0);
     }
 }
