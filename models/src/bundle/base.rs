@@ -13,7 +13,8 @@ const CACHED: &str = "all-MiniLM-L6-v2-0.1.0";
 /// `.deps/` in a folder above the bundle or the working directory, or the cache that `make setup` fills.
 pub(super) fn find(base: &Base, folder: &Path) -> Result<PathBuf, BundleError> {
     if let Some(path) = &base.path {
-        return Ok(folder.join(path));
+        let own = path == ".";
+        return Ok(if own { folder.to_owned() } else { folder.join(path) });
     }
     let package = base.package.as_deref().unwrap_or(PACKAGE);
     if package != PACKAGE {

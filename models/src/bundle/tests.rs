@@ -1,5 +1,7 @@
 //! What a good bundle gives, and what each kind of bad one says.
 
+mod folders;
+
 use super::*;
 use crate::testing::{Tiny, write_tensors};
 use safetensors::Dtype;

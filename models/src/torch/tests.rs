@@ -1,5 +1,6 @@
 //! The network against a plain computation, and against the figures that came with the real bundle.
 
+mod hostile;
 mod parity;
 mod plain;
 

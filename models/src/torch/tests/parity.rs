@@ -6,7 +6,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-const FAMILIES: [&str; 6] = ["bert", "roberta", "xlm-roberta", "distilbert", "sharded", "two-level"];
+pub(super) const FAMILIES: [&str; 6] = ["bert", "roberta", "xlm-roberta", "distilbert", "sharded", "two-level"];
 
 #[derive(Deserialize)]
 struct Expected {
@@ -15,7 +15,7 @@ struct Expected {
     logits: BTreeMap<String, Vec<Vec<f32>>>,
 }
 
-fn folder(case: &str) -> PathBuf {
+pub(super) fn folder(case: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("parity/fixtures").join(case)
 }
 
@@ -24,7 +24,7 @@ fn expected(case: &str) -> Expected {
     serde_json::from_str(&json).expect("as the script writes it")
 }
 
-fn scorer(case: &str, precision: Precision) -> TorchScorer {
+pub(super) fn scorer(case: &str, precision: Precision) -> TorchScorer {
     let options = TorchOptions { precision, ..CPU };
     TorchScorer::open(&folder(case), options).expect("loaded")
 }
@@ -113,7 +113,6 @@ fn one_bundle_combines_several_checkpoints() {
         path("distilbert"),
     );
     std::fs::write(here.path().join("model.yaml"), &yaml).expect("written");
-    // The checkpoint's own names contradict what the manifest wants to read into it, unless they say nothing of it.
     let combined = TorchScorer::open(here.path(), CPU).expect("loaded");
     let (mood, rest) = (expected("roberta"), expected("distilbert"));
     let texts = ["good game", "no", ""];
