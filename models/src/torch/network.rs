@@ -1,7 +1,8 @@
 //! Encoders and heads together: packed tokens in, logits out. Belongs to one thread at a time; a clone shares the weights.
 //!
 //! On a CPU a batch goes through the encoder in runs of a few texts: what lies between two products then stays in the
-//! cores' own caches, which makes more than the products lose by being smaller.
+//! cores' own caches, which makes more than the products lose by being smaller. Several threads work on runs of their own,
+//! and not together on each operation: they never wait for each other before the end.
 
 use super::encoder::Encoder;
 use super::heads::{Features, Head, pooled};
@@ -10,6 +11,7 @@ use super::linear::Precision;
 use super::tokens::{Packed, Run};
 use super::weights::Weights;
 use crate::bundle::{Bundle, BundleError};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tch::{Device, TchError};
 
 /// A network ready to run.
@@ -17,12 +19,12 @@ use tch::{Device, TchError};
 pub(super) struct Network {
     branches: Vec<Branch>,
     device: Device,
-    /// Tokens in a run.
-    run: usize,
 }
 
-/// Tokens in a run for each thread: at 1536 floats for each between the products, they fill a mebibyte and a half.
+/// Most tokens in a run: at 1536 floats for each between the products, they fill a mebibyte and a half.
 const RUN: usize = 256;
+/// Least tokens that a run is cut to so that every thread has one: below, the products are too small to be fast.
+const LEAST: usize = 64;
 
 /// One encoder with its heads.
 #[derive(Clone)]
@@ -50,12 +52,7 @@ struct TaskLogits {
 
 impl Network {
     /// The network of a bundle.
-    pub(super) fn of(
-        bundle: &Bundle,
-        device: Device,
-        precision: Precision,
-        threads: usize,
-    ) -> Result<Self, BundleError> {
+    pub(super) fn of(bundle: &Bundle, device: Device, precision: Precision) -> Result<Self, BundleError> {
         let file = bundle.head_file.as_ref().map(|file| Weights::in_file(file, device));
         let file = file.transpose()?;
         let branches = bundle.encoders.iter().enumerate().map(|(n, encoder)| {
@@ -83,32 +80,81 @@ impl Network {
         Ok(Network {
             branches: branches.collect::<Result<_, BundleError>>()?,
             device,
-            run: if device.is_cuda() {
-                usize::MAX
-            } else {
-                RUN.saturating_mul(threads)
-            },
         })
     }
 
-    /// One forward pass; `packed` has the texts as each encoder's tokenizer sees them.
-    pub(super) fn logits(&self, packed: &[Packed]) -> Result<BatchLogits, TchError> {
-        let _guard = tch::no_grad_guard();
-        let mut logits = BatchLogits::default();
-        for (branch, packed) in self.branches.iter().zip(packed) {
-            let runs = packed.runs(self.run).map(|run| branch.features(&run, self.device));
-            let features = Features::joined(runs.collect::<Result<Vec<_>, _>>()?)?;
-            for (task, head) in &branch.heads {
-                logits.tasks.push(TaskLogits {
-                    task,
-                    outputs: head.outputs(),
-                    all: head.logits(&features, packed.lengths.len())?,
-                    places: packed.places.clone(),
-                });
-            }
+    /// How many tokens go through at once where `threads` share `tokens`.
+    fn run(&self, tokens: usize, threads: usize) -> usize {
+        if self.device.is_cuda() {
+            return usize::MAX;
         }
-        Ok(logits)
+        RUN.min(tokens.div_ceil(threads.max(1)).max(LEAST))
     }
+}
+
+/// One forward pass by a team of networks that are clones of each other, each on a thread of its own; `packed` has the
+/// texts as each encoder's tokenizer sees them. An empty team gives no logits.
+pub(super) fn logits(team: &mut [Network], packed: &[Packed]) -> Result<BatchLogits, TchError> {
+    let _guard = tch::no_grad_guard();
+    let mut logits = BatchLogits::default();
+    for (n, packed) in packed.iter().enumerate() {
+        let features = features(team, n, packed)?;
+        for (task, head) in team
+            .first()
+            .and_then(|network| network.branches.get(n))
+            .iter()
+            .flat_map(|b| &b.heads)
+        {
+            logits.tasks.push(TaskLogits {
+                task,
+                outputs: head.outputs(),
+                all: head.logits(&features, packed.lengths.len())?,
+                places: packed.places.clone(),
+            });
+        }
+    }
+    Ok(logits)
+}
+
+/// What the heads of the n-th encoder look at.
+fn features(team: &mut [Network], n: usize, packed: &Packed) -> Result<Features, TchError> {
+    let size = team
+        .first()
+        .map_or(RUN, |network| network.run(packed.ids.len(), team.len()));
+    let runs: Vec<Run<'_>> = packed.runs(size).collect();
+    let next = AtomicUsize::new(0);
+    // Whoever is free takes the next run; the place it has in the batch comes along.
+    let work = |network: &Network| {
+        let mut done = Vec::new();
+        while let Some((place, run)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|n| Some((n, runs.get(n)?)))
+        {
+            let Some(branch) = network.branches.get(n) else { break };
+            done.push((place, branch.features(run, network.device)?));
+        }
+        Ok::<_, TchError>(done)
+    };
+    let mut all = Vec::with_capacity(runs.len());
+    if let Some((own, helpers)) = team.split_first_mut() {
+        std::thread::scope(|scope| {
+            let helpers = helpers.iter_mut().take(runs.len().saturating_sub(1)).map(|network| {
+                let work = &work;
+                scope.spawn(move || {
+                    tch::set_num_threads(1);
+                    let _guard = tch::no_grad_guard();
+                    work(network)
+                })
+            });
+            // All are started before the first is waited for.
+            let helpers: Vec<_> = helpers.collect();
+            all.extend(work(own)?);
+            for helper in helpers {
+                all.extend(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+            }
+            Ok::<_, TchError>(())
+        })?;
+    }
+    all.sort_by_key(|(place, _)| *place);
+    Features::joined(all.into_iter().map(|(_, features)| features).collect())
 }
 
 impl Branch {

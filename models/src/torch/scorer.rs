@@ -1,7 +1,7 @@
 //! The [`Scorer`] on LibTorch.
 
 use super::linear::Precision;
-use super::network::{BatchLogits, Network};
+use super::network::{BatchLogits, Network, logits};
 use super::tokens::{Packed, Tokens};
 use crate::answer::{Logits, Probabilities, probabilities, score_of};
 use crate::bundle::{Bundle, BundleError, Tasks};
@@ -31,7 +31,7 @@ pub enum DeviceChoice {
 pub struct TorchOptions {
     /// Where.
     pub device: DeviceChoice,
-    /// Threads LibTorch uses inside one forward pass, the calling one included.
+    /// Threads that share a forward pass, the calling one included.
     pub threads: usize,
     /// How exactly.
     pub precision: Precision,
@@ -58,14 +58,15 @@ pub struct TorchScorer {
     tokens: Vec<Tokens>,
     max_tokens: usize,
     network: Mutex<Network>,
-    /// Networks nobody is using: at most as many as threads ever scored at once.
-    idle: Mutex<Vec<Network>>,
-    threads: i32,
+    /// Teams nobody is using: at most as many as threads ever scored at once.
+    idle: Mutex<Vec<Vec<Network>>>,
+    /// Networks in a team, each for a thread.
+    team: usize,
 }
 
 thread_local! {
-    /// How many threads LibTorch was last told to use from this thread.
-    static THREADS: Cell<i32> = const { Cell::new(0) };
+    /// Whether LibTorch was told to use no other thread from this one.
+    static ALONE: Cell<bool> = const { Cell::new(false) };
 }
 
 impl TorchScorer {
@@ -108,10 +109,10 @@ impl TorchScorer {
             title,
             max_tokens: bundle.encoders.iter().map(|e| e.max_tokens).max().unwrap_or(0),
             tokens,
-            network: Mutex::new(Network::of(&bundle, device, options.precision, options.threads)?),
+            network: Mutex::new(Network::of(&bundle, device, options.precision)?),
             tasks: bundle.tasks,
             idle: Mutex::new(Vec::new()),
-            threads: i32::try_from(options.threads.max(1)).unwrap_or(i32::MAX),
+            team: if device.is_cuda() { 1 } else { options.threads.max(1) },
         })
     }
 
@@ -140,9 +141,9 @@ impl TorchScorer {
     }
 
     pub(super) fn logits(&self, texts: &[&str]) -> Result<(BatchLogits, Vec<Packed>), ScoreFailure> {
-        // OpenMP's setting belongs to the calling thread.
-        if THREADS.replace(self.threads) != self.threads {
-            tch::set_num_threads(self.threads);
+        // A team's threads work side by side, each alone. OpenMP's setting belongs to the calling thread.
+        if !ALONE.replace(true) {
+            tch::set_num_threads(1);
         }
         let packed = self
             .tokens
@@ -150,9 +151,9 @@ impl TorchScorer {
             .map(|tokens| tokens.pack(texts))
             .collect::<Result<Vec<_>, _>>()?;
         let idle = self.idle.lock().pop();
-        let network = idle.unwrap_or_else(|| self.network.lock().clone());
-        let logits = network.logits(&packed);
-        self.idle.lock().push(network);
+        let mut team = idle.unwrap_or_else(|| vec![self.network.lock().clone(); self.team]);
+        let logits = logits(&mut team, &packed);
+        self.idle.lock().push(team);
         let logits = logits.map_err(|e| ScoreFailure::Model(first_line(&e.to_string())))?;
         Ok((logits, packed))
     }

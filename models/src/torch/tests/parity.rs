@@ -56,6 +56,9 @@ fn logits_are_those_of_transformers_packed_and_one_by_one() {
             let off = distance(&scorer, &expected, at_once);
             assert!(off < 1e-4, "{case}, {at_once} at once: off by {off}");
         }
+        let three = TorchScorer::open(&folder(case), TorchOptions { threads: 3, ..CPU }).expect("loaded");
+        let off = distance(&three, &expected, expected.texts.len());
+        assert!(off < 1e-4, "{case} on three threads: off by {off}");
     }
 }
 
