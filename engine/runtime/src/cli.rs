@@ -122,6 +122,9 @@ impl Failure {
     fn of_start(error: StartError) -> Self {
         match error {
             StartError::Kafka { ref source, .. } if source.is_unreachable() => Failure::Unreachable(error.to_string()),
+            StartError::Registry { ref source, .. } if source.is_unreachable() => {
+                Failure::Unreachable(error.to_string())
+            }
             StartError::Postgres(why) if why.is_retriable() => Failure::Unreachable(why.to_string()),
             other => other.into(),
         }

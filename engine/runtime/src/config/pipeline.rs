@@ -150,6 +150,15 @@ pub enum FileFormat {
     Yaml,
 }
 
+/// How records of a topic are written that is not in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schemas {
+    /// Avro.
+    Avro,
+    /// Protocol Buffers.
+    Protobuf,
+}
+
 /// Where a field is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldRef {
@@ -311,6 +320,7 @@ words!(Clock { Wall = "wall", Event = "event" });
 words!(Collection { Posts = "posts", Votes = "votes", Threads = "threads", Entities = "entities", Rules = "rules" });
 words!(DeletedBody { Gone = "gone", Text = "text" });
 words!(FileFormat { Jsonl = "jsonl", Json = "json", Yaml = "yaml" });
+words!(Schemas { Avro = "avro", Protobuf = "protobuf" });
 words!(TimeUnit { Seconds = "s", Millis = "ms", Micros = "us" });
 words!(Device { Auto = "auto", Cpu = "cpu" });
 words!(Precision { Fp32 = "fp32", Bf16 = "bf16", Int8 = "int8" });
