@@ -32,8 +32,8 @@ mod views;
 pub use error::{ConfigError, ConfigErrors};
 pub use kafka::{Brokers, KafkaSinkConfig, KafkaSourceConfig, Property, RegistryConfig};
 pub use pipeline::{
-    Clock, Collection, DeletedBody, Device, FieldRef, FileFormat, LiveModel, ModelConfig, Pace, Pipeline, Schemas,
-    ServeConfig, SinkConfig, SinkFrom, SinkKind, SourceConfig, SourceKind, StateConfig, TimeConfig, TimeUnit,
+    Clock, Collection, DeletedBody, Device, FieldRef, FileFormat, LiveModel, ModelConfig, Pace, Pipeline, Precision,
+    Schemas, ServeConfig, SinkConfig, SinkFrom, SinkKind, SourceConfig, SourceKind, StateConfig, TimeConfig, TimeUnit,
 };
 pub use reference::reference_markdown;
 pub use secret::{Secret, mask_url};

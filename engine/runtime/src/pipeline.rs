@@ -323,15 +323,28 @@ fn scorer(pipeline: &Pipeline) -> Result<Option<Arc<dyn Scorer>>, StartError> {
         LiveModel::Given => Ok(None),
         LiveModel::Fixture => Ok(Some(Arc::new(FixtureScorer::default()))),
         #[cfg(feature = "torch")]
-        LiveModel::Bundle { path, device } => {
-            use groundswell_models::torch::DeviceChoice;
+        LiveModel::Bundle {
+            path,
+            device,
+            precision,
+        } => {
+            use groundswell_models::torch::{DeviceChoice, Precision};
             use groundswell_models::{TorchOptions, TorchScorer};
             let device = match device {
                 crate::config::Device::Auto => DeviceChoice::Auto,
                 crate::config::Device::Cpu => DeviceChoice::Cpu,
             };
             let threads = pipeline.model.threads.unwrap_or(TorchOptions::default().threads);
-            let options = TorchOptions { device, threads };
+            let precision = match precision {
+                crate::config::Precision::Fp32 => Precision::Fp32,
+                crate::config::Precision::Bf16 => Precision::Bf16,
+                crate::config::Precision::Int8 => Precision::Int8,
+            };
+            let options = TorchOptions {
+                device,
+                threads,
+                precision,
+            };
             let scorer = TorchScorer::open(path, options).map_err(|e| StartError::Model(e.to_string()))?;
             Ok(Some(Arc::new(scorer)))
         }

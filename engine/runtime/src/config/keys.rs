@@ -356,7 +356,15 @@ pub(super) static KEYS: &[Key] = &[
         .default("auto")
         .later_values(&[("cuda", "scoring on a GPU"), ("mps", "scoring on a GPU")])
         .example("cpu"),
-    key("models.threads", Integer(1, 256), "Threads of the scorer; `auto` takes one per core.")
+    key(
+        "models.live.precision",
+        Choice(&["fp32", "bf16", "int8"]),
+        "How exactly it computes: `bf16` and `int8` are faster on processors that have instructions for them, and `int8` \
+         is for the CPU only. Another precision is another model: texts are scored anew.",
+    )
+    .default("fp32")
+    .example("int8"),
+    key("models.threads", Integer(1, 256), "Threads of the scorer; `auto` takes half of the cores.")
         .or(&["auto"])
         .default("auto")
         .example("2"),
@@ -532,7 +540,7 @@ pub(super) static KEYS: &[Key] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::super::pipeline::{Clock, Collection, DeletedBody, Device, FileFormat, Schemas, TimeUnit};
+    use super::super::pipeline::{Clock, Collection, DeletedBody, Device, FileFormat, Precision, Schemas, TimeUnit};
     use super::*;
     use groundswell_core::spec::{GroupColumn, MAX_WEIGHT, Measure};
 
@@ -569,6 +577,7 @@ mod tests {
         );
         assert_eq!(words("sources.*.map.*.unit"), all(TimeUnit::ALL, TimeUnit::name));
         assert_eq!(words("models.live.device"), all(Device::ALL, Device::name));
+        assert_eq!(words("models.live.precision"), all(Precision::ALL, Precision::name));
         assert_eq!(find("weight.max").map(|k| k.kind), Some(Integer(1, MAX_WEIGHT)));
     }
 }

@@ -119,10 +119,15 @@ impl Pipeline {
         match &self.model.live {
             LiveModel::Given => out.line(1, "live", "given"),
             LiveModel::Fixture => out.line(1, "live", "fixture"),
-            LiveModel::Bundle { path, device } => {
+            LiveModel::Bundle {
+                path,
+                device,
+                precision,
+            } => {
                 out.section(1, "live");
                 out.line(2, "path", file(path));
                 out.line(2, "device", device.name());
+                out.line(2, "precision", precision.name());
             }
         }
         out.line(

@@ -106,6 +106,7 @@ fn the_contract_example_parses() {
     let bundle = LiveModel::Bundle {
         path: folder.path().join("models/social"),
         device: Device::Auto,
+        precision: Precision::Fp32,
     };
     assert_eq!(
         pipeline.model,
