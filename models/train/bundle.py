@@ -9,18 +9,19 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
+from adapter import merge
 from data import LABELS, TASKS
-from encoder import BASE_PACKAGE, MAX_TOKENS, Encoder, base_sha256
+from encoder import BASE_PACKAGE, MAX_TOKENS, Encoder, base_sha256, base_weights
 from features import encode
 from heads import FEATURE_LAYERS
 from metrics import probabilities
 
-CUTOFFS = {"toxicity": 0.7, "sarcasm": 0.6}
+CUTOFFS = {"toxicity": 0.55, "sarcasm": 0.5}
+HEADS, DELTA = "heads.safetensors", "delta.safetensors"
 
 
-def write_heads(folder, tensors):
-    """Saves the head tensors as fp16."""
-    path = folder / "heads.safetensors"
+def write_tensors(path, tensors):
+    """Saves tensors as fp16."""
     save_file({k: v.cpu().to(torch.float16).contiguous() for k, v in tensors.items()}, path)
     path.chmod(0o644)
 
@@ -45,7 +46,8 @@ def write_manifest(folder, temperatures):
         },
         "max_tokens": MAX_TOKENS,
         "features": {"layers": FEATURE_LAYERS, "pool": "mean"},
-        "heads": "heads.safetensors",
+        "delta": DELTA,
+        "heads": HEADS,
         "tasks": {task: _task_entry(task, round(temperatures[task], 4)) for task in TASKS},
     }
     text = yaml.safe_dump(manifest, sort_keys=False, default_flow_style=None, width=200)
@@ -58,7 +60,8 @@ class Bundle:
     def __init__(self, folder, device="cpu"):
         self.device = device
         self.manifest = yaml.safe_load((folder / "model.yaml").read_text(encoding="utf-8"))
-        self.encoder = Encoder().eval().to(device)
+        delta = load_file(folder / self.manifest["delta"])
+        self.encoder = Encoder(merge(base_weights(), delta)).eval().to(device)
         heads = load_file(folder / self.manifest["heads"])
         self.heads = {name: tensor.float().to(device) for name, tensor in heads.items()}
 

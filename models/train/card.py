@@ -7,11 +7,14 @@ from string import Template
 
 import torch
 
-from bundle import CUTOFFS
-from data import BALANCE, LABELS, SOURCES, TASKS
+from adapter import LAYERS, RANK
+from bundle import CUTOFFS, DELTA, HEADS
+from data import BALANCE, LABELS, SHIPPED, SOURCES, TASKS
 from fit import EPOCHS
 from heads import HIDDEN
 from metrics import evaluate, probabilities
+from plan import BATCH_TOKENS, PASSES, STEP_BATCHES
+from tune import STEPS, TOKEN_DROP
 
 HERE = Path(__file__).resolve().parent
 
@@ -50,10 +53,22 @@ def measure(manifest, logits, rows):
         for name, sources in groups.items():
             index = [i for i, row in enumerate(rows) if row.source in sources]
             target = torch.tensor([rows[i].target for i in index])
-            for cutoff in (CUTOFFS[task], 0.5) if task in CUTOFFS else (0.5,):
+            for cutoff in sorted({CUTOFFS.get(task, 0.5), 0.5}):
                 label = f"{name} @ {cutoff}" if task in CUTOFFS else name
                 result[task][label] = evaluate(logits[task][index], target, temperature, cutoff)
     return result
+
+
+def judged(figures):
+    """The one figure by which each TweetEval set is usually judged: (name, value, aim)."""
+    offensive = figures["toxicity"][f"offensive @ {CUTOFFS['toxicity']}"]
+    irony = figures["sarcasm"][f"irony @ {CUTOFFS['sarcasm']}"]
+    return [
+        ("sentiment, macro recall", figures["sentiment"]["sentiment"]["macro_recall"], 0.71),
+        ("offensive, macro F1", offensive["macro_f1"], 0.79),
+        ("irony, F1 of the ironic class", irony["f1"][1], 0.64),
+        ("emotion, macro F1", figures["emotion"]["emotion"]["macro_f1"], 0.76),
+    ]
 
 
 def sentiment_drift(manifest, logits, rows):
@@ -117,6 +132,13 @@ def _figures_table(figures):
     return "\n".join(lines)
 
 
+def _judged_table(figures):
+    """Markdown rows of the four figures."""
+    return "\n".join(
+        f"| {name} | {_percent(value)} | {_percent(aim)} |" for name, value, aim in judged(figures)
+    )
+
+
 def _class_table(figures):
     """F1 by class of every task's first group."""
     lines = []
@@ -137,6 +159,10 @@ def _machine(device):
     return f"{names[0] if names else platform.processor()}, {torch.get_num_threads()} threads, CPU"
 
 
+def _size(path):
+    return f"{path.stat().st_size / 1e6:.2f} MB"
+
+
 def write(folder, bundle, logits, rows, trained_on, seed, device):
     """Saves metrics.json and README.md."""
     figures = measure(bundle.manifest, logits, rows)
@@ -144,6 +170,7 @@ def write(folder, bundle, logits, rows, trained_on, seed, device):
     flags = flag_rates(bundle.manifest, logits, rows)
     probe, control = bias_probe(bundle), controls(bundle)
     report = {
+        "judged": {name: value for name, value, _ in judged(figures)},
         "figures": figures,
         "sentiment_mean_x": {"predicted": predicted, "labelled": labelled},
         "flag_rates": flags,
@@ -152,6 +179,7 @@ def write(folder, bundle, logits, rows, trained_on, seed, device):
     }
     (folder / "metrics.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     card = Template((HERE / "card.md.in").read_text(encoding="utf-8")).substitute(
+        judged=_judged_table(figures),
         figures=_figures_table(figures),
         classes=_class_table(figures),
         flags=", ".join(f"{name} {_percent(share)} %" for name, share in flags.items()),
@@ -167,7 +195,21 @@ def write(folder, bundle, logits, rows, trained_on, seed, device):
         epochs=EPOCHS,
         balance=", ".join(f"{task} {power:g}" for task, power in BALANCE.items()),
         trained_on=", ".join(f"{source} {count}" for source, count in trained_on.items()),
-        size=f"{(folder / 'heads.safetensors').stat().st_size / 1e6:.2f} MB",
+        passes=", ".join(f"{source} {count:g}" for source, count in PASSES.items()),
+        shipped="; ".join(
+            f"{task}: " + ", ".join(f"{share:g} of {source}" for source, share in shares.items())
+            for task, shares in SHIPPED.items()
+            if sum(owner == task for owner, _ in SOURCES.values()) > 1
+        ),
+        rank=RANK,
+        steps=STEPS,
+        tuned=", ".join(name.split(".")[2] for name in LAYERS),
+        dropped=_percent(TOKEN_DROP),
+        step_tokens=BATCH_TOKENS * STEP_BATCHES,
+        toxicity_cutoff=CUTOFFS["toxicity"],
+        sarcasm_cutoff=CUTOFFS["sarcasm"],
+        heads_size=_size(folder / HEADS),
+        delta_size=_size(folder / DELTA),
         seed=seed,
         torch=torch.__version__,
         machine=_machine(device),

@@ -48,7 +48,7 @@ class Embeddings(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention over the tokens that `mask` marks as real."""
+    """Multi-head attention over the tokens that `mask` marks as real; without it, over all."""
 
     def __init__(self):
         super().__init__()
@@ -62,7 +62,8 @@ class SelfAttention(nn.Module):
             part(x).view(batch, length, HEADS, -1).transpose(1, 2)
             for part in (self.query, self.key, self.value)
         )
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
+        real = None if mask is None else mask[:, None, None, :]
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=real)
         return mixed.transpose(1, 2).reshape(batch, length, WIDTH)
 
 
@@ -117,25 +118,32 @@ class Stack(nn.Module):
         self.layer = nn.ModuleList(Layer() for _ in range(LAYERS))
 
 
-class Encoder(nn.Module):
-    """The base encoder with its published weights."""
+def base_weights():
+    """The published tensors by name."""
+    return load_file(BASE_DIR / "model.safetensors")
 
-    def __init__(self):
+
+class Encoder(nn.Module):
+    """The encoder with the given weights, else the published ones."""
+
+    def __init__(self, weights=None):
         super().__init__()
         self.embeddings = Embeddings()
         self.encoder = Stack()
-        weights = load_file(BASE_DIR / "model.safetensors")
+        weights = base_weights() if weights is None else weights
         self.load_state_dict({name: weights[name] for name in self.state_dict()})
 
-    def hidden(self, ids, mask):
-        """All hidden states 0..6 of padded token ids."""
+    def hidden(self, ids, mask=None):
+        """All hidden states 0..6 of padded token ids; `mask` is None where nothing is padded."""
         states = [self.embeddings(ids)]
         for layer in self.encoder.layer:
             states.append(layer(states[-1], mask))
         return states
 
 
-def pool(x, mask):
+def pool(x, mask=None):
     """Mean over the real tokens, [CLS] and [SEP] included, in fp32."""
+    if mask is None:
+        return x.float().mean(1)
     weight = mask[..., None].float()
     return (x.float() * weight).sum(1) / weight.sum(1)

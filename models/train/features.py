@@ -31,12 +31,13 @@ class Progress:
         self.what, self.total, self.done = what, total, 0
         self.start = self.printed = time.time()
 
-    def add(self, amount):
+    def add(self, amount, note=""):
         self.done += amount
         now = time.time()
         if now - self.printed > 10 or self.done >= self.total:
             left = (now - self.start) * (self.total - self.done) / self.done
-            print(f"  {self.what}: {self.done / self.total:4.0%}, {left:4.0f} s left", flush=True)
+            share = self.done / self.total
+            print(f"  {self.what}: {share:4.0%}, {left:4.0f} s left {note}", flush=True)
             self.printed = now
 
 

@@ -1,9 +1,10 @@
 """One small MLP per task on concatenated mean-pooled hidden states."""
 
+import torch
 from torch import nn
 from torch.nn import functional as F
 
-from data import LABELS
+from data import LABELS, SHIPPED, SOURCES
 
 FEATURE_LAYERS = [1, 3, 5, 6]
 HIDDEN = 96
@@ -36,18 +37,32 @@ class Head(nn.Module):
         }
 
 
-class Heads(nn.ModuleDict):
-    """The heads of all tasks, standardising with the moments of the training features."""
+class Heads(nn.Module):
+    """The heads of all tasks, standardising with the moments of the training features.
+
+    `offsets` holds what each source adds to the logits of its task while training.
+    """
 
     def __init__(self, features):
+        super().__init__()
         mean, std = features.mean(0), features.std(0).clamp(min=1e-4)
         outputs = {task: 1 if len(names) == 2 else len(names) for task, names in LABELS.items()}
-        super().__init__({task: Head(mean, std, count) for task, count in outputs.items()})
+        self.tasks = nn.ModuleDict({task: Head(mean, std, n) for task, n in outputs.items()})
+        self.offsets = nn.Parameter(torch.zeros(len(SOURCES), max(outputs.values())))
 
+    def forward(self, task, x, sources):
+        """Logits of one task for rows of the given sources (numbers in SOURCES)."""
+        logits = self.tasks[task](x)
+        return logits + self.offsets[sources, : logits.shape[1]]
+
+    @torch.no_grad()
     def fold(self):
-        """All tensors of heads.safetensors."""
-        return {
-            f"{task}.{name}": tensor.detach()
-            for task, head in self.items()
-            for name, tensor in head.fold().items()
-        }
+        """All tensors of heads.safetensors, with the shipped share of the offsets."""
+        result, sources = {}, list(SOURCES)
+        for task, head in self.tasks.items():
+            tensors = head.fold()
+            for source, share in SHIPPED[task].items():
+                offset = self.offsets[sources.index(source), : len(tensors["fc2.bias"])]
+                tensors["fc2.bias"] = tensors["fc2.bias"] + share * offset
+            result |= {f"{task}.{name}": tensor.detach() for name, tensor in tensors.items()}
+        return result

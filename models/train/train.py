@@ -1,4 +1,4 @@
-"""Trains and publishes the social model: data, features, heads, calibration, bundle, card.
+"""Trains and publishes the social model: data, heads, tuning, calibration, bundle, card.
 
 usage: train.py [--seed N] [--threads N] [--out DIR]
 """
@@ -9,6 +9,7 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import torch
 
 import bundle
@@ -19,6 +20,7 @@ from data import LABELS, REPO, TASKS, load, row_weights
 from features import features
 from fit import Labels, fit
 from metrics import fit_temperature
+from tune import tune
 
 
 def arguments():
@@ -36,27 +38,31 @@ def pick_device():
 
 
 def temperatures(logits, rows):
-    """One temperature per task, fitted on the validation rows of that task."""
+    """One temperature per task, fitted on its validation rows that have a single label."""
     result = {}
     for task in TASKS:
-        index = [i for i, row in enumerate(rows) if row.task == task]
+        index = [i for i, row in enumerate(rows) if row.task == task and max(row.target) == 1]
         target = torch.tensor([rows[i].target for i in index])
         result[task] = fit_temperature(logits[task][index], target)
     return result
 
 
 def train(train_rows, val_rows, seed, device):
-    """The folded head tensors."""
+    """(tensors of the delta, folded head tensors)."""
+    sources = np.array([row.source for row in train_rows])
     labels = Labels(train_rows, row_weights(train_rows), device)
     labels_val = Labels(val_rows, row_weights(val_rows), device)
     x_val, x = features(val_rows, device), features(train_rows, device)
-    return fit(x, labels, x_val, labels_val, seed).fold()
+    heads = fit(x, labels, sources, x_val, labels_val, seed)
+    adapter = tune(heads, [row.text for row in train_rows], labels, sources, seed, device)
+    return adapter.tensors(), heads.fold()
 
 
-def publish(folder, heads, train_rows, val_rows, seed, device):
+def publish(folder, delta, heads, train_rows, val_rows, seed, device):
     """Writes the bundle, calibrates and measures it from its own files, writes the card."""
     folder.mkdir(parents=True, exist_ok=True)
-    bundle.write_heads(folder, heads)
+    bundle.write_tensors(folder / bundle.DELTA, delta)
+    bundle.write_tensors(folder / bundle.HEADS, heads)
     bundle.write_manifest(folder, dict.fromkeys(TASKS, 1.0))
     logits = bundle.Bundle(folder, device).logits([row.text for row in val_rows])
     bundle.write_manifest(folder, temperatures(logits, val_rows))
@@ -76,8 +82,8 @@ def main():
     print(f"device {device}, {args.threads} threads, tasks {LABELS}", flush=True)
     train_rows, val_rows = load()
     train_rows += extra.identity() + extra.background(train_rows)
-    heads = train(train_rows, val_rows, args.seed, device)
-    publish(args.out, heads, train_rows, val_rows, args.seed, device)
+    delta, heads = train(train_rows, val_rows, args.seed, device)
+    publish(args.out, delta, heads, train_rows, val_rows, args.seed, device)
 
 
 if __name__ == "__main__":
