@@ -1,4 +1,5 @@
-//! Bytes to records: one JSON value of a topic, file or generator becomes a [`Record`] or a [`DeadLetter`].
+//! Bytes to records: one JSON value of a topic, file or generator becomes a [`Record`] or a [`DeadLetter`]. Values of a topic
+//! written with a schema are made JSON first, by their [`Registry`].
 //!
 //! In: a key and a payload as received (a null payload deletes). Out: the record and, where a `version` field is mapped,
 //! the number that orders records of one id. Strings that views group by are interned in the engine's [`Names`]. A
@@ -18,14 +19,17 @@ mod time;
 mod value;
 
 pub use code::{Code, codes_markdown};
+pub(crate) use code::{Fault, fault};
 pub use duration::parse_duration_ms;
 pub use map::{FieldMap, FieldRef, MapError, TimeUnit};
 
-use code::{Fault, fault};
+use crate::registry::Registry;
 use groundswell_core::id::Names;
 use groundswell_core::record::{DeadLetter, Envelope, Post, Record, SourceId};
 use groundswell_core::source::{Redecode, SourceContext};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// What a source feeds (`into:` in the config).
@@ -144,6 +148,7 @@ fn late(post: Post, horizon: i64, key: Option<&[u8]>, payload: Option<&[u8]>) ->
 pub struct Decoder {
     spec: DecoderSpec,
     plan: map::Plan,
+    registry: Option<Arc<Registry>>,
 }
 
 impl Decoder {
@@ -153,7 +158,23 @@ impl Decoder {
     /// [`MapError`] with every mistake in the field map.
     pub fn new(spec: DecoderSpec) -> Result<Self, MapError> {
         let plan = map::Plan::compile(spec.into, &spec.map)?;
-        Ok(Decoder { spec, plan })
+        Ok(Decoder {
+            spec,
+            plan,
+            registry: None,
+        })
+    }
+
+    /// The same for values, and keys where they are framed, that are written with schemas of a registry.
+    #[must_use]
+    pub fn with_registry(mut self, registry: Arc<Registry>) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+
+    /// What has to be prepared before a value is decoded, if anything has.
+    pub(crate) fn registry(&self) -> Option<&Registry> {
+        self.registry.as_deref()
     }
 
     /// What this decoder was made from.
@@ -235,18 +256,53 @@ impl Decoder {
         if payload.len() > self.spec.max_bytes {
             return Err(self.oversized(payload.len() as u64));
         }
-        let text = match std::str::from_utf8(payload) {
-            Ok(text) => text,
-            Err(e) => return fault(Code::InvalidUtf8, format!("invalid UTF-8 at byte {}", e.valid_up_to())),
-        };
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let text = self.text(payload)?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let mut found = fields::read(text, &self.plan)?;
         let built = build::Builder::new(self, key, names).record(&mut found);
         built.map_err(|fault| fault.about(build::readable_id(&found, self)))
     }
+
+    /// A payload as JSON text.
+    fn text<'p>(&self, payload: &'p [u8]) -> Result<Cow<'p, str>, Fault> {
+        if let Some(registry) = &self.registry {
+            return registry.json(payload, self.most_text()).map(Cow::Owned);
+        }
+        match std::str::from_utf8(payload) {
+            Ok(text) => Ok(Cow::Borrowed(text)),
+            Err(e) => fault(Code::InvalidUtf8, format!("invalid UTF-8 at byte {}", e.valid_up_to())),
+        }
+    }
+
+    /// A record's key as text: as it is, or, where a serializer with schemas wrote it, the text, the whole number or the id
+    /// field that it holds.
+    fn key_text<'k>(&self, key: &'k [u8]) -> Result<Cow<'k, str>, Fault> {
+        let Some(registry) = self.registry.as_ref().filter(|_| key.first() == Some(&0)) else {
+            return match std::str::from_utf8(key) {
+                Ok(key) => Ok(Cow::Borrowed(key)),
+                Err(_) => fault(Code::InvalidUtf8, "the key is not UTF-8"),
+            };
+        };
+        let text = registry.json(key, self.most_text())?;
+        let id = match text.starts_with('{') {
+            true => build::id_in(&fields::read(&text, &self.plan)?, self)?,
+            false => value::id_text("key", &text)?.into_owned(),
+        };
+        Ok(Cow::Owned(id))
+    }
+
+    /// How long a value may become as JSON: names that a schema spares it come back.
+    fn most_text(&self) -> usize {
+        self.spec.max_bytes.saturating_mul(16)
+    }
 }
 
 impl Redecode for Decoder {
+    fn prepare(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), String> {
+        let Some(registry) = &self.registry else { return Ok(()) };
+        registry.prepare(key, value).map_err(|error| error.with_hint())
+    }
+
     fn redecode(
         &self,
         (source, partition, offset): (SourceId, u32, u64),

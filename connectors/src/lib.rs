@@ -10,4 +10,5 @@ pub mod kafka;
 pub mod metrics;
 pub mod pace;
 pub mod postgres;
+pub mod registry;
 pub mod sink_file;

@@ -3,6 +3,7 @@
 //! One broker serves all tests that leave it alone; those that pause or kill it start their own.
 
 mod kafka {
+    mod registry;
     mod sink;
     mod source;
     mod speed;

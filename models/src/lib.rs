@@ -8,6 +8,7 @@
 
 mod answer;
 pub mod bundle;
+pub mod eval;
 mod fixture;
 mod lot;
 mod pool;
@@ -18,7 +19,7 @@ mod testing;
 #[cfg(feature = "torch")]
 pub mod torch;
 
-pub use answer::{Logits, score_of};
+pub use answer::{Logits, Probabilities, probabilities, score_of};
 pub use bundle::{Bundle, BundleError};
 pub use fixture::FixtureScorer;
 pub use lot::{Answer, Limits, score_all, score_all_on};
@@ -26,4 +27,4 @@ pub use pool::{PoolError, PoolOptions, ScorerPool};
 pub use scorer::{Batch, ScoreFailure, Scorer, score_each};
 pub use stats::{ScorerStats, StatsSnapshot};
 #[cfg(feature = "torch")]
-pub use torch::{TorchOptions, TorchScorer};
+pub use torch::{Precision, TorchOptions, TorchScorer};

@@ -97,7 +97,12 @@ impl Tiny {
             }
         }
         let changed = "encoder.layer.1.output.dense.bias";
-        let delta = Tensors::from([(changed.to_owned(), random(&[WIDTH], &mut next))]);
+        let added = "encoder.layer.0.attention.self.query.weight";
+        let delta = Tensors::from([
+            (changed.to_owned(), random(&[WIDTH], &mut next)),
+            (format!("{added}.lora_a"), random(&[2, WIDTH], &mut next)),
+            (format!("{added}.lora_b"), random(&[WIDTH, 2], &mut next)),
+        ]);
         Tiny {
             base,
             delta,

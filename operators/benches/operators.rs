@@ -270,7 +270,7 @@ fn keyed_by_post(worker: &mut Worker, c: &mut Criterion, size: u64) {
         worker,
         c,
         ("dedupe: votes", size),
-        |events, control| dedupe(events, control, Duplicates::default()),
+        |events, control| dedupe(events, control, None, Duplicates::default()),
         (none(), &|i| vec![event(i, 0)]),
         &|i, v| vec![(votes(i, v), 1)],
     );
@@ -292,14 +292,16 @@ fn keyed_by_post(worker: &mut Worker, c: &mut Criterion, size: u64) {
         worker,
         c,
         ("inherit: edits of parents", size),
-        |linked, _| inherit(linked, true),
+        |linked, _| inherit(linked, true, None),
         // Every second post replies to the one before it.
         (none(), &|i| match i % 2 {
-            0 => vec![(post(i), Linked::Direct(mentions(i)))],
-            _ => vec![(post(i), Linked::ReplyTo(post(i - 1)))],
+            0 => vec![(post(i), Linked::Direct(mentions(i), 0))],
+            _ => vec![(post(i), Linked::ReplyTo(post(i - 1), 0))],
         }),
         &|i, v| match i % 2 {
-            0 => replaced(i, v, |i, v| (post(i), Linked::Direct(mentions(i + v.unsigned_abs())))),
+            0 => replaced(i, v, |i, v| {
+                (post(i), Linked::Direct(mentions(i + v.unsigned_abs()), 0))
+            }),
             _ => Vec::new(),
         },
     );
@@ -313,7 +315,7 @@ fn keyed_by_post(worker: &mut Worker, c: &mut Criterion, size: u64) {
                 model: ModelKey(1),
                 score: Some(answer(7)),
             });
-            score(posts, facts, control)
+            score(posts, facts, control, None)
         },
         (vec![Control::LiveModel(ModelKey(1))], &|i| {
             vec![(text_key(i), post(i), 0)]

@@ -9,7 +9,7 @@
 //! The sums are kept in hash maps by window instead of an arrangement: dropping a window gives its memory back at once,
 //! and a tick costs one lookup per contribution.
 
-use crate::event::Control;
+use crate::event::{Control, clock_of};
 use crate::window::RowKey;
 use differential_dataflow::VecCollection;
 use differential_dataflow::difference::{IsZero, Multiply, Semigroup};
@@ -54,11 +54,7 @@ pub fn aggregate<'s>(
             }
         },
         move |Complete { rows, side, .. }, out| {
-            let clock = side
-                .iter()
-                .filter_map(|(c, _)| if let Control::Clock(at) = c { Some(*at) } else { None })
-                .max();
-            if let Some(clock) = clock {
+            if let Some(clock) = clock_of(side) {
                 states.iter_mut().for_each(|view| view.advance(clock));
             }
             for (row, acc) in rows.drain(..) {

@@ -7,14 +7,19 @@
 //! observation, which may come before the post; and which threads are deleted. *Emits* at the tick of the change, net.
 //! *A retraction* of a post takes its votes along; deleting a thread retracts all that hangs on it, and bringing the
 //! thread back brings them back.
+//!
+//! With a *retention*, a post written longer than that before the clock is forgotten with all that is known of it: it is
+//! retracted, which lets everything behind forget it too, and changes no row, as the windows it was in are gone. So are
+//! deletions and votes of posts that never came, by the clock they came at.
 
-use crate::event::{Control, PostEvent, PostRow, VoteAt};
+use crate::event::{Control, PostEvent, PostRow, VoteAt, clock_of};
+use crate::expiry::Expiry;
 use differential_dataflow::VecCollection;
 use groundswell_core::dataflow::{Complete, per_tick};
 use groundswell_core::id::{DigestMap, Dim, PostKey};
 use groundswell_core::record::{Rank, SourceId, UNRANKED, votes_rank};
 use groundswell_core::table;
-use groundswell_core::time::Tick;
+use groundswell_core::time::{EventTime, Tick};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -27,8 +32,17 @@ pub enum Upserted {
     Row(PostRow),
     /// Its votes; absent while unknown.
     Votes(i64),
-    /// Belongs to no post: records of this source that changed nothing, as many as the difference says.
-    Stale(SourceId),
+    /// What travels about records that changed nothing.
+    Unchanged(Unchanged),
+}
+
+/// Records that changed nothing, as many as the difference says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Unchanged {
+    /// Of this source.
+    Source(SourceId),
+    /// This one, of a watched tick; it is among those of its source.
+    Record(Stale),
 }
 
 /// Records that changed nothing (stale, repeated), by tick and source, until somebody takes the counts. Of ticks that are
@@ -46,7 +60,7 @@ struct Kept {
 }
 
 /// A record of a post that changed nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Stale {
     /// The post.
     pub post: PostKey,
@@ -86,15 +100,21 @@ impl Duplicates {
         }
     }
 
-    /// Whether the counts are an output of the graph; then nobody can say which records they were.
-    pub fn travel(&self) -> bool {
+    /// Whether the counts are an output of the graph.
+    pub(crate) fn travel(&self) -> bool {
         self.travel
     }
 
     /// Takes in what the graph put out.
-    pub fn arrived(&self, tick: Tick, counts: impl IntoIterator<Item = (SourceId, isize)>) {
-        let counted = counts.into_iter().map(|(source, n)| (source, n.unsigned_abs() as u64));
-        self.add(tick, counted, Vec::new());
+    pub fn arrived(&self, tick: Tick, unchanged: impl IntoIterator<Item = (Unchanged, isize)>) {
+        let (mut counts, mut list) = (Vec::new(), Vec::new());
+        for (unchanged, n) in unchanged {
+            match unchanged {
+                Unchanged::Source(source) => counts.push((source, n.unsigned_abs() as u64)),
+                Unchanged::Record(stale) => list.extend(std::iter::repeat_n(stale, n.unsigned_abs())),
+            }
+        }
+        self.add(tick, counts, list);
     }
 
     /// Takes the counts of a tick, which must be complete.
@@ -109,7 +129,8 @@ impl Duplicates {
             .collect()
     }
 
-    /// From now on, remembers which records of this tick change nothing; call it before the tick is released.
+    /// From now on, remembers which records of this tick change nothing; call it before the tick is released, with
+    /// [`Control::Watched`] among its events.
     pub fn watch(&self, tick: Tick) {
         self.kept.lock().watched.entry(tick).or_default();
     }
@@ -117,10 +138,6 @@ impl Duplicates {
     /// Those of a watched tick, which must be complete; the tick is not watched any more.
     pub fn unwatch(&self, tick: Tick) -> Vec<Stale> {
         self.kept.lock().watched.remove(&tick).unwrap_or_default()
-    }
-
-    fn watches(&self, tick: Tick) -> bool {
-        self.kept.lock().watched.contains_key(&tick)
     }
 
     fn add(&self, tick: Tick, counts: impl IntoIterator<Item = (SourceId, u64)>, list: Vec<Stale>) {
@@ -134,23 +151,30 @@ impl Duplicates {
     }
 }
 
-/// See the module documentation.
+/// See the module documentation; `retention` in ms.
 pub fn dedupe<'s>(
     events: VecCollection<'s, Tick, (PostKey, PostEvent)>,
     control: VecCollection<'s, Tick, Control>,
+    retention: Option<i64>,
     duplicates: Duplicates,
 ) -> VecCollection<'s, Tick, (PostKey, Upserted)> {
-    let mut table = Table::default();
+    let mut table = Table::new(retention);
     per_tick(
         events,
-        control.filter(|c| matches!(c, Control::Thread { .. })),
+        control.filter(move |c| match c {
+            Control::Clock(_) => retention.is_some(),
+            other => matches!(other, Control::Thread { .. } | Control::Watched),
+        }),
         "Dedupe",
         |(key, _)| key.route(),
         move |Complete { tick, rows, side }, out| {
+            let watched = side.iter().any(|(control, _)| matches!(control, Control::Watched));
+            if let Some(clock) = clock_of(side) {
+                table.forget(clock, &mut |key, row| out.give((key, row), -1));
+            }
             let flipped = table.threads(side.drain(..).map(|(control, _)| control));
             rows.sort_unstable_by_key(|((key, _), _)| *key);
             let (mut counts, mut list) = (BTreeMap::new(), Vec::new());
-            let watched = duplicates.watches(tick);
             let mut stale = |key, event: &PostEvent| {
                 *counts.entry(source_of(event)).or_default() += 1;
                 if watched {
@@ -175,12 +199,11 @@ pub fn dedupe<'s>(
                 }
             }
             if duplicates.travel() {
+                let mut tell = |unchanged, n| out.give((PostKey::NONE, Upserted::Unchanged(unchanged)), n);
                 for (source, n) in counts {
-                    out.give(
-                        (PostKey::NONE, Upserted::Stale(source)),
-                        isize::try_from(n).unwrap_or(isize::MAX),
-                    );
+                    tell(Unchanged::Source(source), isize::try_from(n).unwrap_or(isize::MAX));
                 }
+                list.into_iter().for_each(|stale| tell(Unchanged::Record(stale), 1));
             } else if !counts.is_empty() {
                 duplicates.add(tick, counts, list);
             }
@@ -200,6 +223,8 @@ const NO_ROW: RowRank = (i64::MIN, 0, 0);
 /// All that is remembered about one post id.
 #[derive(Clone, Copy)]
 struct Entry {
+    /// Without a row: the clock when something last came. With one, the post's own time counts.
+    touched: EventTime,
     rank: RowRank,
     row: Option<(PostRow, VoteAt)>,
     votes: Option<VoteAt>,
@@ -208,6 +233,7 @@ struct Entry {
 impl Default for Entry {
     fn default() -> Self {
         Entry {
+            touched: EventTime::MIN,
             rank: NO_ROW,
             row: None,
             votes: None,
@@ -228,6 +254,15 @@ impl Entry {
             }
             _ => (None, None),
         }
+    }
+
+    fn is_known(&self) -> bool {
+        self.rank != NO_ROW || self.votes.is_some()
+    }
+
+    /// The time from which retention counts.
+    fn needed(&self) -> EventTime {
+        self.row.map_or(self.touched, |(row, _)| row.created_at)
     }
 
     /// Takes an event; false if it changed nothing.
@@ -263,9 +298,36 @@ impl Entry {
 struct Table {
     posts: table::Table<PostKey, Entry>,
     threads: DigestMap<Dim, (Rank, bool)>,
+    /// Each known post once, by a time at which to look whether it can be forgotten.
+    expiry: Option<Expiry<PostKey>>,
 }
 
 impl Table {
+    fn new(retention: Option<i64>) -> Self {
+        Table {
+            expiry: retention.map(Expiry::new),
+            ..Table::default()
+        }
+    }
+
+    /// Forgets what is beyond retention at the clock, and gives what stood.
+    fn forget(&mut self, clock: EventTime, give: &mut impl FnMut(PostKey, Upserted)) {
+        let Some(expiry) = &mut self.expiry else { return };
+        for key in expiry.advance(clock) {
+            let Some(entry) = self.posts.get(key) else { continue };
+            let needed = entry.needed();
+            if !expiry.is_due(needed) {
+                expiry.push(needed, key);
+                continue;
+            }
+            let threads = &self.threads;
+            let (row, votes) = entry.standing(|thread| threads.get(&thread).is_some_and(|t| t.1));
+            row.into_iter().for_each(|row| give(key, Upserted::Row(row)));
+            votes.into_iter().for_each(|votes| give(key, Upserted::Votes(votes)));
+            self.posts.remove(key);
+        }
+    }
+
     /// Applies a post's events and emits its net change; `stale` hears of those that change nothing. `flipped` threads were alive or deleted before the tick, as told,
     /// and are the opposite now.
     fn apply(
@@ -279,10 +341,17 @@ impl Table {
         let threads = &self.threads;
         let deleted = |thread| threads.get(&thread).is_some_and(|t| t.1);
         let entry = self.posts.get_or_default(key);
+        let known = entry.is_known();
         let before = entry.standing(|thread| flipped.get(&thread).copied().unwrap_or_else(|| deleted(thread)));
         for ((_, event), _) in events {
             if !entry.take(event) {
                 stale(key, event);
+            }
+        }
+        if let Some(expiry) = self.expiry.as_mut().filter(|_| !events.is_empty()) {
+            entry.touched = expiry.clock();
+            if !known {
+                expiry.push(entry.needed(), key);
             }
         }
         let after = entry.standing(deleted);
@@ -391,10 +460,13 @@ mod tests {
         for tick in [5, 6] {
             duplicates.add(tick, [(0, 1)], vec![stale]);
         }
-        assert!(duplicates.watches(5) && !duplicates.watches(6));
         assert_eq!((duplicates.unwatch(5), duplicates.unwatch(6)), (vec![stale], vec![]));
-        assert!(!duplicates.watches(5));
+        assert_eq!(duplicates.unwatch(5), [], "it is watched no more");
         assert_eq!(duplicates.take(5), [(0, 1)].into());
+        duplicates.watch(7);
+        duplicates.arrived(7, [(Unchanged::Source(3), 2), (Unchanged::Record(stale), 2)]);
+        assert_eq!(duplicates.unwatch(7), [stale, stale], "one that came twice");
+        assert_eq!(duplicates.take(7), [(3, 2)].into());
         let votes = Stale::of(PostKey(1), &PostEvent::Votes((9, None), 3));
         assert_eq!((votes.rank, votes.votes), (votes_rank(9, None), true));
     }

@@ -106,6 +106,17 @@ pub enum Control {
     },
     /// What windows that were forgotten before the first tick left behind in a rule's alerts.
     Floor(Arc<Floor>),
+    /// Of this tick somebody wants to know which records changed nothing, not only how many.
+    Watched,
+}
+
+/// The clock among a tick's control events, if it is there.
+pub(crate) fn clock_of(side: &[(Control, isize)]) -> Option<EventTime> {
+    let clocks = side.iter().filter_map(|(control, _)| match control {
+        Control::Clock(at) => Some(*at),
+        _ => None,
+    });
+    clocks.max()
 }
 
 /// A recorded [`AlertFloor`](groundswell_core::record::AlertFloor) as the graph sees it.

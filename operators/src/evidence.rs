@@ -7,7 +7,7 @@
 //! Influence is leave-one-out: mean − mean without the post = w·(x − mean) / (Σw − w), computed in integers from the
 //! same fixed-point numbers as the row, so it recomputes exactly.
 
-use crate::event::Control;
+use crate::event::{Control, clock_of};
 use crate::threshold::Transition;
 use crate::window::RowKey;
 use differential_dataflow::VecCollection;
@@ -94,11 +94,7 @@ pub fn evidence<'s>(
                     .unwrap_or_default();
                 out.give(Proven { transition, evidence }, 1isize);
             }
-            let clock = side
-                .iter()
-                .filter_map(|(c, _)| if let Control::Clock(at) = c { Some(*at) } else { None })
-                .max();
-            if let Some(clock) = clock {
+            if let Some(clock) = clock_of(side) {
                 rows.retain(|(view, start), _| {
                     views
                         .get(usize::from(*view))

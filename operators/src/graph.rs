@@ -9,7 +9,7 @@
 //! Control events (clock, dictionary, rules, threads, live model) go to every worker.
 
 use crate::aggregate::{Row, aggregate};
-use crate::dedupe::{Duplicates, Upserted, dedupe};
+use crate::dedupe::{Duplicates, Unchanged, Upserted, dedupe};
 use crate::event::{Control, Fact, PostEvent};
 use crate::evidence::{Item, Proven, evidence};
 use crate::inherit::inherit;
@@ -20,7 +20,6 @@ use crate::threshold::{Carry, Told, Watched, threshold};
 use crate::window::{RowKey, contribution, for_each_row, window};
 use differential_dataflow::VecCollection;
 use groundswell_core::id::{PostKey, TextKey};
-use groundswell_core::record::SourceId;
 use groundswell_core::spec::{GraphSpec, LinkSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec};
 use groundswell_core::time::{EventTime, HOUR, Tick};
 use std::sync::Arc;
@@ -80,6 +79,20 @@ impl Plan {
         PostKey::of(format!("{all:?}").as_bytes()).0
     }
 
+    /// How long after it was written a post can still be in a window that is kept (ms), if every view has a `keep`: what is
+    /// older changes no row.
+    pub fn longest_kept(&self) -> Option<i64> {
+        let kept = self.views.iter().map(|v| Some(v.keep?.saturating_add(v.window.size())));
+        kept.collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
+    /// How long posts are remembered (ms); `None` for ever. Where replies inherit, the oldest one that still counts may
+    /// inherit from a post as much older as it is itself.
+    pub fn retention(&self) -> Option<i64> {
+        let times = if self.link.inherit_from_parent { 2 } else { 1 };
+        self.longest_kept().map(|kept| kept.saturating_mul(times))
+    }
+
     /// Whether rules watch any view.
     pub fn watches(&self) -> bool {
         self.watched.iter().any(Option::is_some)
@@ -123,8 +136,8 @@ pub struct Outputs<'s> {
     pub wanted: VecCollection<'s, Tick, (TextKey, EventTime)>,
     /// Alert transitions with their evidence, and what forgotten windows leave behind in alerts.
     pub alerts: Option<Alerts<'s>>,
-    /// Records that changed nothing, by source, as many as the difference says; for [`Duplicates::travelling`] only.
-    pub stale: Option<VecCollection<'s, Tick, SourceId>>,
+    /// Records that changed nothing; for [`Duplicates::travelling`] only.
+    pub unchanged: Option<VecCollection<'s, Tick, Unchanged>>,
 }
 
 /// Outputs of the rules on one worker.
@@ -139,24 +152,24 @@ pub struct Alerts<'s> {
 pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates: Duplicates) -> Outputs<'s> {
     let Inputs { posts, facts, control } = inputs;
     let travel = duplicates.travel();
-    let upserted = dedupe(posts, control.clone(), duplicates);
-    let stale = travel.then(|| {
+    let upserted = dedupe(posts, control.clone(), plan.retention(), duplicates);
+    let unchanged = travel.then(|| {
         upserted.clone().flat_map(|(_, u)| match u {
-            Upserted::Stale(source) => Some(source),
+            Upserted::Unchanged(unchanged) => Some(unchanged),
             Upserted::Row(_) | Upserted::Votes(_) => None,
         })
     });
     let rows = upserted.clone().flat_map(|(key, u)| match u {
         Upserted::Row(row) => Some((key, row)),
-        Upserted::Votes(_) | Upserted::Stale(_) => None,
+        Upserted::Votes(_) | Upserted::Unchanged(_) => None,
     });
     let linked = link(rows.clone(), control.clone(), plan.link, fetch);
-    let mentions = inherit(linked, plan.link.inherit_from_parent);
+    let mentions = inherit(linked, plan.link.inherit_from_parent, plan.longest_kept());
     // A post that brought its sentiment needs no model, and one without a text has nothing to score.
     let texts = rows
         .filter(|(_, row)| row.given.is_none() && row.text != TextKey::NONE)
         .map(|(key, row)| (row.text, key, row.created_at));
-    let scored = score(texts, facts, control.clone());
+    let scored = score(texts, facts, control.clone(), plan.retention());
     let scores = scored.clone().flat_map(|s| match s {
         Scored::Post(key, score) => Some((key, Part::Score(score))),
         Scored::Wanted(..) => None,
@@ -181,7 +194,7 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
         live,
         wanted,
         alerts,
-        stale,
+        unchanged,
     }
 }
 

@@ -8,6 +8,7 @@ pub mod aggregate;
 pub mod dedupe;
 pub mod event;
 pub mod evidence;
+mod expiry;
 pub mod graph;
 pub mod inherit;
 pub mod link;

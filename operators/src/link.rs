@@ -15,7 +15,7 @@ use groundswell_core::record::{Entity, Rank, UNRANKED};
 use groundswell_core::serving::Mention;
 use groundswell_core::spec::LinkSpec;
 use groundswell_core::table::Table;
-use groundswell_core::time::Tick;
+use groundswell_core::time::{EventTime, Tick};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
@@ -27,10 +27,10 @@ pub type Mentions = SmallVec<[Mention; 2]>;
 /// What linking says about a post.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Linked {
-    /// Mentions by its own words; never empty.
-    Direct(Mentions),
-    /// None of its own; it replies to this post.
-    ReplyTo(PostKey),
+    /// Mentions by its own words, never empty; and when it was written.
+    Direct(Mentions, EventTime),
+    /// None of its own; it replies to this post, and was written then.
+    ReplyTo(PostKey, EventTime),
 }
 
 /// Fetches a text by its key. The answer is a function of the key alone, so the graph stays pure.
@@ -76,15 +76,16 @@ pub fn link<'s>(
 struct Post {
     text: TextKey,
     parent: PostKey,
+    created_at: EventTime,
     mentions: Mentions,
 }
 
 impl Post {
     fn linked(&self, inherit: bool) -> Option<Linked> {
         if !self.mentions.is_empty() {
-            Some(Linked::Direct(self.mentions.clone()))
+            Some(Linked::Direct(self.mentions.clone(), self.created_at))
         } else if inherit && self.parent != PostKey::NONE {
-            Some(Linked::ReplyTo(self.parent))
+            Some(Linked::ReplyTo(self.parent, self.created_at))
         } else {
             None
         }
@@ -145,6 +146,7 @@ impl Linker {
         let post = Post {
             text: row.text,
             parent: row.parent,
+            created_at: row.created_at,
             mentions: self.mentions(row.text),
         };
         post.linked(self.spec.inherit_from_parent)

@@ -37,7 +37,7 @@ impl Part {
         match u {
             Upserted::Row(row) => Some(Part::Row(row)),
             Upserted::Votes(votes) => Some(Part::Votes(votes)),
-            Upserted::Stale(_) => None,
+            Upserted::Unchanged(_) => None,
         }
     }
 }

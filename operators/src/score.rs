@@ -2,11 +2,13 @@
 //!
 //! *In*: (text, post) pairs of live posts, recorded facts, and the live-model pointer. *Out*: the score of each post, and
 //! the texts that wait for the live model (the scorer's work list). *State*: per text its live posts and all known facts;
-//! facts stay when the posts go, so an identical text is scored once, ever. *Emits* at the tick of the change. *A
+//! facts stay when the posts go, so an identical text is scored once, ever; with a *retention*, facts nobody had a use for
+//! that long are forgotten. *Emits* at the tick of the change. *A
 //! retraction* of a post retracts its score from state. A model switch re-points every post at one tick; what the new
 //! model has not answered yet becomes wanted. Votes never come here.
 
-use crate::event::{Control, Fact};
+use crate::event::{Control, Fact, clock_of};
+use crate::expiry::Expiry;
 use differential_dataflow::VecCollection;
 use groundswell_core::dataflow::{Complete, Emit, per_tick};
 use groundswell_core::id::{ModelKey, PostKey, TextKey};
@@ -34,21 +36,28 @@ pub enum Scored {
     Wanted(TextKey, EventTime),
 }
 
-/// See the module documentation.
+/// See the module documentation; `retention` in ms.
 pub fn score<'s>(
     posts: VecCollection<'s, Tick, (TextKey, PostKey, EventTime)>,
     facts: VecCollection<'s, Tick, Fact>,
     control: VecCollection<'s, Tick, Control>,
+    retention: Option<i64>,
 ) -> VecCollection<'s, Tick, Scored> {
     let posts = posts.map(|(text, post, at)| (text, TextEvent::Post(post, at)));
     let facts = facts.map(|fact| (fact.text, TextEvent::Fact(fact.model, fact.score)));
-    let mut table = Table::default();
+    let mut table = Table::new(retention);
     per_tick(
         posts.concat(facts),
-        control.filter(|c| matches!(c, Control::LiveModel(_))),
+        control.filter(move |c| match c {
+            Control::Clock(_) => retention.is_some(),
+            other => matches!(other, Control::LiveModel(_)),
+        }),
         "Score",
         |(text, _)| text.route(),
         move |Complete { rows, side, .. }, out| {
+            if let Some(clock) = clock_of(side) {
+                table.forget(clock);
+            }
             let mut live = side
                 .drain(..)
                 .filter_map(|(c, _)| if let Control::LiveModel(m) = c { Some(m) } else { None });
@@ -101,9 +110,27 @@ impl Text {
 struct Table {
     live: Option<ModelKey>,
     texts: table::Table<TextKey, Text>,
+    /// Texts that lost their last post, by the clock when they did.
+    unused: Option<Expiry<TextKey>>,
 }
 
 impl Table {
+    fn new(retention: Option<i64>) -> Self {
+        Table {
+            unused: retention.map(Expiry::new),
+            ..Table::default()
+        }
+    }
+
+    /// Forgets facts about texts that no post had for so long; one that was used again meanwhile waits for its next time.
+    fn forget(&mut self, clock: EventTime) {
+        for key in self.unused.iter_mut().flat_map(|unused| unused.advance(clock)) {
+            if self.texts.get(key).is_some_and(|text| text.posts.is_empty()) {
+                self.texts.remove(key);
+            }
+        }
+    }
+
     fn switch(&mut self, model: ModelKey, out: &mut Out<'_, '_>) {
         let old = self.live.replace(model);
         if old == self.live {
@@ -158,6 +185,10 @@ impl Table {
         }
         if text.posts.is_empty() && text.facts.is_empty() {
             self.texts.remove(key);
+        } else if text.posts.is_empty()
+            && let Some(unused) = &mut self.unused
+        {
+            unused.push(unused.clock(), key);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Real servers for tests and benches: started on free loopback ports, in throw-away folders, stopped when dropped.
 //!
-//! `GROUNDSWELL_TEST_KAFKA` and `GROUNDSWELL_TEST_POSTGRES` point at servers that run already instead.
+//! `GROUNDSWELL_TEST_KAFKA`, `GROUNDSWELL_TEST_POSTGRES` and `GROUNDSWELL_TEST_REGISTRY` point at servers that run already
+//! instead.
 
 pub mod kafka;
 pub mod postgres;
+pub mod registry;

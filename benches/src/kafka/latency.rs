@@ -7,16 +7,19 @@ use groundswell_testing::postgres::Postgres;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// One post in so many is looked for.
 const MARKED: u64 = 100;
 /// Posts whose votes are revised: this many of the newest.
 const REVISED: u64 = 10_000;
+const TOPICS: [&str; 2] = ["posts", "votes"];
 /// Lateness of the first so many seconds is of starting up.
 const WARM_UP: Duration = Duration::from_secs(5);
 
@@ -35,7 +38,8 @@ pub struct Arguments {
     /// Longest time that input waits for its tick (ms).
     #[arg(long, default_value_t = 50)]
     tick: u64,
-    /// Writes a line every ten seconds: seconds, resident MiB, state on disk in MiB, processor seconds so far.
+    /// Writes a line every ten seconds: seconds, resident MiB, state on disk in MiB, processor seconds so far, records
+    /// not committed by the consumer groups, the latest row of these ten seconds (ms).
     #[arg(long)]
     csv: Option<PathBuf>,
 }
@@ -50,7 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", kafka.bootstrap());
     let admin: AdminClient<DefaultClientContext> = config.create()?;
-    let topics = ["posts", "votes"].map(|name| NewTopic::new(name, 1, TopicReplication::Fixed(1)));
+    let topics = TOPICS.map(|name| NewTopic::new(name, 1, TopicReplication::Fixed(1)));
     futures::executor::block_on(admin.create_topics(&topics, &AdminOptions::new()))?;
     std::fs::write(folder.path().join("url"), &database)?;
     let pipeline = folder.path().join("bench.yaml");
@@ -77,13 +81,15 @@ serve: false
     engine.wait("ready")?;
     let producer: BaseProducer = config.set("linger.ms", "1").create()?;
     let over = AtomicBool::new(false);
+    let latest = AtomicU64::new(0);
+    let groups = Groups::of(&config)?;
     let began = Instant::now();
     let lateness = std::thread::scope(|scope| {
-        let looking = scope.spawn(|| look(&database, &over));
+        let looking = scope.spawn(|| look(&database, &over, &latest));
         let writing = scope.spawn(|| write(&producer, arguments));
         let mut csv = arguments.csv.as_ref().map(std::fs::File::create).transpose()?;
         if let Some(csv) = &mut csv {
-            writeln!(csv, "seconds,rss_mib,state_mib,cpu_s")?;
+            writeln!(csv, "seconds,rss_mib,state_mib,cpu_s,lag_records,latest_row_ms")?;
         }
         while !writing.is_finished() {
             std::thread::sleep(Duration::from_secs(1));
@@ -92,10 +98,12 @@ serve: false
                 let state = size(&folder.path().join("state")) >> 20;
                 writeln!(
                     csv,
-                    "{},{},{state},{:.1}",
+                    "{},{},{state},{:.1},{},{}",
                     began.elapsed().as_secs(),
                     used.rss_mib,
-                    used.cpu_seconds
+                    used.cpu_seconds,
+                    groups.lag()?,
+                    latest.swap(0, Ordering::AcqRel)
                 )?;
             }
         }
@@ -183,8 +191,42 @@ fn send(producer: &BaseProducer, topic: &str, value: &str) -> Result<(), Failure
         .map_err(|(error, _)| error.into())
 }
 
-/// Asks for the newest marked author until told to stop.
-fn look(database: &str, over: &AtomicBool) -> Result<Seen, Failure> {
+/// What a lag tool sees of the engine's consumer groups.
+struct Groups(Vec<BaseConsumer>);
+
+impl Groups {
+    fn of(config: &ClientConfig) -> Result<Self, Failure> {
+        let group = |topic: &&str| {
+            let mut config = config.clone();
+            config.set("group.id", format!("groundswell-bench-{topic}"));
+            let consumer: BaseConsumer = config.create()?;
+            let mut all = TopicPartitionList::new();
+            all.add_partition(topic, 0);
+            consumer.assign(&all)?;
+            Ok(consumer)
+        };
+        Ok(Groups(TOPICS.iter().map(group).collect::<Result<_, Failure>>()?))
+    }
+
+    /// Records written and not committed, of all topics.
+    fn lag(&self) -> Result<i64, Failure> {
+        let patience = Duration::from_secs(10);
+        let mut lag = 0;
+        for group in &self.0 {
+            for place in group.committed(patience)?.elements() {
+                let (_, end) = group.fetch_watermarks(place.topic(), place.partition(), patience)?;
+                let Offset::Offset(at) = place.offset() else {
+                    return Err(format!("nothing of {} is committed", place.topic()).into());
+                };
+                lag += end - at;
+            }
+        }
+        Ok(lag)
+    }
+}
+
+/// Asks for the newest marked author until told to stop, and keeps how late the latest was.
+fn look(database: &str, over: &AtomicBool, latest: &AtomicU64) -> Result<Seen, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (client, connection) = tokio_postgres::connect(database, tokio_postgres::NoTls).await?;
@@ -198,7 +240,9 @@ fn look(database: &str, over: &AtomicBool) -> Result<Seen, Failure> {
             let at = now_ms();
             for row in rows {
                 newest = row.get(0);
-                seen.push((Instant::now(), at - newest[1..].parse::<f64>()?));
+                let late = at - newest[1..].parse::<f64>()?;
+                seen.push((Instant::now(), late));
+                latest.fetch_max(late as u64, Ordering::AcqRel);
             }
             tokio::time::sleep(Duration::from_millis(3)).await;
         }

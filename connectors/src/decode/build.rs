@@ -28,8 +28,17 @@ pub(super) fn readable_id(found: &Found<'_>, decoder: &Decoder) -> Option<String
 
 /// A record's key as its id, if it can be one.
 pub(super) fn readable_key(key: Option<&[u8]>, decoder: &Decoder) -> Option<String> {
-    let key = std::str::from_utf8(key?).ok()?;
-    (!key.is_empty() && key.len() <= decoder.spec.max_id_bytes).then(|| key.to_owned())
+    let key = decoder.key_text(key?).ok()?;
+    (!key.is_empty() && key.len() <= decoder.spec.max_id_bytes).then(|| key.into_owned())
+}
+
+/// The id in a key that is an object.
+pub(super) fn id_in(found: &Found<'_>, decoder: &Decoder) -> Result<String, Fault> {
+    let (field, path) = (id_field(decoder), decoder.plan.path(id_field(decoder)));
+    match found.get(field) {
+        Some(raw) => Ok(value::id_text(path, raw)?.into_owned()),
+        None => fault(Code::MissingField, format!("the key has no field \"{path}\"")),
+    }
 }
 
 fn id_field(decoder: &Decoder) -> Field {
@@ -231,10 +240,8 @@ impl<'d> Builder<'d> {
 
     fn key_id(&self) -> Result<Option<String>, Fault> {
         let Some(key) = self.key else { return Ok(None) };
-        match std::str::from_utf8(key) {
-            Ok(key) => self.checked_id("key", key.to_owned()).map(Some),
-            Err(_) => fault(Code::InvalidUtf8, "the key is not UTF-8"),
-        }
+        let id = self.decoder.key_text(key)?.into_owned();
+        self.checked_id("key", id).map(Some)
     }
 
     fn checked_id(&self, path: &str, id: String) -> Result<String, Fault> {

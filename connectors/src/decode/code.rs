@@ -32,6 +32,10 @@ codes! {
     InvalidJson = "invalid_json", "The payload is not one JSON value, or a string has a lone surrogate.";
     NestedTooDeep = "nested_too_deep", "Arrays and objects are nested deeper than 64 levels.";
     TooLarge = "too_large", "The payload is larger than the source allows (1 MiB by default).";
+    NotFramed = "not_framed", "The source reads Avro or Protobuf, and the payload does not begin with a zero byte and a schema's id.";
+    UnknownSchema = "unknown_schema", "The schema registry knows no schema with the id in the payload.";
+    UnusableSchema = "unusable_schema", "The schema that the payload names is of another kind, cannot be read, or lacks what it refers to.";
+    SchemaMismatch = "schema_mismatch", "The payload is not what the schema that it names describes.";
     NotAnObject = "not_an_object", "The payload is JSON, but not an object.";
     MissingField = "missing_field", "A field that the collection needs is absent or null.";
     WrongType = "wrong_type", "A field has another JSON type than it must have.";
@@ -94,6 +98,12 @@ impl Fault {
     /// The same fault, naming the record it is about.
     pub(crate) fn about(mut self, id: Option<String>) -> Self {
         self.id = id;
+        self
+    }
+
+    /// The same fault of data that was written with this schema.
+    pub(crate) fn of_schema(mut self, id: u32) -> Self {
+        self.message = format!("schema {id}: {}", self.message);
         self
     }
 

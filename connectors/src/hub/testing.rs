@@ -98,7 +98,7 @@ pub fn hub(limits: HubLimits) -> Hub {
     let texts = texts();
     let all: Vec<String> = (0..POSTS).map(|i| format!("text of post {i} <b>&")).collect();
     texts
-        .put(all.iter().map(|t| (TextKey::of(t.as_bytes()), t.as_str())))
+        .put(all.iter().map(|t| (TextKey::of(t.as_bytes()), 0, t.as_str())))
         .expect("written");
     let ids: hashbrown::HashMap<PostKey, Arc<str>> = (0..POSTS)
         .map(|i| (PostKey::of(format!("p{i}").as_bytes()), Arc::from(format!("p{i}"))))

@@ -1,6 +1,6 @@
 //! A topic as a source.
 //!
-//! In: a topic whose values are JSON records, keys their ids; null values delete. Out: batches of decoded records with the
+//! In: a topic whose values are records in JSON, or in Avro or Protobuf with a registry, keys their ids; null values delete. Out: batches of decoded records with the
 //! next offset of every partition touched. State: those offsets, which the engine records with the batch and gives back
 //! after a restart; the consumer's group decides nothing. Partitions are assigned by us and new ones are looked for now
 //! and then. Only committed records of transactions are read.
@@ -21,6 +21,7 @@ use super::client::{self, Cluster, Reporter};
 use super::error::{KafkaError, rights};
 use crate::decode::{Decoder, DecoderSpec, MapError};
 use crate::metrics::SourceMetrics;
+use crate::registry::Registry;
 use assignment::Assignment;
 use groundswell_core::record::{Envelope, Header, HeaderValue, Record};
 use groundswell_core::source::{Redecode, Source, SourceBatch, SourceContext, SourceError, StopFlag, Stopped};
@@ -43,6 +44,9 @@ const BATCH_AGE: Duration = Duration::from_millis(3);
 const IDLE: Duration = Duration::from_millis(50);
 /// How often durable positions are committed to the group, and the lag is measured.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// How long a registry that does not answer is left alone, at first and at most.
+const REGISTRY_WAITS: std::ops::Range<Duration> = Duration::from_millis(250)..Duration::from_secs(8);
 
 /// What to do when records were removed before they were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -138,6 +142,13 @@ impl KafkaSource {
             decoder,
             metrics: None,
         })
+    }
+
+    /// The same for records written with schemas of a registry.
+    #[must_use]
+    pub fn with_registry(mut self, registry: Arc<Registry>) -> Self {
+        self.decoder = self.decoder.with_registry(registry);
+        self
     }
 
     /// Looks whether the topic is there and may be read, waiting for its brokers as long as a start does.
@@ -299,6 +310,7 @@ impl<'a> Reading<'a> {
                     if self.records.is_empty() {
                         self.since = Instant::now();
                     }
+                    self.prepare(&message)?;
                     self.take(&message);
                     wait = Duration::ZERO;
                     if self.records.len() >= BATCH_RECORDS || self.bytes >= BATCH_BYTES {
@@ -317,6 +329,28 @@ impl<'a> Reading<'a> {
                 },
             }
         }
+    }
+
+    /// Fetches the schemas that a record names, waiting for the registry as for a broker: what was read before goes on, and
+    /// the record comes again if the engine stops meanwhile.
+    fn prepare(&mut self, message: &BorrowedMessage<'_>) -> Result<(), Ended> {
+        let source = self.source;
+        let Some(registry) = source.decoder.registry() else {
+            return Ok(());
+        };
+        let mut wait = REGISTRY_WAITS.start;
+        // The registry says what is wrong, once.
+        while registry.prepare(message.key(), message.payload()).is_err() {
+            self.flush()?;
+            self.context.stop.sleep(wait);
+            if self.context.stop.is_set() {
+                return Err(Ended::Stopped);
+            }
+            wait = (wait * 2).min(REGISTRY_WAITS.end);
+            self.commit();
+            self.look_around()?;
+        }
+        Ok(())
     }
 
     fn take(&mut self, message: &BorrowedMessage<'_>) {

@@ -134,6 +134,15 @@ impl SourceContext {
 
 /// Decodes records of a source outside of its reading: those it could not accept, when they are given to it again.
 pub trait Redecode: Send + Sync {
+    /// Fetches what decoding needs from elsewhere, such as a schema; asked before every record. May wait a few seconds.
+    ///
+    /// # Errors
+    /// Why it cannot be had now, and what to do; the record is not to blame.
+    fn prepare(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), String> {
+        let _ = (key, value);
+        Ok(())
+    }
+
     /// What the record at a position (source, partition, offset) is now: an envelope as the source would send it, a dead
     /// letter among them. Posts from before `horizon` (epoch ms) are beyond every view's retention.
     fn redecode(

@@ -149,6 +149,7 @@ pub struct Store {
     garbage: VecDeque<String>,
     pin: Arc<()>,
     part_bytes: usize,
+    retention: Option<i64>,
     _lock: Lock,
 }
 
@@ -194,6 +195,7 @@ impl Store {
             garbage: VecDeque::new(),
             pin,
             part_bytes: snapshot::PART_BYTES,
+            retention: None,
             _lock: lock,
         };
         Ok((store, restore))
@@ -277,6 +279,11 @@ impl Store {
         self.sweep(usize::MAX)
     }
 
+    /// From now on folds forget posts written longer than this before their clock (ms), with all that hangs on them.
+    pub fn expire_after(&mut self, retention: Option<i64>) {
+        self.retention = retention;
+    }
+
     /// The last recorded tick.
     pub fn last_tick(&self) -> Option<Tick> {
         self.last
@@ -327,6 +334,7 @@ impl Store {
                 .take_while(|name| name.tick <= last)
                 .collect(),
             part_bytes: self.part_bytes,
+            retention: self.retention,
         }
     }
 

@@ -1,19 +1,30 @@
 //! Texts by content: written once when recorded, fetched when somebody looks.
 //!
 //! The graph carries [`TextKey`]s only. Linking, scoring and serving ask here for the text behind a key. The answer is a
-//! pure function of the key, so reading it inside the graph keeps the graph pure. The texts live in one append-only file
-//! that is rebuilt from the record at every start (a cache, never the truth); a bounded share of recent ones stays in
-//! memory because the linker and the scorer want a text right after it arrived.
+//! pure function of the key, so reading it inside the graph keeps the graph pure. The texts live in append-only files that
+//! are rebuilt from the record at every start (a cache, never the truth); a bounded share of recent ones stays in memory
+//! because the linker and the scorer want a text right after it arrived.
+//!
+//! With a retention ([`Texts::expire_after`]) there is one file per stretch of time, by when the posts were written, and a
+//! file goes as a whole when the graph has forgotten all its posts. A text that comes again later is written again.
 
-use crate::id::{DigestMap, TextKey};
-use hashbrown::hash_map::Entry;
+mod segment;
+
+use crate::id::TextKey;
+use crate::time::{EventTime, Tick};
 use parking_lot::RwLock;
-use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use segment::Segment;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Files a retention is divided into; narrower ones are not worth a file.
+const SEGMENTS: i64 = 8;
+/// The shortest stretch of time with a file of its own (ms).
+const NARROWEST: i64 = 1_000;
+/// The file of what is kept for ever, and of posts from a far future.
+const FOR_EVER: i64 = i64::MAX;
 
 /// The text store; share it in an [`Arc`].
 pub struct Texts {
@@ -21,124 +32,133 @@ pub struct Texts {
 }
 
 struct Inner {
-    file: File,
-    written: u64,
-    index: DigestMap<TextKey, Place>,
-    /// The end of the file, in pieces as they were written, the last `recent_limit` bytes or so.
-    recent: VecDeque<Piece>,
-    recent_bytes: usize,
+    folder: PathBuf,
+    /// How long texts are needed, and the length of a stretch.
+    retention: Option<(i64, i64)>,
+    clock: EventTime,
+    segments: BTreeMap<i64, Segment>,
     recent_limit: usize,
 }
 
-/// What one `put` wrote.
-struct Piece {
-    offset: u64,
-    text: Box<str>,
-}
-
-#[derive(Clone, Copy)]
-#[repr(C, packed(4))]
-struct Place {
-    offset: u64,
-    len: u32,
-}
-
 impl Inner {
-    /// A text, if it is still in memory.
-    fn recent(&self, place: Place) -> Option<&str> {
-        let after = self.recent.partition_point(|piece| piece.offset <= place.offset);
-        let piece = self.recent.get(after.checked_sub(1)?)?;
-        let at = usize::try_from(place.offset - piece.offset).ok()?;
-        piece.text.get(at..at + place.len as usize)
+    /// Which file a text belongs to that is of a post written at `at`.
+    fn stretch(&self, at: EventTime) -> i64 {
+        match self.retention {
+            // Every stretch costs a file: a clock that is years ahead must not have one for each hour of them.
+            Some((retention, width)) if at <= self.clock.saturating_add(retention) => at.div_euclid(width),
+            _ => FOR_EVER,
+        }
+    }
+
+    fn has(&self, stretch: i64, key: TextKey) -> bool {
+        self.segments.range(stretch..).any(|(_, s)| s.has(key))
+    }
+
+    /// Lets go of the oldest pieces in memory. The newest piece of a file stays whatever its size: its texts are what the
+    /// linker asks for next.
+    fn trim(&mut self) {
+        let mut bytes: usize = self.segments.values().map(Segment::recent_bytes).sum();
+        for segment in self.segments.values_mut() {
+            while bytes > self.recent_limit {
+                let freed = segment.let_go();
+                if freed == 0 {
+                    break;
+                }
+                bytes -= freed;
+            }
+        }
     }
 }
 
 impl Texts {
-    /// Creates an empty store backed by an unlinked file in `folder`, keeping about `recent_limit` bytes in memory.
+    /// Creates an empty store backed by unlinked files in `folder`, keeping about `recent_limit` bytes in memory.
     ///
     /// # Errors
-    /// If the file cannot be created.
+    /// If a file cannot be created there.
     pub fn create(folder: &Path, recent_limit: usize) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let path = folder.join(format!("texts-{}.cache", std::process::id()));
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&path)?;
-        // Unlinked at once: the space is given back however the process ends.
-        std::fs::remove_file(&path)?;
         Ok(Texts {
             inner: RwLock::new(Inner {
-                file,
-                written: 0,
-                index: DigestMap::default(),
-                recent: VecDeque::new(),
-                recent_bytes: 0,
+                segments: [(FOR_EVER, Segment::create(folder)?)].into(),
+                folder: folder.to_owned(),
+                retention: None,
+                clock: EventTime::MIN,
                 recent_limit,
             }),
         })
     }
 
-    /// Adds texts; known ones are skipped.
+    /// From now on texts are needed for `retention` ms after their posts were written.
+    pub fn expire_after(&self, retention: i64) {
+        self.inner.write().retention = Some((retention, (retention / SEGMENTS).max(NARROWEST)));
+    }
+
+    /// Adds texts with the times at which their posts were written; known ones are skipped.
     ///
     /// # Errors
     /// If they cannot be written.
-    pub fn put<'a>(&self, texts: impl Iterator<Item = (TextKey, &'a str)> + Clone) -> io::Result<()> {
+    pub fn put<'a>(&self, texts: impl Iterator<Item = (TextKey, EventTime, &'a str)>) -> io::Result<()> {
         let mut inner = self.inner.write();
         let inner = &mut *inner;
-        let mut buffer = String::with_capacity(texts.clone().map(|(_, text)| text.len()).sum());
-        for (key, text) in texts {
-            let offset = inner.written + buffer.len() as u64;
-            let Ok(len) = u32::try_from(text.len()) else { continue };
-            if let Entry::Vacant(slot) = inner.index.entry(key) {
-                slot.insert(Place { offset, len });
-                buffer.push_str(text);
+        for (key, at, text) in texts {
+            let stretch = inner.stretch(at);
+            if inner.has(stretch, key) {
+                continue;
+            }
+            if let Some(segment) = inner.segments.get_mut(&stretch) {
+                segment.add(key, text);
+            } else {
+                let mut segment = Segment::create(&inner.folder)?;
+                segment.add(key, text);
+                inner.segments.insert(stretch, segment);
             }
         }
-        if buffer.is_empty() {
-            return Ok(());
+        for segment in inner.segments.values_mut() {
+            segment.flush()?;
         }
-        inner.file.write_all(buffer.as_bytes())?;
-        let text = buffer.into_boxed_str();
-        let offset = inner.written;
-        inner.written += text.len() as u64;
-        inner.recent_bytes += text.len();
-        inner.recent.push_back(Piece { offset, text });
-        // The newest piece stays whatever its size: its texts are what the linker asks for next.
-        while inner.recent_bytes > inner.recent_limit && inner.recent.len() > 1 {
-            let Some(old) = inner.recent.pop_front() else { break };
-            inner.recent_bytes -= old.text.len();
-        }
+        inner.trim();
         Ok(())
     }
 
-    /// The text behind a key, if it was ever put.
+    /// Tells what time it is at a recorded tick, and up to which tick the graph is complete. Files whose posts the graph
+    /// forgets at a tick go once it has come to that tick.
+    pub fn turn(&self, tick: Tick, clock: EventTime, complete: Tick) {
+        let mut inner = self.inner.write();
+        let Some((retention, width)) = inner.retention else {
+            return;
+        };
+        inner.clock = inner.clock.max(clock);
+        let clock = inner.clock;
+        inner.segments.retain(|stretch, segment| {
+            // One stretch more than needed: the graph forgets in coarse steps too, by less than a stretch.
+            let end = stretch.saturating_add(2).saturating_mul(width);
+            if *stretch == FOR_EVER || end.saturating_add(retention) > clock {
+                return true;
+            }
+            *segment.leaving.get_or_insert(tick) > complete
+        });
+    }
+
+    /// The text behind a key.
     ///
     /// # Errors
-    /// If it cannot be read back.
+    /// If the file cannot be read.
     pub fn get(&self, key: TextKey) -> io::Result<Option<Arc<str>>> {
         let inner = self.inner.read();
-        let Some(place) = inner.index.get(&key).copied() else {
-            return Ok(None);
-        };
-        if let Some(text) = inner.recent(place) {
-            return Ok(Some(Arc::from(text)));
+        for segment in inner.segments.values().rev() {
+            if let Some(text) = segment.get(key)? {
+                return Ok(Some(text));
+            }
         }
-        let mut bytes = vec![0; place.len as usize];
-        inner.file.read_exact_at(&mut bytes, place.offset)?;
-        std::str::from_utf8(&bytes)
-            .map(|s| Some(Arc::from(s)))
-            .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
+        Ok(None)
     }
 
-    /// How many texts there are.
+    /// Distinct texts known, counted once per file they are in.
     pub fn len(&self) -> usize {
-        self.inner.read().index.len()
+        self.inner.read().segments.values().map(Segment::len).sum()
     }
 
-    /// Whether there are none.
+    /// Whether no text is known.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -148,25 +168,69 @@ impl Texts {
 mod tests {
     use super::*;
 
+    fn keyed(text: &str, at: EventTime) -> (TextKey, EventTime, &str) {
+        (TextKey::of(text.as_bytes()), at, text)
+    }
+
+    fn texts(name: &str) -> Texts {
+        let folder = std::env::temp_dir().join(format!("groundswell-texts-{name}-{}", std::process::id()));
+        let texts = Texts::create(&folder, 64).expect("created");
+        texts.put([keyed("early", 0)].into_iter()).expect("written");
+        texts
+    }
+
+    fn known(texts: &Texts, text: &str) -> bool {
+        let found = texts.get(TextKey::of(text.as_bytes())).expect("read");
+        assert!(found.as_deref().is_none_or(|found| found == text));
+        found.is_some()
+    }
+
     #[test]
     fn texts_survive_leaving_memory() {
-        let folder = std::env::temp_dir().join(format!("groundswell-texts-{}", std::process::id()));
-        let texts = Texts::create(&folder, 64).expect("created");
+        let texts = texts("memory");
         let all: Vec<String> = (0..100).map(|i| format!("text number {i} ü")).collect();
-        texts
-            .put(all.iter().map(|t| (TextKey::of(t.as_bytes()), t.as_str())))
-            .expect("written");
-        texts
-            .put(all.iter().map(|t| (TextKey::of(t.as_bytes()), t.as_str())))
-            .expect("again: skipped");
-        assert_eq!(texts.len(), 100);
-        for t in &all {
-            assert_eq!(
-                texts.get(TextKey::of(t.as_bytes())).expect("read").as_deref(),
-                Some(t.as_str())
-            );
+        for _ in 0..2 {
+            for ten in all.chunks(10) {
+                texts.put(ten.iter().map(|t| keyed(t, 5))).expect("written");
+            }
         }
-        assert_eq!(texts.get(TextKey::of(b"never")).expect("read"), None);
-        std::fs::remove_dir_all(folder).expect("clean");
+        assert_eq!(texts.len(), 101, "known ones are skipped");
+        assert!(all.iter().all(|t| known(&texts, t)));
+        assert!(!known(&texts, "never"));
+    }
+
+    #[test]
+    fn files_go_when_the_graph_has_forgotten_their_posts() {
+        let texts = texts("expiry");
+        texts.expire_after(80_000);
+        texts.turn(1, 0, 0);
+        // Stretches of ten seconds; a text that comes again is needed longer.
+        let all = [
+            keyed("a", 0),
+            keyed("b", 9_999),
+            keyed("c", 10_000),
+            keyed("far", 1 << 50),
+        ];
+        texts.put(all.into_iter()).expect("written");
+        texts
+            .put([keyed("a", 55_000), keyed("b", 100)].into_iter())
+            .expect("written");
+        assert_eq!(texts.len(), 6, "a is there twice, b is not");
+        texts.turn(2, 99_999, 1);
+        assert!(known(&texts, "b"));
+        texts.turn(3, 100_000, 2);
+        assert!(known(&texts, "b"), "the graph has not come to tick 3");
+        texts.turn(4, 100_000, 3);
+        assert!(!known(&texts, "b") && known(&texts, "a") && known(&texts, "c"));
+        texts.turn(5, 1_000_000, 5);
+        assert!(!known(&texts, "a") && !known(&texts, "c"));
+        assert!(known(&texts, "far") && known(&texts, "early"));
+        // A late one lives for a tick.
+        texts.put([keyed("late", 7)].into_iter()).expect("written");
+        assert!(known(&texts, "late"));
+        texts.turn(6, 1_000_000, 5);
+        assert!(known(&texts, "late"));
+        texts.turn(7, 1_000_000, 6);
+        assert!(!known(&texts, "late"));
     }
 }

@@ -64,12 +64,8 @@ enum Command {
     },
     /// A live stream through the whole graph, with the real model and the console.
     Demo(demo::DemoArgs),
-    /// Score texts from standard input, one a line, as JSON lines.
-    Score {
-        /// The model bundle.
-        #[arg(long)]
-        model: PathBuf,
-    },
+    /// Score texts from standard input, one a line, as JSON lines; or measure a model on labelled texts.
+    Score(score::ScoreArgs),
     /// Pause, resume or resync a sink of a running pipeline.
     Sink {
         #[command(subcommand)]
@@ -126,6 +122,9 @@ impl Failure {
     fn of_start(error: StartError) -> Self {
         match error {
             StartError::Kafka { ref source, .. } if source.is_unreachable() => Failure::Unreachable(error.to_string()),
+            StartError::Registry { ref source, .. } if source.is_unreachable() => {
+                Failure::Unreachable(error.to_string())
+            }
             StartError::Postgres(why) if why.is_retriable() => Failure::Unreachable(why.to_string()),
             other => other.into(),
         }
@@ -191,7 +190,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         }
         Command::Check { pipeline } => say(load(&pipeline)?.effective_yaml()),
         Command::Demo(args) => demo::run(&args),
-        Command::Score { model } => score::run(&model),
+        Command::Score(args) => score::run(&args),
         Command::Sink { command } => sink::run(&command),
         Command::Dlq { command } => dlq::run(&command),
         Command::State { command } => state::run(&command),

@@ -30,10 +30,10 @@ mod units;
 mod views;
 
 pub use error::{ConfigError, ConfigErrors};
-pub use kafka::{Brokers, KafkaSinkConfig, KafkaSourceConfig, Property};
+pub use kafka::{Brokers, KafkaSinkConfig, KafkaSourceConfig, Property, RegistryConfig};
 pub use pipeline::{
-    Clock, Collection, DeletedBody, Device, FieldRef, FileFormat, LiveModel, ModelConfig, Pace, Pipeline, ServeConfig,
-    SinkConfig, SinkFrom, SinkKind, SourceConfig, SourceKind, StateConfig, TimeConfig, TimeUnit,
+    Clock, Collection, DeletedBody, Device, FieldRef, FileFormat, LiveModel, ModelConfig, Pace, Pipeline, Precision,
+    Schemas, ServeConfig, SinkConfig, SinkFrom, SinkKind, SourceConfig, SourceKind, StateConfig, TimeConfig, TimeUnit,
 };
 pub use reference::reference_markdown;
 pub use secret::{Secret, mask_url};

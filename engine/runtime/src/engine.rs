@@ -233,7 +233,7 @@ impl Engine {
         shared: &Shared,
         connections: Connections,
     ) -> Result<Engine, EngineError> {
-        let OpenState { log, recorded } = state;
+        let OpenState { mut log, recorded } = state;
         let Connections {
             sources,
             mut sinks,
@@ -251,6 +251,10 @@ impl Engine {
         let stop = StopFlag::default();
         let counters = Arc::new(Counters::new(Arc::clone(&shared.metrics), &sources));
         let plan = options.plan();
+        log.expire_after(plan.retention());
+        plan.retention()
+            .into_iter()
+            .for_each(|ms| shared.texts.expire_after(ms));
         let duplicates = workers::duplicates(cluster.as_ref());
 
         let (to_dispatch, at_dispatch) = bounded(DISPATCH_QUEUE);
@@ -297,11 +301,6 @@ impl Engine {
             stats: Arc::clone(&stats),
             known: hashbrown::HashSet::new(),
         });
-        let kept = options
-            .graph
-            .views
-            .iter()
-            .map(|v| v.keep.map(|keep| keep.saturating_add(v.window.size())));
         let resume = &recorded.bindings;
         let durable = (0..sources.len())
             .map(|id| Durable::new(&of_source(id, resume)))
@@ -338,7 +337,7 @@ impl Engine {
             floors,
             bounds: floors::Bounds::default(),
             horizon: Arc::clone(&horizon),
-            longest_kept: kept.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max()),
+            longest_kept: plan.longest_kept(),
             last: recorded.upper.unwrap_or(0),
             clock: recorded.clock.unwrap_or(i64::MIN),
             live_model: None,

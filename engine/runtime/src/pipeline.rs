@@ -4,6 +4,7 @@ mod cluster;
 mod health;
 mod kafka;
 mod letters;
+mod registry;
 mod sinks;
 
 pub use cluster::{follow, member};
@@ -22,12 +23,15 @@ use groundswell_connectors::http::{self, Health, ServeError, ServeOptions, Serve
 use groundswell_connectors::hub::{Hub, HubLimits, HubOptions};
 use groundswell_connectors::kafka::KafkaError;
 use groundswell_connectors::postgres::PostgresError;
+use groundswell_connectors::registry::RegistryError;
 use groundswell_connectors::sink_file::FileError;
 use groundswell_core::source::Source;
 use groundswell_core::spec::WindowSpec;
 use groundswell_models::{FixtureScorer, Limits, PoolOptions, Scorer};
 use health::EngineHealth;
+use registry::Registries;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +57,14 @@ pub enum StartError {
         place: String,
         /// Why.
         source: KafkaError,
+    },
+    /// A schema registry.
+    #[error("{place}: {}", .source.with_hint())]
+    Registry {
+        /// `sources.NAME.registry`.
+        place: String,
+        /// Why.
+        source: RegistryError,
     },
     /// What a table's numbers depend on cannot be written down.
     #[error("the settings of weights and links cannot be written down: {0}; this is a bug")]
@@ -136,7 +148,8 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
     let state = state.open().map_err(EngineError::from)?;
     let shared = Shared::create(&pipeline.state.folder.join("cache"))?;
     let extra = extra(&shared);
-    let mut sources = sources(pipeline, &shared)?;
+    let registries = Registries::of(pipeline)?;
+    let mut sources = sources(pipeline, &shared, &registries)?;
     sources.extend(extra.sources);
     check_sources(pipeline, &sources)?;
     let mut sinks = sinks::open(pipeline, &shared, state.id())?;
@@ -150,7 +163,7 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
         limits: HubLimits::default(),
     }));
     // A port that is taken is found out before a model is loaded or anything is read.
-    let health = Arc::new(EngineHealth::default());
+    let health = Arc::new(EngineHealth::new(registries));
     let server = match &pipeline.serve {
         None => None,
         Some(serve) => {
@@ -209,17 +222,10 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
 /// A source's positions are recorded under its place in the list. The list lies beside the record, so that a pipeline whose
 /// sources moved is refused instead of reading each from another one's position.
 fn check_sources(pipeline: &Pipeline, sources: &[Box<dyn Source>]) -> Result<(), StartError> {
-    let path = pipeline.state.folder.join("sources.json");
-    let failed = |source| StartError::SourceList {
-        path: path.display().to_string(),
-        source,
-    };
+    let path = source_list(pipeline);
+    let failed = |source| unkept(&path, source);
     let names: Vec<String> = sources.iter().map(|s| s.name().to_owned()).collect();
-    let recorded: Vec<String> = match std::fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| failed(e.into()))?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(failed(error)),
-    };
+    let recorded = recorded_sources(pipeline)?;
     if !names.starts_with(&recorded) {
         return Err(StartError::Sources {
             folder: pipeline.state.folder.display().to_string(),
@@ -236,6 +242,25 @@ fn check_sources(pipeline: &Pipeline, sources: &[Box<dyn Source>]) -> Result<(),
             .map_err(failed)?;
     }
     Ok(())
+}
+
+fn source_list(pipeline: &Pipeline) -> PathBuf {
+    pipeline.state.folder.join("sources.json")
+}
+
+fn unkept(path: &Path, source: std::io::Error) -> StartError {
+    let path = path.display().to_string();
+    StartError::SourceList { path, source }
+}
+
+/// The names of the sources that the state knows, in its order.
+fn recorded_sources(pipeline: &Pipeline) -> Result<Vec<String>, StartError> {
+    let path = source_list(pipeline);
+    match std::fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| unkept(&path, e.into())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(unkept(&path, error)),
+    }
 }
 
 /// What is computed and how; the model is not opened.
@@ -298,15 +323,28 @@ fn scorer(pipeline: &Pipeline) -> Result<Option<Arc<dyn Scorer>>, StartError> {
         LiveModel::Given => Ok(None),
         LiveModel::Fixture => Ok(Some(Arc::new(FixtureScorer::default()))),
         #[cfg(feature = "torch")]
-        LiveModel::Bundle { path, device } => {
-            use groundswell_models::torch::DeviceChoice;
+        LiveModel::Bundle {
+            path,
+            device,
+            precision,
+        } => {
+            use groundswell_models::torch::{DeviceChoice, Precision};
             use groundswell_models::{TorchOptions, TorchScorer};
             let device = match device {
                 crate::config::Device::Auto => DeviceChoice::Auto,
                 crate::config::Device::Cpu => DeviceChoice::Cpu,
             };
             let threads = pipeline.model.threads.unwrap_or(TorchOptions::default().threads);
-            let options = TorchOptions { device, threads };
+            let precision = match precision {
+                crate::config::Precision::Fp32 => Precision::Fp32,
+                crate::config::Precision::Bf16 => Precision::Bf16,
+                crate::config::Precision::Int8 => Precision::Int8,
+            };
+            let options = TorchOptions {
+                device,
+                threads,
+                precision,
+            };
             let scorer = TorchScorer::open(path, options).map_err(|e| StartError::Model(e.to_string()))?;
             Ok(Some(Arc::new(scorer)))
         }
@@ -318,9 +356,9 @@ fn scorer(pipeline: &Pipeline) -> Result<Option<Arc<dyn Scorer>>, StartError> {
     }
 }
 
-fn sources(pipeline: &Pipeline, shared: &Shared) -> Result<Vec<Box<dyn Source>>, StartError> {
+fn sources(pipeline: &Pipeline, shared: &Shared, registries: &Registries) -> Result<Vec<Box<dyn Source>>, StartError> {
     all_at_once(&pipeline.sources, |source| {
-        one_source(&source.name, &source.kind, pipeline, shared)
+        one_source(&source.name, &source.kind, pipeline, shared, registries)
     })
     .into_iter()
     .collect()
@@ -377,9 +415,10 @@ fn one_source(
     kind: &SourceKind,
     pipeline: &Pipeline,
     shared: &Shared,
+    registries: &Registries,
 ) -> Result<Box<dyn Source>, StartError> {
     Ok(match kind {
-        SourceKind::Kafka(config) => kafka::source(name, config, pipeline, shared)?,
+        SourceKind::Kafka(config) => kafka::source(name, config, pipeline, shared, registries)?,
         SourceKind::File {
             path,
             into,

@@ -82,6 +82,24 @@ pub enum BundleError {
         /// What the reader said.
         why: String,
     },
+    /// Weights in a format that is a program.
+    #[error(
+        "\"{}\" is a pickle, which runs code when it is read, and is never opened; save the model as safetensors: \
+         `model.save_pretrained(folder, safe_serialization=True)`",
+        path.display()
+    )]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A folder without a manifest whose config does not tell what the model says.
+    #[error("\"{}\": {why}", path.display())]
+    Labels {
+        /// The config file or the manifest.
+        path: PathBuf,
+        /// What is not known, and what to write.
+        why: String,
+    },
     /// A tensor is not there.
     #[error("\"{}\" has no tensor \"{name}\"", path.display())]
     TensorMissing {
@@ -111,6 +129,25 @@ pub enum BundleError {
         actual: Vec<usize>,
         /// The right shape.
         expected: Vec<usize>,
+    },
+    /// A low-rank change of something that is no matrix.
+    #[error("\"{name}\" in \"{}\" adds a product to a tensor of shape {shape:?}; only matrices take one", path.display())]
+    NotAMatrix {
+        /// The file.
+        path: PathBuf,
+        /// The entry.
+        name: String,
+        /// The shape of what it would change.
+        shape: Vec<usize>,
+    },
+    /// A tensor is replaced and added to.
+    #[error("\"{}\" changes \"{name}\" twice: it has a tensor of that name and a pair \"{name}.lora_a\", \"{name}.lora_b\"; \
+             leave one out", path.display())]
+    ChangedTwice {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
     },
     /// A tensor does not hold floating-point numbers.
     #[error("tensor \"{name}\" in \"{}\" holds {kind}, expected 16- or 32-bit floating point", path.display())]
@@ -143,6 +180,9 @@ pub enum BundleError {
         "device \"{0}\" is not available: this LibTorch has no CUDA or the machine no GPU; use `device: auto` or `cpu`"
     )]
     Device(String),
+    /// 8-bit integers on a GPU.
+    #[error("precision int8 is for the CPU; use `precision: bf16` on a GPU, or `device: cpu`")]
+    Precision,
     /// LibTorch refused the weights.
     #[error("LibTorch cannot load the model: {0}")]
     Torch(String),

@@ -1,6 +1,8 @@
-//! A file of named tensors, whole in memory, checked for names, kinds and shapes before anything computes with it.
+//! Files of named tensors, whole in memory, checked for names, kinds and shapes before anything computes with them.
 
+use super::names::Shaped;
 use super::{BundleError, digest::Sha};
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::path::{Path, PathBuf};
 
@@ -27,102 +29,120 @@ impl Blob {
             Err(source) => Err(BundleError::Read { path, source }),
         }
     }
+}
 
-    /// A file as if it had been read.
-    #[cfg(all(test, feature = "torch"))]
-    pub(crate) fn for_test(path: PathBuf, bytes: Vec<u8>) -> Self {
-        Blob {
-            sha: Sha::of(&bytes),
-            path,
-            bytes,
-        }
-    }
+/// The tensors of one file, or of several that belong together.
+pub struct Stored<'a> {
+    files: Vec<(&'a Path, SafeTensors<'a>)>,
+}
 
-    /// Compares the digest with the one in the manifest.
-    pub(super) fn expect(&self, expected: &str) -> Result<(), BundleError> {
-        let actual = self.sha.to_string();
-        if actual.eq_ignore_ascii_case(expected.trim()) {
-            return Ok(());
-        }
-        Err(BundleError::Digest {
-            path: self.path.clone(),
-            expected: expected.trim().into(),
-            actual,
-        })
-    }
-
-    /// The tensors in the file.
+impl<'a> Stored<'a> {
+    /// The tensors in `files`, of which there is at least one.
     ///
     /// # Errors
-    /// If the file is cut short or not in the safetensors format.
-    pub fn tensors(&self) -> Result<SafeTensors<'_>, BundleError> {
-        SafeTensors::deserialize(&self.bytes).map_err(|e| BundleError::Safetensors {
-            path: self.path.clone(),
-            why: e.to_string(),
-        })
-    }
-}
-
-/// Checks that all `wanted` tensors are in the file, as floats and with these shapes. Others may be there too.
-pub(super) fn check_all(
-    path: &Path,
-    file: &SafeTensors<'_>,
-    wanted: &[(String, Vec<usize>)],
-) -> Result<(), BundleError> {
-    for (name, shape) in wanted {
-        if file.tensor(name).is_err() {
-            return Err(BundleError::TensorMissing {
-                path: path.into(),
-                name: name.clone(),
-            });
-        }
-        check_one(path, file, name, shape)?;
-    }
-    Ok(())
-}
-
-/// Checks that every tensor in the file is one of `known`, as floats and with its shape.
-pub(super) fn check_known(
-    path: &Path,
-    file: &SafeTensors<'_>,
-    known: &[(String, Vec<usize>)],
-    owner: &'static str,
-) -> Result<(), BundleError> {
-    for name in file.names() {
-        match known.iter().find(|(k, _)| k == name) {
-            Some((_, shape)) => check_one(path, file, name, shape)?,
-            None => {
-                return Err(BundleError::TensorUnknown {
-                    path: path.into(),
-                    name: name.into(),
-                    owner,
+    /// If a file is cut short or not in the safetensors format, or two have a tensor of one name.
+    pub fn of(files: impl IntoIterator<Item = &'a Blob>) -> Result<Self, BundleError> {
+        let mut stored = Stored { files: Vec::new() };
+        for file in files {
+            let tensors = SafeTensors::deserialize(&file.bytes).map_err(|e| BundleError::Safetensors {
+                path: file.path.clone(),
+                why: e.to_string(),
+            })?;
+            if let Some(name) = tensors.names().into_iter().find(|name| stored.find(name).is_some()) {
+                return Err(BundleError::Manifest {
+                    place: file.path.display().to_string(),
+                    why: format!("tensor \"{name}\" is in another file of the model as well"),
                 });
             }
+            stored.files.push((&file.path, tensors));
+        }
+        Ok(stored)
+    }
+
+    /// Where it is from, for messages: the file, or the folder of several.
+    pub fn place(&self) -> PathBuf {
+        match self.files.as_slice() {
+            [(path, _)] => path.to_path_buf(),
+            [(path, _), ..] => path.parent().unwrap_or(path).to_path_buf(),
+            [] => PathBuf::new(),
         }
     }
-    Ok(())
-}
 
-fn check_one(path: &Path, file: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<(), BundleError> {
-    let view = file.tensor(name).map_err(|_| BundleError::TensorMissing {
-        path: path.into(),
-        name: name.into(),
-    })?;
-    if !matches!(view.dtype(), Dtype::F16 | Dtype::BF16 | Dtype::F32) {
-        return Err(BundleError::Kind {
+    /// All names, sorted.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.files.iter().flat_map(|(_, tensors)| tensors.names()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Whether there is a tensor of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    /// A tensor that must be there and hold floats.
+    ///
+    /// # Errors
+    /// If it is not, or does not.
+    pub fn floats(&self, name: &str) -> Result<TensorView<'_>, BundleError> {
+        let missing = || BundleError::TensorMissing {
+            path: self.place(),
+            name: name.into(),
+        };
+        let (path, view) = self.find(name).ok_or_else(missing)?;
+        if matches!(view.dtype(), Dtype::F16 | Dtype::BF16 | Dtype::F32) {
+            return Ok(view);
+        }
+        Err(BundleError::Kind {
             path: path.into(),
             name: name.into(),
             kind: format!("{:?}", view.dtype()),
-        });
+        })
     }
-    if view.shape() != shape {
-        let (actual, expected) = (view.shape().to_vec(), shape.to_vec());
-        return Err(BundleError::Shape {
-            path: path.into(),
+
+    /// Checks that a tensor is there, holds floats and has a shape.
+    pub(super) fn check(&self, name: &str, shape: &[usize]) -> Result<(), BundleError> {
+        let actual = self.floats(name)?.shape().to_vec();
+        if actual == shape {
+            return Ok(());
+        }
+        let path = self.find(name).map(|(path, _)| path.into());
+        Err(BundleError::Shape {
+            path: path.unwrap_or_else(|| self.place()),
             name: name.into(),
             actual,
-            expected,
-        });
+            expected: shape.to_vec(),
+        })
     }
-    Ok(())
+
+    /// Checks that all `wanted` are there, and nothing else but what is `idle`.
+    pub(super) fn check_exactly(
+        &self,
+        wanted: &[Shaped],
+        idle: impl Fn(&str) -> bool,
+        owner: &'static str,
+    ) -> Result<(), BundleError> {
+        for (name, shape) in wanted {
+            self.check(name, shape)?;
+        }
+        let known: std::collections::HashSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
+        match self
+            .names()
+            .into_iter()
+            .find(|name| !known.contains(name) && !idle(name))
+        {
+            Some(name) => Err(BundleError::TensorUnknown {
+                path: self.place(),
+                name: name.into(),
+                owner,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<(&'a Path, TensorView<'_>)> {
+        self.files
+            .iter()
+            .find_map(|(path, tensors)| tensors.tensor(name).ok().map(|view| (*path, view)))
+    }
 }

@@ -1,5 +1,7 @@
 //! What a good bundle gives, and what each kind of bad one says.
 
+mod folders;
+
 use super::*;
 use crate::testing::{Tiny, write_tensors};
 use safetensors::Dtype;
@@ -54,7 +56,7 @@ fn a_bad_manifest_is_told_with_its_place() {
         (
             "max_tokens: 16",
             "max_tokns: 16",
-            "6:1: unknown field `max_tokns`, expected one of format, name, version, base, max_tokens, features, delta, heads, tasks",
+            "6:1: unknown field `max_tokns`, expected one of format, name, version, base, max_tokens, features, delta, encoders, heads, tasks",
         ),
         ("max_tokens: 16", "max_tokens: many", "model.yaml:6:13"),
         ("max_tokens: 16", "max_tokens: 2", "a text needs at least 3"),
@@ -67,13 +69,13 @@ fn a_bad_manifest_is_told_with_its_place() {
         ("layers: [0, 2]", "layers: []", "name at least one"),
         (
             "[negative, neutral, positive]",
-            "[negative, positive]",
-            "must be negative, neutral and positive",
+            "[negative, neutral, neutral]",
+            "labels must have negative and positive",
         ),
         (
             "surprise",
-            "disgust",
-            "tasks.emotion.labels has \"disgust\"; known are joy",
+            "boredom",
+            "tasks.emotion.labels has \"boredom\"; known are joy",
         ),
         (
             "temperature: 1.3",
@@ -96,6 +98,17 @@ fn a_bad_manifest_is_told_with_its_place() {
             "the base model \"other==1\" is not known",
         ),
         ("path: base, ", "", "base needs either a package or a path"),
+        ("max_tokens: 16", "encoders: {}", "either a `base` or `encoders`"),
+        (
+            "labels: [negative",
+            "cutoff: 0.5, labels: [negative",
+            "only toxicity and sarcasm have one",
+        ),
+        (
+            "labels: [negative",
+            "encoder: other, labels: [negative",
+            "tasks.sentiment.encoder is \"other\"; there are base",
+        ),
         (
             "format: 1",
             "format: 2\nnew_thing: 3",
@@ -131,7 +144,7 @@ fn wrong_tensors_are_told_by_name() {
     assert!(complaint(&no_head).contains("has no tensor \"emotion.fc1.bias\""));
 
     let mut misnamed = Tiny::new();
-    let tensor = misnamed.delta.pop_first().expect("one").1;
+    let tensor = misnamed.delta.pop_last().expect("one").1;
     misnamed.delta.insert("encoder.layer.9.bias".into(), tensor);
     assert!(complaint(&misnamed).contains("\"encoder.layer.9.bias\" that belongs to no part of the base model"));
 

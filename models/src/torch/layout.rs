@@ -1,19 +1,35 @@
-//! How packed tokens are laid out for attention, the one place that needs a rectangle.
+//! How packed tokens are laid out for attention, the one place that needs rectangles.
+//!
+//! Texts are in order of length. Those of like length make a group with a rectangle of its own, so that a short text next
+//! to a long one is not blown up to its size.
 
-use super::tokens::Packed;
 use tch::{Device, TchError, Tensor};
 
-/// Index tensors for one batch.
+/// Index tensors for the texts of one run.
 pub(super) struct Layout {
     /// Texts.
-    pub batch: i64,
-    /// Tokens of the longest text.
-    pub longest: i64,
+    pub texts: i64,
     /// For each token the text it belongs to.
     pub rows: Tensor,
+    /// The first token of each text.
+    pub firsts: Tensor,
     /// Tokens of each text, as a column of floats.
     pub lengths: Tensor,
-    /// What is needed where texts differ in length.
+    /// The rectangles, in the order of the texts.
+    pub groups: Vec<Group>,
+}
+
+/// Texts of like length.
+pub(super) struct Group {
+    /// Where its tokens start.
+    pub start: i64,
+    /// Its tokens.
+    pub tokens: i64,
+    /// Its texts.
+    pub texts: i64,
+    /// Tokens of its longest text.
+    pub longest: i64,
+    /// What is needed where its texts differ in length.
     pub ragged: Option<Ragged>,
 }
 
@@ -23,33 +39,73 @@ pub(super) struct Ragged {
     pub pad: Tensor,
     /// For each token its slot.
     pub unpad: Tensor,
-    /// `[batch, 1, 1, longest]`: true where the slot is a token.
+    /// `[texts, 1, 1, longest]`: true where the slot is a token.
     pub mask: Tensor,
 }
 
+/// A group's longest text has at most this many tokens more than its shortest, or a quarter more. A rectangle of its own
+/// costs about what four tokens in each of eight texts do.
+const SPREAD: usize = 4;
+
 impl Layout {
-    /// The layout of a batch.
-    pub(super) fn of(packed: &Packed, device: Device) -> Result<Self, TchError> {
-        let longest = packed.lengths.iter().copied().max().unwrap_or(0);
+    /// The layout of texts of these lengths, which ascend.
+    pub(super) fn of(all: &[usize], device: Device) -> Result<Self, TchError> {
         let rows: Vec<i64> = (0..)
-            .zip(&packed.lengths)
+            .zip(all)
             .flat_map(|(row, n)| std::iter::repeat_n(row, *n))
             .collect();
         #[allow(clippy::cast_precision_loss)] // at most some hundred tokens
-        let lengths: Vec<f32> = packed.lengths.iter().map(|n| *n as f32).collect();
-        let ragged = if packed.lengths.iter().all(|n| *n == longest) {
-            None
-        } else {
-            Some(Ragged::of(&packed.lengths, longest, device)?)
-        };
+        let lengths: Vec<f32> = all.iter().map(|n| *n as f32).collect();
+        let mut firsts = Vec::with_capacity(all.len());
+        let mut start = 0;
+        for n in all {
+            firsts.push(int(start)?);
+            start += n;
+        }
+        let mut groups = Vec::new();
+        let mut start = 0;
+        for lengths in grouped(all) {
+            groups.push(Group::of(lengths, start, device)?);
+            start += lengths.iter().sum::<usize>();
+        }
         Ok(Layout {
-            batch: int(packed.lengths.len())?,
-            longest: int(longest)?,
+            texts: int(all.len())?,
             rows: Tensor::f_from_slice(&rows)?.f_to_device(device)?,
+            firsts: Tensor::f_from_slice(&firsts)?.f_to_device(device)?,
             lengths: Tensor::f_from_slice(&lengths)?.f_unsqueeze(1)?.f_to_device(device)?,
-            ragged,
+            groups,
         })
     }
+}
+
+impl Group {
+    fn of(lengths: &[usize], start: usize, device: Device) -> Result<Self, TchError> {
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let equal = lengths.iter().all(|n| *n == longest);
+        Ok(Group {
+            start: int(start)?,
+            tokens: int(lengths.iter().sum())?,
+            texts: int(lengths.len())?,
+            longest: int(longest)?,
+            ragged: if equal {
+                None
+            } else {
+                Some(Ragged::of(lengths, longest, device)?)
+            },
+        })
+    }
+}
+
+/// Cuts ascending lengths into groups of like ones.
+fn grouped(lengths: &[usize]) -> impl Iterator<Item = &[usize]> {
+    let mut rest = lengths;
+    std::iter::from_fn(move || {
+        let shortest = *rest.first()?;
+        let limit = shortest + SPREAD.max(shortest / 4);
+        let (group, later) = rest.split_at(rest.iter().take_while(|n| **n <= limit).count().max(1));
+        rest = later;
+        Some(group)
+    })
 }
 
 impl Ragged {
@@ -102,5 +158,13 @@ mod tests {
         for (token, slot) in (0i64..).zip(&unpad) {
             assert_eq!(pad[usize::try_from(*slot).expect("small")], token);
         }
+    }
+
+    #[test]
+    fn texts_of_like_length_share_a_rectangle() {
+        let lengths = [2, 3, 6, 7, 8, 40, 50, 51, 128];
+        let groups: Vec<&[usize]> = grouped(&lengths).collect();
+        assert_eq!(groups, [&[2, 3, 6][..], &[7, 8], &[40, 50], &[51], &[128]]);
+        assert_eq!(grouped(&[]).count(), 0);
     }
 }

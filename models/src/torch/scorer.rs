@@ -1,9 +1,9 @@
 //! The [`Scorer`] on LibTorch.
 
-use super::network::{BatchLogits, Network, Shape};
-use super::tokens::Tokens;
-use super::weights::Weights;
-use crate::answer::{Logits, score_of};
+use super::linear::Precision;
+use super::network::{BatchLogits, Network, logits};
+use super::tokens::{Packed, Tokens};
+use crate::answer::{Logits, Probabilities, probabilities, score_of};
 use crate::bundle::{Bundle, BundleError, Tasks};
 use crate::scorer::{Batch, ScoreFailure, Scorer};
 use groundswell_core::id::ModelKey;
@@ -31,8 +31,10 @@ pub enum DeviceChoice {
 pub struct TorchOptions {
     /// Where.
     pub device: DeviceChoice,
-    /// Threads LibTorch uses inside one forward pass, the calling one included.
+    /// Threads that share a forward pass, the calling one included.
     pub threads: usize,
+    /// How exactly.
+    pub precision: Precision,
 }
 
 impl Default for TorchOptions {
@@ -42,6 +44,7 @@ impl Default for TorchOptions {
         TorchOptions {
             device: DeviceChoice::Auto,
             threads: (cores / 2).max(1),
+            precision: Precision::default(),
         }
     }
 }
@@ -51,18 +54,19 @@ pub struct TorchScorer {
     key: ModelKey,
     title: String,
     tasks: Tasks,
+    /// Each encoder's tokenizer.
+    tokens: Vec<Tokens>,
     max_tokens: usize,
-    tokens: Tokens,
-    shape: Shape,
-    weights: Mutex<Weights>,
-    /// Networks nobody is using: at most as many as threads ever scored at once.
-    idle: Mutex<Vec<Network>>,
-    threads: i32,
+    network: Mutex<Network>,
+    /// Teams nobody is using: at most as many as threads ever scored at once.
+    idle: Mutex<Vec<Vec<Network>>>,
+    /// Networks in a team, each for a thread.
+    team: usize,
 }
 
 thread_local! {
-    /// How many threads LibTorch was last told to use from this thread.
-    static THREADS: Cell<i32> = const { Cell::new(0) };
+    /// Whether LibTorch was told to use no other thread from this one.
+    static ALONE: Cell<bool> = const { Cell::new(false) };
 }
 
 impl TorchScorer {
@@ -85,43 +89,73 @@ impl TorchScorer {
             DeviceChoice::Cuda if Cuda::is_available() => Device::Cuda(0),
             DeviceChoice::Cuda => return Err(BundleError::Device("cuda".into())),
         };
-        let tokens = Tokens::load(&bundle.tokenizer, bundle.manifest.max_tokens)?;
-        if tokens.vocabulary() > bundle.config.vocab_size {
-            let (known, path) = (bundle.config.vocab_size, bundle.tokenizer.path.clone());
-            let why = format!("it has {} tokens, the base model knows {known}", tokens.vocabulary());
-            return Err(BundleError::Tokenizer { path, why });
+        if options.precision == Precision::Int8 && device.is_cuda() {
+            return Err(BundleError::Precision);
         }
-        let shape = Shape::of(&bundle, device);
-        let weights = Weights::load(&bundle, device)?;
-        let network = Network::of(&weights, &shape).map_err(|e| BundleError::Torch(e.to_string()))?;
+        let tokens = bundle.encoders.iter().map(Tokens::load).collect::<Result<_, _>>()?;
+        // A model in another precision gives other answers.
+        let (key, title) = match options.precision {
+            Precision::Fp32 => (bundle.key, bundle.title.clone()),
+            other => {
+                let whole = bundle.key.0;
+                (
+                    ModelKey::of(format!("{whole:032x} {}", other.name()).as_bytes()),
+                    format!("{} {}", bundle.title, other.name()),
+                )
+            }
+        };
         Ok(TorchScorer {
-            key: bundle.key,
-            title: bundle.title(),
-            max_tokens: bundle.manifest.max_tokens,
-            tasks: bundle.manifest.tasks,
+            key,
+            title,
+            max_tokens: bundle.encoders.iter().map(|e| e.max_tokens).max().unwrap_or(0),
             tokens,
-            shape,
-            weights: Mutex::new(weights),
-            idle: Mutex::new(vec![network]),
-            threads: i32::try_from(options.threads.max(1)).unwrap_or(i32::MAX),
+            network: Mutex::new(Network::of(&bundle, device, options.precision)?),
+            tasks: bundle.tasks,
+            idle: Mutex::new(Vec::new()),
+            team: if device.is_cuda() { 1 } else { options.threads.max(1) },
         })
     }
 
-    fn logits(&self, texts: &[&str]) -> Result<(BatchLogits, usize, usize), ScoreFailure> {
-        // OpenMP's setting belongs to the calling thread.
-        if THREADS.replace(self.threads) != self.threads {
-            tch::set_num_threads(self.threads);
-        }
-        let failed = |e: tch::TchError| ScoreFailure::Model(first_line(&e.to_string()));
-        let packed = self.tokens.pack(texts)?;
-        let idle = self.idle.lock().pop();
-        let network = match idle {
-            Some(network) => network,
-            None => Network::of(&self.weights.lock(), &self.shape).map_err(failed)?,
+    /// How the logits are read: which tasks the bundle has.
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// The probabilities behind the scores of `texts`, which is not empty.
+    ///
+    /// # Errors
+    /// If the pass failed as a whole.
+    pub fn probabilities(&self, texts: &[&str]) -> Result<Vec<Result<Probabilities, ScoreFailure>>, ScoreFailure> {
+        let (logits, _) = self.logits(texts)?;
+        Ok((0..texts.len()).map(|n| self.read(&logits, n)).collect())
+    }
+
+    fn read(&self, logits: &BatchLogits, n: usize) -> Result<Probabilities, ScoreFailure> {
+        let logits = Logits {
+            sentiment: logits.of("sentiment", n),
+            toxicity: logits.of("toxicity", n),
+            sarcasm: logits.of("sarcasm", n),
+            emotion: logits.of("emotion", n),
         };
-        let logits = network.logits(&packed);
-        self.idle.lock().push(network);
-        Ok((logits.map_err(failed)?, packed.ids.len(), packed.truncated))
+        probabilities(&self.tasks, logits)
+    }
+
+    pub(super) fn logits(&self, texts: &[&str]) -> Result<(BatchLogits, Vec<Packed>), ScoreFailure> {
+        // A team's threads work side by side, each alone. OpenMP's setting belongs to the calling thread.
+        if !ALONE.replace(true) {
+            tch::set_num_threads(1);
+        }
+        let packed = self
+            .tokens
+            .iter()
+            .map(|tokens| tokens.pack(texts))
+            .collect::<Result<Vec<_>, _>>()?;
+        let idle = self.idle.lock().pop();
+        let mut team = idle.unwrap_or_else(|| vec![self.network.lock().clone(); self.team]);
+        let logits = logits(&mut team, &packed);
+        self.idle.lock().push(team);
+        let logits = logits.map_err(|e| ScoreFailure::Model(first_line(&e.to_string())))?;
+        Ok((logits, packed))
     }
 }
 
@@ -145,24 +179,13 @@ impl Scorer for TorchScorer {
     }
 
     fn forward(&self, texts: &[&str]) -> Result<Batch, ScoreFailure> {
-        let (logits, tokens, truncated) = self.logits(texts)?;
-        let score = |n| {
-            let of = |task| logits.of(task, n);
-            let (sentiment, toxicity) = (of("sentiment"), of("toxicity"));
-            score_of(
-                &self.tasks,
-                Logits {
-                    sentiment,
-                    toxicity,
-                    sarcasm: of("sarcasm"),
-                    emotion: of("emotion"),
-                },
-            )
-        };
+        let (logits, packed) = self.logits(texts)?;
+        let score = |n| score_of(&self.tasks, &self.read(&logits, n)?);
+        let cut = |n: &usize| packed.iter().any(|packed| packed.cut.get(*n) == Some(&true));
         Ok(Batch {
             results: (0..texts.len()).map(score).collect(),
-            tokens,
-            truncated,
+            tokens: packed.iter().map(|packed| packed.ids.len()).sum(),
+            truncated: (0..texts.len()).filter(cut).count(),
         })
     }
 }

@@ -1,89 +1,105 @@
-//! Named tensors on a device: the base model's, those the bundle changed in their place, and the heads'.
+//! From the files of a checked bundle to tensors on a device, one at a time: 32-bit floats, changes applied.
 
 use super::layout::int;
-use crate::bundle::{Blob, Bundle, BundleError};
+use crate::bundle::{Blob, BundleError, Change, Encoder, Stored};
 use safetensors::Dtype;
+use safetensors::tensor::TensorView;
 use std::collections::HashMap;
+use std::ops::Deref;
 use tch::{Device, Kind, TchError, Tensor};
 
-/// All tensors by name, 32-bit floats.
-pub(super) struct Weights {
-    tensors: HashMap<String, Tensor>,
+/// A tensor that several threads compute with, each through a handle of its own. Nobody writes to it.
+pub(super) struct Weight(Tensor);
+
+impl Weight {
+    /// From now on nobody writes to the tensor.
+    pub(super) fn of(tensor: Tensor) -> Self {
+        Weight(tensor)
+    }
 }
 
-impl Weights {
-    /// Copies the tensors of a bundle, which has been checked, to a device.
-    pub(super) fn load(bundle: &Bundle, device: Device) -> Result<Self, BundleError> {
-        let mut weights = Weights {
-            tensors: HashMap::new(),
+impl Clone for Weight {
+    fn clone(&self) -> Self {
+        Weight(self.0.shallow_clone())
+    }
+}
+
+impl Deref for Weight {
+    type Target = Tensor;
+    fn deref(&self) -> &Tensor {
+        &self.0
+    }
+}
+
+/// Named tensors, read when they are asked for.
+pub(super) struct Weights<'a> {
+    stored: Stored<'a>,
+    changed: Option<(Stored<'a>, HashMap<&'a str, &'a Change>)>,
+    device: Device,
+}
+
+impl<'a> Weights<'a> {
+    /// The weights of an encoder and of the heads in its checkpoint.
+    pub(super) fn of(encoder: &'a Encoder, device: Device) -> Result<Self, BundleError> {
+        let changed = encoder.delta.as_ref().map(|(file, changes)| {
+            let by_name = changes.iter().map(|change| match change {
+                Change::Replaced { name } | Change::LowRank { name, .. } => (name.as_str(), change),
+            });
+            Ok((Stored::of([file])?, by_name.collect()))
+        });
+        Ok(Weights {
+            stored: encoder.weights.tensors()?,
+            changed: changed.transpose()?,
+            device,
+        })
+    }
+
+    /// The weights in one file.
+    pub(super) fn in_file(file: &'a Blob, device: Device) -> Result<Self, BundleError> {
+        Ok(Weights {
+            stored: Stored::of([file])?,
+            changed: None,
+            device,
+        })
+    }
+
+    /// A tensor.
+    pub(super) fn get(&self, name: &str) -> Result<Tensor, BundleError> {
+        let found = self
+            .changed
+            .as_ref()
+            .and_then(|(file, by_name)| Some((file, by_name.get(name)?)));
+        match found {
+            None => self.read(&self.stored, name),
+            Some((file, Change::Replaced { .. })) => self.read(file, name),
+            Some((file, Change::LowRank { a, b, .. })) => {
+                let (a, b) = (self.read(file, a)?, self.read(file, b)?);
+                let sum = |base: Tensor| base.f_add(&b.f_matmul(&a)?);
+                sum(self.read(&self.stored, name)?).map_err(|e| refused(name, &e))
+            }
+        }
+    }
+
+    fn read(&self, file: &Stored<'_>, name: &str) -> Result<Tensor, BundleError> {
+        let view = file.floats(name)?;
+        // What is not one of the three has been refused.
+        let kind = match view.dtype() {
+            Dtype::F16 => Kind::Half,
+            Dtype::BF16 => Kind::BFloat16,
+            _ => Kind::Float,
         };
-        let needed: Vec<String> = bundle.config.tensors().into_iter().map(|(name, _)| name).collect();
-        weights.add(&bundle.weights, device, |name| needed.iter().any(|n| n == name))?;
-        if let Some(delta) = &bundle.delta {
-            weights.add(delta, device, |_| true)?;
-        }
-        weights.add(&bundle.heads, device, |_| true)?;
-        Ok(weights)
-    }
-
-    fn add(&mut self, file: &Blob, device: Device, wanted: impl Fn(&str) -> bool) -> Result<(), BundleError> {
-        for (name, view) in file.tensors()?.iter().filter(|(name, _)| wanted(name)) {
-            let kind = match view.dtype() {
-                Dtype::F16 => Kind::Half,
-                Dtype::BF16 => Kind::BFloat16,
-                Dtype::F32 => Kind::Float,
-                other => {
-                    let (path, name, kind) = (file.path.clone(), name.to_owned(), format!("{other:?}"));
-                    return Err(BundleError::Kind { path, name, kind });
-                }
-            };
-            let tensor = copied(view.data(), view.shape(), kind, device)
-                .map_err(|e| BundleError::Torch(format!("tensor \"{name}\": {e}")))?;
-            self.tensors.insert(name.to_owned(), tensor);
-        }
-        Ok(())
-    }
-
-    /// A tensor; its memory is shared, not copied.
-    pub(super) fn get(&self, name: &str) -> Result<Tensor, TchError> {
-        let missing = || TchError::TensorNameNotFound(name.into(), "the bundle".into());
-        Ok(self.tensors.get(name).ok_or_else(missing)?.shallow_clone())
+        copied(&view, kind, self.device).map_err(|e| refused(name, &e))
     }
 }
 
-fn copied(bytes: &[u8], shape: &[usize], kind: Kind, device: Device) -> Result<Tensor, TchError> {
-    let shape = shape.iter().map(|n| int(*n)).collect::<Result<Vec<_>, _>>()?;
-    Tensor::f_from_data_size(bytes, &shape, kind)?
+/// LibTorch's complaint with the tensor's name.
+pub(super) fn refused(name: &str, e: &TchError) -> BundleError {
+    BundleError::Torch(format!("tensor \"{name}\": {e}"))
+}
+
+fn copied(view: &TensorView<'_>, kind: Kind, device: Device) -> Result<Tensor, TchError> {
+    let shape = view.shape().iter().map(|n| int(*n)).collect::<Result<Vec<_>, _>>()?;
+    Tensor::f_from_data_size(view.data(), &shape, kind)?
         .f_to_kind(Kind::Float)?
         .f_to_device(device)
-}
-
-/// `x · weightᵀ + bias`.
-pub(super) struct Linear {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl Linear {
-    /// The layer called `name`.
-    pub(super) fn of(weights: &Weights, name: &str) -> Result<Self, TchError> {
-        Ok(Linear {
-            weight: weights.get(&format!("{name}.weight"))?,
-            bias: weights.get(&format!("{name}.bias"))?,
-        })
-    }
-
-    /// Several layers over the same input as one.
-    pub(super) fn joined(parts: &[Linear]) -> Result<Self, TchError> {
-        let of = |f: fn(&Linear) -> &Tensor| Tensor::f_cat(&parts.iter().map(f).collect::<Vec<_>>(), 0);
-        Ok(Linear {
-            weight: of(|p| &p.weight)?,
-            bias: of(|p| &p.bias)?,
-        })
-    }
-
-    /// Applies the layer.
-    pub(super) fn apply(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        x.f_linear(&self.weight, Some(&self.bias))
-    }
 }

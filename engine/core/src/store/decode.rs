@@ -8,12 +8,13 @@ use super::schema::{GIVEN, Kind, SARCASTIC, TOXIC};
 use crate::id::{ModelKey, TextKey};
 use crate::record::{AlertFloor, DeadLetter, Envelope, Header, Identity, Interned, Post, Rank, Record, Thread, Votes};
 use crate::score::{Rung, Score};
+use crate::time::EventTime;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, BinaryArray, FixedSizeBinaryArray, PrimitiveArray, RecordBatch, StringArray};
 
 /// The columns [`competitors`] needs.
-pub(super) const COMPETING: [&str; 9] = [
+pub(super) const COMPETING: [&str; 10] = [
     "kind",
     "source",
     "offset",
@@ -21,6 +22,7 @@ pub(super) const COMPETING: [&str; 9] = [
     "id",
     "votes",
     "observed_at",
+    "created_at",
     "text_key",
     "model_key",
 ];
@@ -310,11 +312,21 @@ impl<'a> Rows<'a> {
     }
 }
 
+/// What decides whether a row is kept.
+pub(super) struct Competitor {
+    /// What it competes for.
+    pub identity: Identity,
+    /// The highest wins.
+    pub rank: Rank,
+    /// When a post was written, or a fold dated its deletion.
+    pub created_at: Option<EventTime>,
+}
+
 /// What each row replaces and with which rank, from the [`COMPETING`] columns.
 ///
 /// "Who wins" stays defined in `record.rs` alone: each row is turned into the smallest record that competes as the row
 /// does (a deletion stands in for what it deletes), and that record is asked.
-pub(super) fn competitors(batch: &RecordBatch) -> Result<Vec<(Identity, Rank)>, String> {
+pub(super) fn competitors(batch: &RecordBatch) -> Result<Vec<Competitor>, String> {
     let kinds = primitive::<UInt8Type>(batch, "kind")?;
     let source = primitive::<UInt16Type>(batch, "source")?;
     let offset = primitive::<UInt64Type>(batch, "offset")?;
@@ -322,6 +334,7 @@ pub(super) fn competitors(batch: &RecordBatch) -> Result<Vec<(Identity, Rank)>, 
     let ids = string(batch, "id")?;
     let votes = primitive::<Int64Type>(batch, "votes")?;
     let observed_at = primitive::<Int64Type>(batch, "observed_at")?;
+    let created_at = primitive::<Int64Type>(batch, "created_at")?;
     let text_key = fixed(batch, "text_key")?;
     let model_key = fixed(batch, "model_key")?;
     let mut out = Vec::with_capacity(batch.num_rows());
@@ -360,7 +373,38 @@ pub(super) fn competitors(batch: &RecordBatch) -> Result<Vec<(Identity, Rank)>, 
             order: number(order, row, "order")?,
             record,
         };
-        out.push((envelope.record.identity(), envelope.rank()));
+        out.push(Competitor {
+            identity: envelope.record.identity(),
+            rank: envelope.rank(),
+            created_at: maybe(created_at, row),
+        });
     }
     Ok(out)
+}
+
+/// The text keys of the marked rows; needs the `text` column only.
+pub(super) fn text_keys(batch: &RecordBatch, marked: impl Fn(usize) -> bool) -> Result<Vec<TextKey>, String> {
+    let texts = string(batch, "text")?;
+    let rows = (0..batch.num_rows()).filter(|row| marked(*row) && texts.is_valid(*row));
+    Ok(rows.map(|row| TextKey::of(texts.value(row).as_bytes())).collect())
+}
+
+/// The same rows, with deletions of posts that have no date dated `at`.
+pub(super) fn dated(batch: RecordBatch, at: EventTime) -> Result<RecordBatch, String> {
+    let dates = primitive::<Int64Type>(&batch, "created_at")?;
+    let undated: Vec<bool> = (0..)
+        .zip(kinds(&batch)?)
+        .map(|(row, kind)| kind == Kind::PostDeleted && dates.is_null(row))
+        .collect();
+    if !undated.contains(&true) {
+        return Ok(batch);
+    }
+    let dates: Column<Int64Type> = (0..)
+        .zip(&undated)
+        .map(|(row, undated)| if *undated { Some(at) } else { maybe(dates, row) })
+        .collect();
+    let place = batch.schema().index_of("created_at").map_err(|e| e.to_string())?;
+    let mut columns = batch.columns().to_vec();
+    columns[place] = std::sync::Arc::new(dates);
+    RecordBatch::try_new(batch.schema(), columns).map_err(|e| e.to_string())
 }

@@ -5,8 +5,11 @@
 //! every identity, the rank and place of its winner (tens of bytes each, never a text); the second copies the winning
 //! rows. Deletions are rows like others and stay, so that a stale redelivery still loses. Dead letters are events and are
 //! dropped. The model pointer's rank is its position: the latest wins.
+//!
+//! With a retention, posts written longer than that before the fold's clock go, with their votes and the answers about their
+//! texts. Deletions go by the clock of their tick, which the first fold that sees them writes into `created_at`.
 
-use super::decode::{COMPETING, competitors};
+use super::decode::{COMPETING, Competitor, competitors, dated, text_keys};
 use super::error::StoreError;
 use super::log::{self, Header, LogName};
 use super::objects::Objects;
@@ -30,6 +33,8 @@ pub(super) struct Plan {
     pub log: Vec<LogName>,
     /// Parts are closed at about this size.
     pub part_bytes: usize,
+    /// How long after they were written posts are kept (ms); `None` for ever.
+    pub retention: Option<i64>,
 }
 
 /// Net bindings: the newest position per source and partition.
@@ -109,7 +114,7 @@ struct Place {
 /// The winners so far. A map per key type: the widest key would otherwise double the size of every entry.
 #[derive(Default)]
 struct Winners {
-    posts: DigestMap<PostKey, (Rank, Place)>,
+    posts: DigestMap<PostKey, (Rank, Place, EventTime)>,
     votes: DigestMap<PostKey, (Rank, Place)>,
     dims: HashMap<(u8, Dim), (Rank, Place)>,
     scores: HashMap<(TextKey, ModelKey), (Rank, Place)>,
@@ -118,10 +123,18 @@ struct Winners {
 }
 
 impl Winners {
-    fn offer(&mut self, identity: Identity, rank: Rank, place: Place) {
+    /// `clock` is when a deletion without a date came.
+    fn offer(&mut self, competitor: &Competitor, place: Place, clock: EventTime) {
+        let (rank, at) = (competitor.rank, competitor.created_at.unwrap_or(clock));
         let new = (rank, place);
-        let best = match identity {
-            Identity::Post(key) => self.posts.entry(key).or_insert(new),
+        let best = match competitor.identity {
+            Identity::Post(key) => {
+                let best = self.posts.entry(key).or_insert((rank, place, at));
+                if rank > best.0 {
+                    *best = (rank, place, at);
+                }
+                return;
+            }
             Identity::Votes(key) => self.votes.entry(key).or_insert(new),
             Identity::Thread(dim) => self.dims.entry((0, dim)).or_insert(new),
             Identity::Entity(dim) => self.dims.entry((1, dim)).or_insert(new),
@@ -140,6 +153,38 @@ impl Winners {
         }
     }
 
+    /// Drops posts from before the horizon, and votes and answers that no post is left for.
+    fn forget(&mut self, horizon: EventTime, objects: &Objects, sources: &[Source]) -> Result<(), StoreError> {
+        self.posts.retain(|_, (.., at)| *at >= horizon);
+        let posts = &self.posts;
+        // Votes of posts that never came go by when they were observed.
+        self.votes
+            .retain(|key, ((_, observed_at, ..), _)| posts.contains_key(key) || *observed_at >= horizon);
+        if self.scores.is_empty() {
+            return Ok(());
+        }
+        let mut texts = DigestMap::<TextKey, ()>::default();
+        let mut rows: Vec<Vec<u32>> = vec![Vec::new(); sources.len()];
+        posts
+            .values()
+            .for_each(|(_, place, _)| rows[place.object as usize].push(place.row));
+        for (source, mut rows) in sources.iter().zip(rows).filter(|(_, rows)| !rows.is_empty()) {
+            rows.sort_unstable();
+            let mut first = 0_u32;
+            for batch in source.open(objects, Some(&["text"]))?.1 {
+                let batch = batch?;
+                let marked =
+                    |row: usize| u32::try_from(row).is_ok_and(|row| rows.binary_search(&(first + row)).is_ok());
+                let keys =
+                    text_keys(&batch, marked).map_err(|e| StoreError::damaged(objects.full(&source.object()), e))?;
+                texts.extend(keys.into_iter().map(|key| (key, ())));
+                first += u32::try_from(batch.num_rows()).unwrap_or(u32::MAX);
+            }
+        }
+        self.scores.retain(|(text, _), _| texts.contains_key(text));
+        Ok(())
+    }
+
     /// The winning rows of every object, as bits.
     fn rows(self, counts: &[usize]) -> Vec<BooleanBufferBuilder> {
         let mut rows: Vec<_> = counts
@@ -150,11 +195,8 @@ impl Winners {
                 bits
             })
             .collect();
-        let ranked = self
-            .posts
-            .into_values()
-            .chain(self.votes.into_values())
-            .chain(self.dims.into_values());
+        let posts = self.posts.into_values().map(|(rank, place, _)| (rank, place));
+        let ranked = posts.chain(self.votes.into_values()).chain(self.dims.into_values());
         let places = ranked
             .chain(self.scores.into_values())
             .chain(self.floors.into_values())
@@ -185,6 +227,8 @@ pub(super) fn fold(objects: &Objects, plan: &Plan, cancel: &AtomicBool) -> Resul
         (tick, clock) = (snapshot.tick, snapshot.clock);
     }
 
+    // When the rows of each object came, at the latest.
+    let mut clocks = Vec::with_capacity(sources.len());
     let mut winners = Winners::default();
     let mut counts = Vec::with_capacity(sources.len());
     for (at, source) in sources.iter().enumerate() {
@@ -198,19 +242,23 @@ pub(super) fn fold(objects: &Objects, plan: &Plan, cancel: &AtomicBool) -> Resul
             bindings.apply(&header.bindings);
             (tick, clock) = (header.name.tick, header.clock);
         }
+        clocks.push(clock);
         let mut count = 0_usize;
         for batch in batches {
-            for (identity, rank) in competitors(&batch?).map_err(damaged)? {
+            for competitor in competitors(&batch?).map_err(damaged)? {
                 let row = u32::try_from(count).map_err(|e| damaged(e.to_string()))?;
-                winners.offer(identity, rank, Place { object, row });
+                winners.offer(&competitor, Place { object, row }, clock);
                 count += 1;
             }
         }
         counts.push(count);
     }
 
+    if let Some(retention) = plan.retention {
+        winners.forget(clock.saturating_sub(retention), objects, &sources)?;
+    }
     let mut writer = PartWriter::new(objects, plan.epoch, tick, plan.part_bytes);
-    for (source, mut bits) in sources.iter().zip(winners.rows(&counts)) {
+    for ((source, came), mut bits) in sources.iter().zip(clocks).zip(winners.rows(&counts)) {
         if cancel.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -228,6 +276,10 @@ pub(super) fn fold(objects: &Objects, plan: &Plan, cancel: &AtomicBool) -> Resul
             let mask = BooleanArray::new(wins.slice(at, batch.num_rows()), None);
             at += batch.num_rows();
             let kept = arrow_select::filter::filter_record_batch(&batch, &mask).map_err(|e| damaged(e.to_string()))?;
+            let kept = match plan.retention {
+                Some(_) => dated(kept, came).map_err(damaged)?,
+                None => kept,
+            };
             writer.write(&kept)?;
         }
     }
@@ -248,7 +300,7 @@ mod tests {
 
     #[test]
     fn an_entry_stays_small() {
-        assert!(size_of::<(PostKey, (Rank, Place))>() <= 64);
+        assert!(size_of::<(PostKey, (Rank, Place, EventTime))>() <= 64);
     }
 
     #[test]
@@ -268,13 +320,20 @@ mod tests {
     fn the_last_model_pointer_wins_and_ties_keep_the_earlier() {
         let mut winners = Winners::default();
         let place = |row| Place { object: 0, row };
-        let model = Identity::LiveModel;
-        winners.offer(model, (0, 9, 0, 0), place(0));
-        winners.offer(model, (0, 1, 0, 0), place(1));
-        let post = Identity::Post(PostKey::of(b"a"));
-        winners.offer(post, (0, 5, 0, 0), place(2));
-        winners.offer(post, (0, 5, 0, 0), place(3));
-        winners.offer(Identity::None, (0, 5, 0, 0), place(4));
+        let mut offer = |identity, order, row| {
+            let competitor = Competitor {
+                identity,
+                rank: (0, order, 0, 0),
+                created_at: None,
+            };
+            winners.offer(&competitor, place(row), 0);
+        };
+        let (model, post) = (Identity::LiveModel, Identity::Post(PostKey::of(b"a")));
+        offer(model, 9, 0);
+        offer(model, 1, 1);
+        offer(post, 5, 2);
+        offer(post, 5, 3);
+        offer(Identity::None, 5, 4);
         let bits = winners.rows(&[5]).remove(0).finish();
         assert_eq!(
             (0..5).map(|i| bits.value(i)).collect::<Vec<_>>(),

@@ -3,7 +3,7 @@
 //! Both read only and take no lock, so they work beside a running engine; if a fold replaces objects while they are being
 //! read, they start again with the newer manifest.
 
-use super::decode::{Rows, competitors, kinds};
+use super::decode::{Competitor, Rows, competitors, kinds};
 use super::error::StoreError;
 use super::fold::{NetBindings, Source};
 use super::log::Header;
@@ -315,7 +315,7 @@ fn check(
             .and_then(|r| r.append_to(&mut records))
             .map_err(damaged)?;
         let competing = competitors(&batch).map_err(damaged)?;
-        for (record, (identity, rank)) in records.iter().zip(competing) {
+        for (record, Competitor { identity, rank, .. }) in records.iter().zip(competing) {
             if (record.record.identity(), record.rank()) != (identity, rank) {
                 return Err(damaged(format!("record {rows} competes as another one")));
             }

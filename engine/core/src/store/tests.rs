@@ -1,5 +1,7 @@
 //! The protocol as a whole: every crash, takeover and damage leaves the old state or the new one, or has a name.
 
+mod retention;
+
 use super::testing::{envelope, histories, post, votes};
 use super::*;
 use crate::id::ModelKey;

@@ -1,49 +1,92 @@
-//! `groundswell score`: a model bundle on its own, texts in, JSON lines out.
+//! `groundswell score`: a model on its own. Texts in, JSON lines out; or labelled texts in, figures out.
 
 use super::Failure;
-use std::path::Path;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+#[cfg(feature = "torch")]
+mod eval;
+#[cfg(feature = "torch")]
+mod texts;
+
+#[derive(Args)]
+pub(super) struct ScoreArgs {
+    /// The model: a bundle, or a Hugging Face folder with a sentiment classifier.
+    #[arg(long)]
+    model: PathBuf,
+    /// Where it runs.
+    #[arg(long, value_enum, default_value = "auto")]
+    device: Device,
+    /// How exactly it computes.
+    #[arg(long, value_enum, default_value = "fp32")]
+    precision: Precision,
+    /// Threads; half of the cores if not said.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// Measure the model on a file of labelled texts, `label<TAB>text` a line, instead of scoring standard input.
+    #[arg(long, requires = "task")]
+    eval: Option<PathBuf>,
+    /// What the labels are.
+    #[arg(long, value_enum, requires = "eval")]
+    task: Option<Task>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Device {
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Precision {
+    Fp32,
+    Bf16,
+    Int8,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Task {
+    Sentiment,
+    Offensive,
+    Irony,
+    Emotion,
+}
 
 #[cfg(not(feature = "torch"))]
-pub(super) fn run(_model: &Path) -> Result<(), Failure> {
+pub(super) fn run(_args: &ScoreArgs) -> Result<(), Failure> {
     Err(Failure::Other(
         "this build was made without LibTorch (feature \"torch\")".into(),
     ))
 }
 
 #[cfg(feature = "torch")]
-pub(super) fn run(model: &Path) -> Result<(), Failure> {
-    use groundswell_models::{Scorer, ScorerStats, TorchOptions, TorchScorer, score_each};
-    use std::io::{BufRead, Write};
-    if !model.is_dir() {
+pub(super) fn run(args: &ScoreArgs) -> Result<(), Failure> {
+    use groundswell_models::torch::{DeviceChoice, Precision as Exactly};
+    use groundswell_models::{TorchOptions, TorchScorer};
+    if !args.model.is_dir() {
         return Err(Failure::Usage(format!(
             "--model: no model folder at \"{}\"",
-            model.display()
+            args.model.display()
         )));
     }
-    let scorer = TorchScorer::open(model, TorchOptions::default())?;
-    let stats = ScorerStats::default();
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let mut lines = std::io::stdin().lock().lines();
-    loop {
-        let batch: Vec<String> = lines.by_ref().take(32).collect::<Result<_, _>>()?;
-        if batch.is_empty() {
-            return out.flush().map_err(Failure::output);
-        }
-        let texts: Vec<&str> = batch.iter().map(String::as_str).collect();
-        for (text, result) in texts.iter().zip(score_each(&scorer, &texts, &stats)) {
-            let line = match result {
-                Ok(s) => serde_json::json!({
-                    "text": text, "label": s.label(), "sentiment": f64::from(s.sentiment()) / 1e6,
-                    "positive": f64::from(s.positive) / 1e6, "neutral": f64::from(s.neutral) / 1e6,
-                    "negative": f64::from(s.negative) / 1e6, "toxic": f64::from(s.toxic) / 1e6,
-                    "is_toxic": s.is_toxic, "sarcastic": f64::from(s.sarcastic) / 1e6, "is_sarcastic": s.is_sarcastic,
-                    "emotion": groundswell_core::score::EMOTIONS.get(usize::from(s.emotion)), "model": scorer.name(),
-                }),
-                Err(failure) => {
-                    serde_json::json!({"text": text, "error": {"code": failure.code(), "message": failure.to_string()}})
-                }
-            };
-            writeln!(out, "{line}").map_err(Failure::output)?;
-        }
+    let default = TorchOptions::default();
+    let options = TorchOptions {
+        device: match args.device {
+            Device::Auto => DeviceChoice::Auto,
+            Device::Cpu => DeviceChoice::Cpu,
+            Device::Cuda => DeviceChoice::Cuda,
+        },
+        precision: match args.precision {
+            Precision::Fp32 => Exactly::Fp32,
+            Precision::Bf16 => Exactly::Bf16,
+            Precision::Int8 => Exactly::Int8,
+        },
+        threads: args.threads.map_or(default.threads, usize::from),
+    };
+    let scorer = TorchScorer::open(&args.model, options)?;
+    match (&args.eval, args.task) {
+        (Some(file), Some(task)) => eval::run(&scorer, file, task),
+        _ => texts::run(&scorer),
     }
 }

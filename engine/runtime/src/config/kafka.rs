@@ -1,5 +1,7 @@
 //! `type: kafka`, as source and as sink.
 
+mod registry;
+
 use super::error::quoted;
 use super::field::Field;
 use super::pipeline::{Collection, DeletedBody, FieldRef, SourceConfig, SourceKind};
@@ -9,6 +11,8 @@ use super::sources;
 use super::tree::Value;
 use groundswell_connectors::kafka::{OnGap, Start, check_properties};
 use std::collections::BTreeMap;
+
+pub use registry::RegistryConfig;
 
 /// A cluster and how to talk to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +53,8 @@ pub struct KafkaSourceConfig {
     pub topic: String,
     /// What its records are.
     pub into: Collection,
+    /// How they are written, if not in JSON.
+    pub registry: Option<RegistryConfig>,
     /// The group for lag tools; `None` is named after pipeline and source.
     pub group: Option<String>,
     /// Where the first start begins.
@@ -91,6 +97,7 @@ pub(super) fn source(section: &Section<'_>) -> Option<SourceKind> {
     let (brokers, topic) = (brokers(section), topic(section, "topic"));
     let into = section.required("into").and_then(|f| f.choice());
     let into = into.and_then(Collection::named);
+    let registry = registry::registry(section);
     let group = optional(section, "group");
     let start = section.get("start").and_then(|f| start(&f));
     let on_gap = section.get("on_gap").and_then(|f| f.choice()).map(|word| match word {
@@ -108,6 +115,7 @@ pub(super) fn source(section: &Section<'_>) -> Option<SourceKind> {
         brokers: brokers?,
         topic: topic?,
         into: into?,
+        registry: registry?,
         group: group?,
         start: start?,
         on_gap: on_gap?,

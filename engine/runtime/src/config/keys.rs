@@ -194,13 +194,32 @@ pub(super) static KEYS: &[Key] = &[
         .example("posts"),
     key(
         "sources.*.format",
-        Choice(&["auto", "jsonl", "json", "yaml"]),
-        "One JSON object a line, one JSON document or one YAML document (a list of records, or a map of id to record); \
-         `auto` goes by the name.",
+        Choice(&["auto", "jsonl", "json", "yaml", "avro", "protobuf"]),
+        "How records are written. In a file: one JSON object a line, one JSON document or one YAML document (a list of \
+         records, or a map of id to record); `auto` goes by the name. In a topic: `json`, which `auto` is there, or `avro` or \
+         `protobuf` with a `registry`.",
     )
     .default("auto")
-    .only("type", "file")
+    .only("type", "file|kafka")
     .example("jsonl"),
+    key(
+        "sources.*.registry",
+        Section,
+        "The schema registry of a topic in Avro or Protobuf: Confluent's or one that speaks its API. While it is away, \
+         records of schemas not seen before wait.",
+    )
+    .only("type", "kafka")
+    .example("{url: \"https://registry:8081\"}"),
+    key("sources.*.registry.url", Text, "Where it is: what comes before `/schemas/ids/1`.")
+        .required()
+        .example("\"https://registry:8081\""),
+    key("sources.*.registry.username", Text, "Who asks.").example("reader"),
+    key("sources.*.registry.password", Text, "The password, as `${NAME}` or `file:PATH`.").example("\"${NAME:-x}\""),
+    key("sources.*.registry.ca", Path, "A PEM file of the authorities that its certificate may come from; else those of the system.")
+        .example("ca.pem"),
+    key("sources.*.registry.timeout", Duration("100ms", "1m"), "How long a request waits for its answer.")
+        .default("5s")
+        .example("2s"),
     key(
         "sources.*.pace",
         Text,
@@ -234,7 +253,7 @@ pub(super) static KEYS: &[Key] = &[
         .required()
         .only("type", "kafka")
         .example("\"localhost:9092\""),
-    key("sources.*.topic", Text, "The topic; values are JSON, keys are ids, a null value deletes.")
+    key("sources.*.topic", Text, "The topic; keys are ids, a null value deletes.")
         .required()
         .only("type", "kafka")
         .example("reddit.comments"),
@@ -337,7 +356,15 @@ pub(super) static KEYS: &[Key] = &[
         .default("auto")
         .later_values(&[("cuda", "scoring on a GPU"), ("mps", "scoring on a GPU")])
         .example("cpu"),
-    key("models.threads", Integer(1, 256), "Threads of the scorer; `auto` takes one per core.")
+    key(
+        "models.live.precision",
+        Choice(&["fp32", "bf16", "int8"]),
+        "How exactly it computes: `bf16` and `int8` are faster on processors that have instructions for them, and `int8` \
+         is for the CPU only. Another precision is another model: texts are scored anew.",
+    )
+    .default("fp32")
+    .example("int8"),
+    key("models.threads", Integer(1, 256), "Threads of the scorer; `auto` takes half of the cores.")
         .or(&["auto"])
         .default("auto")
         .example("2"),
@@ -513,7 +540,7 @@ pub(super) static KEYS: &[Key] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::super::pipeline::{Clock, Collection, DeletedBody, Device, FileFormat, TimeUnit};
+    use super::super::pipeline::{Clock, Collection, DeletedBody, Device, FileFormat, Precision, Schemas, TimeUnit};
     use super::*;
     use groundswell_core::spec::{GroupColumn, MAX_WEIGHT, Measure};
 
@@ -542,13 +569,15 @@ mod tests {
         assert_eq!(words("views.*.group_by"), GroupColumn::ALL.map(GroupColumn::name));
         assert_eq!(words("time.clock"), all(Clock::ALL, Clock::name));
         assert_eq!(words("sources.*.into"), all(Collection::ALL, Collection::name));
-        assert_eq!(words("sources.*.format")[1..], all(FileFormat::ALL, FileFormat::name));
+        assert_eq!(words("sources.*.format")[1..4], all(FileFormat::ALL, FileFormat::name));
+        assert_eq!(words("sources.*.format")[4..], all(Schemas::ALL, Schemas::name));
         assert_eq!(
             words("sources.*.deleted_body"),
             all(DeletedBody::ALL, DeletedBody::name)
         );
         assert_eq!(words("sources.*.map.*.unit"), all(TimeUnit::ALL, TimeUnit::name));
         assert_eq!(words("models.live.device"), all(Device::ALL, Device::name));
+        assert_eq!(words("models.live.precision"), all(Precision::ALL, Precision::name));
         assert_eq!(find("weight.max").map(|k| k.kind), Some(Integer(1, MAX_WEIGHT)));
     }
 }

@@ -150,6 +150,15 @@ pub enum FileFormat {
     Yaml,
 }
 
+/// How records of a topic are written that is not in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schemas {
+    /// Avro.
+    Avro,
+    /// Protocol Buffers.
+    Protobuf,
+}
+
 /// Where a field is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldRef {
@@ -175,7 +184,7 @@ pub enum TimeUnit {
 pub struct ModelConfig {
     /// What the views use.
     pub live: LiveModel,
-    /// Threads of the scorer; `None` takes one per core.
+    /// Threads of the scorer; `None` takes half of the cores.
     pub threads: Option<usize>,
     /// Most texts in one forward pass.
     pub batch_max: usize,
@@ -196,6 +205,8 @@ pub enum LiveModel {
         path: PathBuf,
         /// Where it runs.
         device: Device,
+        /// How exactly.
+        precision: Precision,
     },
 }
 
@@ -206,6 +217,17 @@ pub enum Device {
     Auto,
     /// The processor.
     Cpu,
+}
+
+/// How exactly a model computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floats.
+    Fp32,
+    /// 16-bit floats.
+    Bf16,
+    /// 8-bit integers.
+    Int8,
 }
 
 /// One entry of `sinks:`.
@@ -298,8 +320,10 @@ words!(Clock { Wall = "wall", Event = "event" });
 words!(Collection { Posts = "posts", Votes = "votes", Threads = "threads", Entities = "entities", Rules = "rules" });
 words!(DeletedBody { Gone = "gone", Text = "text" });
 words!(FileFormat { Jsonl = "jsonl", Json = "json", Yaml = "yaml" });
+words!(Schemas { Avro = "avro", Protobuf = "protobuf" });
 words!(TimeUnit { Seconds = "s", Millis = "ms", Micros = "us" });
 words!(Device { Auto = "auto", Cpu = "cpu" });
+words!(Precision { Fp32 = "fp32", Bf16 = "bf16", Int8 = "int8" });
 
 impl Collection {
     /// The decoder's name for it.

@@ -1,6 +1,6 @@
 //! A validated pipeline → the pipeline file that says it in full: every key with its value, secrets masked.
 
-use super::kafka::{Brokers, Property};
+use super::kafka::{Brokers, Property, RegistryConfig};
 use super::pipeline::{Collection, FieldRef, LiveModel, Pace, Pipeline, SinkKind, SourceConfig, SourceKind};
 use super::secret::mask_url;
 use super::units::{show_duration, show_size};
@@ -119,10 +119,15 @@ impl Pipeline {
         match &self.model.live {
             LiveModel::Given => out.line(1, "live", "given"),
             LiveModel::Fixture => out.line(1, "live", "fixture"),
-            LiveModel::Bundle { path, device } => {
+            LiveModel::Bundle {
+                path,
+                device,
+                precision,
+            } => {
                 out.section(1, "live");
                 out.line(2, "path", file(path));
                 out.line(2, "device", device.name());
+                out.line(2, "precision", precision.name());
             }
         }
         out.line(
@@ -179,6 +184,7 @@ impl Yaml {
                 self.brokers(&kafka.brokers);
                 self.line(2, "topic", text(&kafka.topic));
                 self.line(2, "into", kafka.into.name());
+                self.registry(kafka.registry.as_ref());
                 if kafka.into == Collection::Posts {
                     self.line(2, "deleted_body", kafka.deleted_body.name());
                 }
@@ -235,6 +241,23 @@ impl Yaml {
                 }
             }
         }
+    }
+
+    fn registry(&mut self, registry: Option<&RegistryConfig>) {
+        let Some(registry) = registry else {
+            return self.line(2, "format", "json");
+        };
+        self.line(2, "format", registry.schemas.name());
+        self.section(2, "registry");
+        self.line(3, "url", text(&registry.url));
+        if let Some((user, password)) = &registry.credentials {
+            self.line(3, "username", text(user));
+            self.line(3, "password", text(&password.to_string()));
+        }
+        if let Some(ca) = &registry.ca {
+            self.line(3, "ca", file(ca));
+        }
+        self.line(3, "timeout", show_duration(registry.timeout_ms));
     }
 
     fn brokers(&mut self, brokers: &Brokers) {

@@ -2,7 +2,7 @@
 
 use super::error::quoted;
 use super::field::Field;
-use super::pipeline::{Clock, Device, LiveModel, ModelConfig, ServeConfig, StateConfig, TimeConfig};
+use super::pipeline::{Clock, Device, LiveModel, ModelConfig, Precision, ServeConfig, StateConfig, TimeConfig};
 use super::read::Section;
 use groundswell_core::acc::UNIT;
 use groundswell_core::spec::{LinkSpec, MAX_WEIGHT, WeightSpec};
@@ -152,6 +152,10 @@ fn live_model(field: &Field<'_>) -> Option<LiveModel> {
     }
     let section = field.section()?;
     let device = section.get("device").and_then(|f| f.choice()).and_then(Device::named);
+    let precision = section
+        .get("precision")
+        .and_then(|f| f.choice())
+        .and_then(Precision::named);
     let path = section.required("path").and_then(|f| {
         let path = f.path()?;
         if !path.is_dir() {
@@ -163,6 +167,7 @@ fn live_model(field: &Field<'_>) -> Option<LiveModel> {
     Some(LiveModel::Bundle {
         path: path?,
         device: device?,
+        precision: precision?,
     })
 }
 

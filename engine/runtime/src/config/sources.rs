@@ -93,7 +93,13 @@ fn file(section: &Section<'_>) -> Option<SourceKind> {
         .and_then(|f| f.choice())
         .and_then(|word| match word {
             "auto" => format_of(path_field.as_ref()?, path.as_deref()?, into),
-            word => FileFormat::named(word),
+            word => FileFormat::named(word).or_else(|| {
+                let hint = "write jsonl, json or yaml".to_owned();
+                section
+                    .get("format")?
+                    .error(format!("files are not read as {word}"), Some(hint));
+                None
+            }),
         });
     let deleted_body = deleted_body(section, into);
     let map = section.given("map").map_or(Some(BTreeMap::new()), |f| map(&f, into));

@@ -14,6 +14,8 @@ fn folder() -> TempDir {
     for file in ["posts.jsonl.gz", "votes.ndjson", "cast.yaml", "posts.dat", "posts.json"] {
         std::fs::write(folder.path().join(file), "").expect("written");
     }
+    let ca = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+    std::fs::write(folder.path().join("ca.pem"), ca).expect("written");
     std::fs::create_dir_all(folder.path().join("models/social")).expect("created");
     folder
 }

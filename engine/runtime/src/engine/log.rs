@@ -114,6 +114,13 @@ impl Log {
         }
     }
 
+    /// From now on folds forget posts that are older than this (ms).
+    pub(crate) fn expire_after(&mut self, retention: Option<i64>) {
+        if let Log::Durable(store) = self {
+            store.expire_after(retention);
+        }
+    }
+
     /// Durable when it returns.
     pub(crate) fn append(&mut self, batch: &TickBatch) -> Result<(), StoreError> {
         match self {

@@ -11,7 +11,7 @@ use super::counters::Counters;
 use super::dispatch::{Tally, ToDispatch};
 use super::floors::{Bounds, Floors};
 use super::log::{Log, Recorded};
-use super::release::split;
+use super::release::{Share, split};
 use super::replay::{Again, Ledger, Recorded as AgainAt};
 use super::scoring::Strict;
 use super::status::Status;
@@ -128,7 +128,8 @@ impl Recorder {
                 .peek()
                 .is_some_and(|next| next.as_ref().is_ok_and(|next| next.tick == batch.tick));
             (self.last, self.clock) = (batch.tick, self.clock.max(batch.clock));
-            self.release(&batch, more, Tally::default())?;
+            let share = if more { Share::Piece } else { Share::Whole };
+            self.release(&batch, share, Tally::default())?;
             self.status.set_recorded(batch.tick);
         }
         self.move_horizon();
@@ -263,7 +264,7 @@ impl Recorder {
             records: again.records,
             ..Collected::default()
         };
-        let (_, recorded) = self.seal_as(collected, true)?;
+        let (_, recorded) = self.seal_as(collected, Share::Watched)?;
         // Nobody waits for it any more if the request was given up.
         let _ = again.done.send(recorded);
         Ok(())
@@ -312,11 +313,10 @@ impl Recorder {
 
     /// Mints a tick, records it, releases it. What comes back is empty, with the memory the next tick will need.
     fn seal(&mut self, collected: Collected) -> Result<Collected, String> {
-        self.seal_as(collected, false).map(|(empty, _)| empty)
+        self.seal_as(collected, Share::Whole).map(|(empty, _)| empty)
     }
 
-    /// The same; `watched` lets the graph remember which records change nothing.
-    fn seal_as(&mut self, mut collected: Collected, watched: bool) -> Result<(Collected, AgainAt), String> {
+    fn seal_as(&mut self, mut collected: Collected, share: Share) -> Result<(Collected, AgainAt), String> {
         let began = Instant::now();
         if let Some(strict) = &mut self.strict {
             let facts = strict.score(&collected.records, self.live_model);
@@ -354,10 +354,10 @@ impl Recorder {
         }
         let mut tally = self.counters.tally(&batch.records);
         let repeated = std::mem::take(&mut tally.repeated_at);
-        if watched {
+        if share == Share::Watched {
             self.duplicates.watch(tick);
         }
-        self.release(&batch, false, tally)?;
+        self.release(&batch, share, tally)?;
         self.move_horizon();
         self.counters.sealed(began.elapsed(), self.log.bytes());
         batch.records.clear();
@@ -380,7 +380,7 @@ impl Recorder {
         }
     }
 
-    fn release(&mut self, batch: &TickBatch, more: bool, counts: Tally) -> Result<(), String> {
+    fn release(&mut self, batch: &TickBatch, share: Share, counts: Tally) -> Result<(), String> {
         let dead = batch.records.iter().filter_map(|e| match &e.record {
             Record::Dead(letter) => Some(DeadChange {
                 source: self.counters.name(e.source),
@@ -400,11 +400,19 @@ impl Recorder {
             .send(tick)
             .map_err(|_| "the dispatcher is gone".to_owned())?;
         let feeds = &self.feeds;
+        self.texts.turn(batch.tick, batch.clock, self.status.complete());
         let buffers = feeds.workers.iter().map(|_| feeds.buffers.take()).collect();
-        let split =
-            split(batch, buffers, feeds.peers, &self.names, &self.texts, self.keep_ids).map_err(|e| e.to_string())?;
-        for (mut released, (worker, thread)) in split.into_iter().zip(&feeds.workers) {
-            released.more = more;
+        let split = split(
+            batch,
+            share,
+            buffers,
+            feeds.peers,
+            &self.names,
+            &self.texts,
+            self.keep_ids,
+        )
+        .map_err(|e| e.to_string())?;
+        for (released, (worker, thread)) in split.into_iter().zip(&feeds.workers) {
             worker.send(released).map_err(|_| "a worker is gone".to_owned())?;
             thread.unpark();
         }

@@ -24,6 +24,17 @@ pub(crate) struct Released {
     pub(crate) more: bool,
 }
 
+/// What a batch is to its tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// All of it.
+    Whole,
+    /// All of it, and the graph is to say which of its records change nothing.
+    Watched,
+    /// More batches of the same tick follow.
+    Piece,
+}
+
 /// Buffers of post events on their way back from the workers: a tick's events are megabytes, and memory that is freed by
 /// another thread than the one that made it is the slowest kind.
 #[derive(Clone, Debug)]
@@ -70,6 +81,7 @@ pub(crate) enum ReleaseError {
 /// first worker, whose graph broadcasts them. Of `peers` workers in all, those of other processes get theirs by exchange.
 pub(crate) fn split(
     batch: &TickBatch,
+    share: Share,
     buffers: Vec<Vec<(PostKey, PostEvent)>>,
     peers: usize,
     names: &Names,
@@ -85,8 +97,8 @@ pub(crate) fn split(
             ..Released::default()
         })
         .collect();
-    let share = batch.records.len() / workers + 1;
-    out.iter_mut().for_each(|r| r.posts.reserve(share));
+    let expected = batch.records.len() / workers + 1;
+    out.iter_mut().for_each(|r| r.posts.reserve(expected));
     let mut fresh = Vec::with_capacity(batch.records.len());
     for envelope in &batch.records {
         match Event::of(envelope, names)? {
@@ -96,12 +108,12 @@ pub(crate) fn split(
                 let mut text = None;
                 if let Record::Post(post) = &envelope.record {
                     if let Some(text_key) = event.text() {
-                        fresh.push((text_key, post.text.as_str()));
+                        fresh.push((text_key, post.created_at, post.text.as_str()));
                         text = Some(post.text.as_str());
                     }
                     if keep_ids {
                         // A post's key is the digest of its id, so the id is stored like a text.
-                        fresh.push((TextKey(key.0), post.id.as_str()));
+                        fresh.push((TextKey(key.0), post.created_at, post.id.as_str()));
                     }
                 }
                 match text.filter(|_| worker >= workers) {
@@ -116,6 +128,10 @@ pub(crate) fn split(
     }
     texts.put(fresh.iter().copied())?;
     out[0].control.push(Control::Clock(batch.clock));
+    if share == Share::Watched {
+        out[0].control.push(Control::Watched);
+    }
+    out.iter_mut().for_each(|r| r.more = share == Share::Piece);
     Ok(out)
 }
 

@@ -137,6 +137,15 @@ impl Replayer {
         (Arc::new(replayer), again)
     }
 
+    /// Fetches what decoding a letter needs. A letter of a source that is not there is told so by [`Self::decide`].
+    fn prepare(&self, letter: &Letter) -> Result<(), Refusal> {
+        let source = self.sources.iter().find(|source| source.name == letter.source);
+        match source.and_then(|source| source.decoder.as_ref()) {
+            None => Ok(()),
+            Some(decoder) => decoder.prepare(letter.key(), letter.value()).map_err(Refusal::NotNow),
+        }
+    }
+
     /// What becomes of a letter. `seen` holds the positions of those before it.
     fn decide(&self, letter: &Letter, dry_run: bool, seen: &mut HashSet<At>) -> Decided {
         let refuse = |why: String| Decided::Answered(Answer::new(letter.position(), Verdict::Refused).because(why));
@@ -237,13 +246,6 @@ impl Replays for Replayer {
                 "the recorded past is still being restored; replay again in a while".to_owned(),
             ));
         }
-        if self.duplicates.travel() && !dry_run {
-            return Err(Refusal::NotNow(
-                "the pipeline runs in several processes, where nobody can say which letters were known before; run it as one \
-                 process on the same state to replay, and as several again afterwards"
-                    .to_owned(),
-            ));
-        }
         let _one = self.one.try_lock().ok_or(Refusal::Busy)?;
         let mut seen = HashSet::new();
         let mut records = Vec::new();
@@ -251,6 +253,7 @@ impl Replays for Replayer {
         // Places of those that are recorded, by place in the answers.
         let mut good = Vec::new();
         for letter in letters {
+            self.prepare(letter)?;
             match self.decide(letter, dry_run, &mut seen) {
                 Decided::Answered(answer) => answers.push(answer),
                 Decided::Good(_) if dry_run => answers.push(Answer::new(letter.position(), Verdict::Good)),

@@ -14,7 +14,7 @@ use differential_dataflow::{ExchangeData, VecCollection};
 use groundswell_core::dataflow::{arriving, at_each_tick, exchanged};
 use groundswell_core::id::PostKey;
 use groundswell_core::text::Texts;
-use groundswell_core::time::Tick;
+use groundswell_core::time::{EventTime, Tick};
 use groundswell_operators::dedupe::Duplicates;
 use groundswell_operators::event::{Control, Fact, PostEvent};
 use groundswell_operators::graph::{Inputs, Plan, render};
@@ -127,10 +127,10 @@ fn build(worker: &mut Worker, shared: &Shared, probe: &ProbeHandle<Tick>) -> Fee
             at_each_tick(transitions, "AlertsOut", sender(shared, Part::Alerts)).probe_with(probe);
             at_each_tick(carries, "CarriesOut", sender(shared, Part::Carries)).probe_with(probe);
         }
-        if let Some(stale) = outputs.stale {
+        if let Some(unchanged) = outputs.unchanged {
             let duplicates = shared.duplicates.clone();
-            at_each_tick(at_home(stale, home), "StaleOut", move |tick, counts| {
-                duplicates.arrived(tick, counts);
+            at_each_tick(at_home(unchanged, home), "UnchangedOut", move |tick, unchanged| {
+                duplicates.arrived(tick, unchanged);
             })
             .probe_with(probe);
         }
@@ -145,10 +145,11 @@ fn arrive<'s>(
     status: &Arc<Status>,
 ) -> VecCollection<'s, Tick, (PostKey, PostEvent)> {
     let (texts, status) = (Arc::clone(&across.texts), Arc::clone(status));
+    // A process that follows has no clock: its texts stay.
     let keep = move |batch: &[(Texted, Tick, isize)]| {
         let fresh = batch
             .iter()
-            .filter_map(|((_, event, text), ..)| event.text().map(|key| (key, &**text)));
+            .filter_map(|((_, event, text), ..)| event.text().map(|key| (key, EventTime::MAX, &**text)));
         if let Err(error) = texts.put(fresh) {
             status.fail(format!("cannot keep texts: {error}"));
         }

@@ -1,5 +1,6 @@
 //! How the engine and its sinks are, for `/health` and `/api/v1/sinks`, and what operators tell sinks.
 
+use super::registry::Registries;
 use crate::engine::{Replayer, SinkCondition, SinkError, SinkReport, Status};
 use groundswell_connectors::dlq::{Letter, Refusal, Replayed, Replays};
 use groundswell_connectors::http::{Health, HealthReport, Service, SinkAction, SinkRefusal, SinkStatus};
@@ -8,8 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 /// How the engine is, once there is one.
-#[derive(Default)]
 pub(super) struct EngineHealth {
+    registries: Registries,
     pub(super) status: OnceLock<Arc<Status>>,
     pub(super) replayer: OnceLock<Arc<Replayer>>,
 }
@@ -43,6 +44,14 @@ impl Health for EngineHealth {
         for sink in self.reports() {
             services.insert(format!("sink {}", sink.name), service(&sink));
         }
+        // What is there is right; what waits for a schema is not there yet.
+        for (source, trouble) in self.registries.troubles() {
+            let (healthy, status) = match trouble {
+                None => (true, "running".to_owned()),
+                Some(why) => (false, format!("waits for schemas: {why}")),
+            };
+            services.insert(format!("source {source}"), Service { healthy, status });
+        }
         HealthReport {
             ready: reasons.is_empty(),
             reasons,
@@ -74,6 +83,15 @@ impl Health for EngineHealth {
 }
 
 impl EngineHealth {
+    /// Of a pipeline whose engine comes later.
+    pub(super) fn new(registries: Registries) -> Self {
+        EngineHealth {
+            registries,
+            status: OnceLock::new(),
+            replayer: OnceLock::new(),
+        }
+    }
+
     fn starting() -> Refusal {
         Refusal::NotNow("the engine is starting; replay again in a while".to_owned())
     }

@@ -1,5 +1,6 @@
 //! Kafka sources and sinks of a pipeline.
 
+use super::registry::Registries;
 use super::{StartError, decoder};
 use crate::config::{Brokers, KafkaSinkConfig, KafkaSourceConfig, Pipeline, SinkConfig, SinkFrom};
 use crate::engine::Shared;
@@ -33,17 +34,19 @@ fn at(place: String) -> impl Fn(KafkaError) -> StartError {
     }
 }
 
-/// A source, after a look whether its topic can be read.
+/// A source, after a look whether its topic can be read and its registry answers.
 pub(super) fn source(
     name: &str,
     config: &KafkaSourceConfig,
     pipeline: &Pipeline,
     shared: &Shared,
+    registries: &Registries,
 ) -> Result<Box<dyn Source>, StartError> {
     let bytes = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
     let mut decoder = decoder(pipeline, config.into, &config.map, config.deleted_body);
     decoder.max_bytes = bytes(config.max_bytes);
     let group = config.group.clone();
+    let registry = registries.checked(name, millis(config.brokers.timeout_ms))?;
     let source = KafkaSource::new(KafkaSourceSpec {
         group: group.unwrap_or_else(|| format!("groundswell-{}-{name}", pipeline.graph.name)),
         start: config.start.clone(),
@@ -52,6 +55,10 @@ pub(super) fn source(
         discover: millis(config.discover_ms),
         ..KafkaSourceSpec::new(name, cluster(&config.brokers), &config.topic, decoder)
     })?;
+    let source = match registry {
+        Some(registry) => source.with_registry(registry),
+        None => source,
+    };
     source.check().map_err(at(format!("sources.{name}")))?;
     Ok(Box::new(source.with_metrics(shared.metrics.source(name))))
 }

@@ -1,7 +1,7 @@
 //! Usage and the pipeline file: exit code 2, with the file, the line and, for a slip of the pen, what was meant.
 
 use crate::case::{Case, Start, fails};
-use crate::program::groundswell;
+use crate::program::{groundswell, run};
 use std::path::Path;
 
 /// A pipeline that works, before `extra`.
@@ -141,6 +141,60 @@ pub fn cases() -> Vec<Case> {
             "name: a\nsources: {s: {type: file, path: nowhere.jsonl, into: posts}}\nviews: {v: {group_by: [], window: {tumble: 1s}}}\n",
         ),
         checks(
+            "Avro without its registry",
+            &[
+                "p.yaml:2:",
+                "sources.s.format",
+                "avro needs the topic's schema registry",
+                "registry: {url:",
+            ],
+            "name: a\nsources: {s: {type: kafka, brokers: h:1, topic: t, into: posts, format: avro}}\nviews: {v: {group_by: [], window: {tumble: 1s}}}\n",
+        ),
+        checks(
+            "a registry at no URL, with its password spelt out",
+            &[
+                "p.yaml:3:",
+                "sources.s.registry.url",
+                "neither http:// nor https://",
+                "p.yaml:4:",
+                "a password does not belong",
+            ],
+            "name: a\nsources: {s: {type: kafka, brokers: h:1, topic: t, into: posts, format: protobuf, registry: {\n url: \"registry:8081\", username: me,\n password: hunter2}}}\nviews: {v: {group_by: [], window: {tumble: 1s}}}\n",
+        ),
+        fails(
+            "a registry that is not there",
+            3,
+            &[
+                "sources.s.registry",
+                "http://127.0.0.1:1 does not answer",
+                "check `registry.url`",
+            ],
+            |folder| {
+                std::fs::write(folder.join("p.yaml"), registry("http://127.0.0.1:1")).unwrap();
+                Start::With(groundswell(folder, ["run", "p.yaml"]))
+            },
+        ),
+        fails(
+            "a registry that wants credentials",
+            1,
+            &[
+                "sources.s.registry",
+                "wants credentials",
+                "set `registry.username` and `registry.password`",
+            ],
+            |folder| answered(folder, Some("Basic bWU6aHVudGVyMg=="), ""),
+        ),
+        fails(
+            "a registry's URL that leads elsewhere",
+            1,
+            &[
+                "sources.s.registry",
+                "is no schema registry",
+                "what comes before /schemas/ids/1",
+            ],
+            |folder| answered(folder, None, "/apis"),
+        ),
+        checks(
             "several mistakes",
             &["p.yaml:1:7", "p.yaml:2:", "p.yaml:3:", "\"generatr\"", "\"tumbel\""],
             "name: A B\nsources: {s: {type: generatr}}\nviews: {v: {group_by: [], window: {tumbel: 1s}}}\n",
@@ -169,6 +223,23 @@ pub fn cases() -> Vec<Case> {
         Start::With(groundswell(folder, ["check", "p.yaml"]))
     }));
     cases
+}
+
+/// A pipeline that reads Avro; nobody gets to ask its broker.
+fn registry(url: &str) -> String {
+    let source = format!(
+        "{{type: kafka, brokers: \"127.0.0.1:1\", timeout: 1s, topic: t, into: posts, format: avro, registry: {{url: \"{url}\"}}}}"
+    );
+    format!("name: a\nserve: false\nsources: {{s: {source}}}\nviews: {{v: {{group_by: [], window: {{tumble: 1s}}}}}}\n")
+}
+
+/// Runs one whose registry answers, and wants this header if any.
+fn answered(folder: &Path, authorization: Option<&str>, path: &str) -> Start {
+    let server = groundswell_testing::registry::Registry::ours(authorization).unwrap();
+    std::fs::write(folder.join("p.yaml"), registry(&format!("{}{path}", server.url()))).unwrap();
+    let ended = run(groundswell(folder, ["run", "p.yaml"]));
+    drop(server);
+    Start::Done(Ok(ended))
 }
 
 const LAUGHS: &str = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n\

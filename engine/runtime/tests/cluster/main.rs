@@ -7,4 +7,5 @@ mod equal;
 mod history;
 mod process;
 mod refused;
+mod replay;
 mod world;

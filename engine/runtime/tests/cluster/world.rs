@@ -62,6 +62,11 @@ serve: {{http: "127.0.0.1:0"}}
 "#,
             spread.workers
         );
+        World::of(folder, spread, &text)
+    }
+
+    /// A pipeline of the test's own over the files of a folder.
+    pub fn of(folder: TempDir, spread: Spread, text: &str) -> World {
         std::fs::write(folder.path().join("pipeline.yaml"), text).unwrap();
         let hosts = hosts_file(folder.path(), spread.processes);
         World {

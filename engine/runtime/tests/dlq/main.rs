@@ -10,4 +10,5 @@ mod postgres;
 #[allow(dead_code)]
 #[path = "../bad_input/program.rs"]
 mod program;
+mod registry;
 mod world;

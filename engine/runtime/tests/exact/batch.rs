@@ -25,6 +25,8 @@ pub struct Oracle {
     live: Option<ModelKey>,
     clock: i64,
     alerts: Alerts,
+    /// A reply inherits from nothing that was written longer before it.
+    limit: i64,
 }
 
 fn put<T>(map: &mut Ranked<T>, id: &str, rank: Rank, value: Option<T>) {
@@ -45,7 +47,17 @@ impl Oracle {
     pub fn new() -> Oracle {
         Oracle {
             clock: i64::MIN,
+            limit: i64::MAX,
             ..Oracle::default()
+        }
+    }
+
+    /// The same for views that all forget. Posts are remembered for longer than their windows only if replies inherit.
+    pub fn forgetful(plan: &Plan) -> Oracle {
+        let kept = plan.longest_kept().unwrap();
+        Oracle {
+            limit: if plan.retention() == Some(kept) { i64::MIN } else { kept },
+            ..Oracle::new()
         }
     }
 
@@ -103,7 +115,7 @@ impl Oracle {
         }
     }
 
-    fn live_posts(&self) -> BTreeMap<&str, &Post> {
+    pub fn live_posts(&self) -> BTreeMap<&str, &Post> {
         let alive = |p: &&Post| !matches!(self.deleted.get(&p.thread), Some((_, Some(()))));
         self.posts
             .iter()
@@ -127,6 +139,9 @@ impl Oracle {
                 let Some(parent) = at.parent.as_ref().and_then(|p| posts.get(p.as_str())) else {
                     break;
                 };
+                if post.created_at.saturating_sub(parent.created_at) > self.limit {
+                    break;
+                }
                 at = parent;
                 found = own(at);
             }

@@ -73,6 +73,37 @@ pub fn plan() -> Plan {
     Plan::new(&spec, |_| true)
 }
 
+/// Views of several kinds that all have a `keep`, so that posts are forgotten: six minutes after they were written, or twelve.
+pub fn forgetful_plan(inherit_from_parent: bool) -> Plan {
+    let view = |name: &str, group_by: &[GroupColumn], window, keep| ViewSpec {
+        name: name.into(),
+        group_by: group_by.to_vec(),
+        window,
+        measures: Measure::ALL.to_vec(),
+        keep: Some(keep),
+    };
+    let minute = WindowSpec::Tumble { size: 60_000 };
+    let hop = WindowSpec::Hop {
+        size: 120_000,
+        every: 60_000,
+    };
+    let spec = GraphSpec {
+        name: "forgetful".into(),
+        views: vec![
+            view("by_thread", &[GroupColumn::Thread], minute, 300_000),
+            view("by_entity", &[GroupColumn::Entity], minute, 240_000),
+            view("kept", &[GroupColumn::Source, GroupColumn::Author], minute, 120_000),
+            view("kept_hop", &[GroupColumn::Thread], hop, 180_000),
+        ],
+        link: LinkSpec {
+            inherit_from_parent,
+            ..LinkSpec::default()
+        },
+        weight: WeightSpec::Log1p,
+    };
+    Plan::new(&spec, |_| true)
+}
+
 /// One view with retention that rules watch.
 pub fn kept_plan() -> Plan {
     let view = ViewSpec {
@@ -106,6 +137,8 @@ pub struct Seen {
     rows: Vec<(Tick, Row, isize)>,
     alerts: Vec<(Tick, Proven)>,
     carries: Vec<(Tick, Carry)>,
+    /// Posts the graph remembers as live, at the end.
+    pub live: isize,
 }
 
 impl Seen {
@@ -225,6 +258,11 @@ pub fn run(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Seen {
                     .unwrap()
                     .rows
                     .extend(batch.into_iter().map(|(row, diff)| (tick, row, diff)));
+            })
+            .probe_with(&probe);
+            let live = Arc::clone(&out);
+            at_each_tick(outputs.live, "Live", move |_, batch| {
+                live.lock().unwrap().live += batch.into_iter().map(|(_, diff)| diff).sum::<isize>();
             })
             .probe_with(&probe);
             let outputs = outputs.alerts.unwrap();

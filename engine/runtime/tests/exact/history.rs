@@ -9,6 +9,8 @@ use groundswell_core::spec::RuleSpec;
 use proptest::prelude::*;
 
 pub const T0: i64 = 1_700_000_040_000;
+/// Where the clock of a history starts.
+const CLOCK: i64 = T0 + 120_000;
 const WORDS: [&str; 9] = ["ann", "bob", "Annabel", "good", "bad", "lee", "Ann Lee", "so", "ANN"];
 
 /// One input; its index in the history is its source offset.
@@ -229,6 +231,59 @@ pub fn alert_history(max: usize) -> impl Strategy<Value = History> {
     })
 }
 
+/// A history for views that all have a `keep`: what [`alert_history`] has, votes, deleted threads and entities too, posts
+/// with words and parents. A post is written when it is written, whatever its record says later, and nothing comes before.
+pub fn forgetful_history(max: usize) -> impl Strategy<Value = History> {
+    let votes = (id('p', 16), votes(), 0i64..20).prop_map(|(id, votes, at)| {
+        Record::Votes(Votes {
+            id,
+            votes,
+            observed_at: T0 + at * 60_000,
+        })
+    });
+    let thread = (id('t', 2), prop::bool::weighted(0.3)).prop_map(|(id, deleted)| {
+        Record::Thread(Thread {
+            id,
+            deleted,
+            ..Thread::default()
+        })
+    });
+    let more = prop_oneof![4 => votes, 1 => thread, 2 => entity()].prop_map(recorded);
+    let more = prop::collection::vec((any::<prop::sample::Index>(), more), 0..max / 3);
+    let words = prop::collection::vec((prop::option::weighted(0.7, id('p', 16)), text()), max + max / 3);
+    (alert_history(max), more, words).prop_map(|(mut steps, more, words)| {
+        for (at, step) in more {
+            steps.insert(at.index(steps.len()), step);
+        }
+        let mut clock = CLOCK;
+        let mut out = History::new();
+        for (mut step, (parent, text)) in steps.into_iter().zip(words) {
+            match &mut step {
+                Step::Clock(by) => clock += *by,
+                Step::Record(record) => match &mut **record {
+                    Record::Post(post) => {
+                        post.created_at = written_at(&post.id);
+                        (post.parent, post.text) = (parent, text);
+                        if post.created_at > clock {
+                            out.push(Step::Clock(post.created_at - clock));
+                            clock = post.created_at;
+                        }
+                    }
+                    Record::Votes(Votes { id, .. }) | Record::PostDeleted { id } if written_at(id) > clock => continue,
+                    Record::Votes(votes) => votes.observed_at = votes.observed_at.max(written_at(&votes.id)),
+                    _ => {}
+                },
+            }
+            out.push(step);
+        }
+        out
+    })
+}
+
+fn written_at(post: &str) -> i64 {
+    T0 + i64::from(post.as_bytes()[post.len() - 1]) * 7 % 15 * 60_000 + 7_000
+}
+
 /// How a history reaches the engine: in which order, how often, cut into which ticks.
 #[derive(Clone, Debug)]
 pub struct Delivery {
@@ -278,7 +333,7 @@ impl Delivery {
             .filter(|i| matches!(&history[*i], Step::Record(r) if matches!(**r, Record::LiveModel { .. })))
             .collect();
         let (mut next_switch, mut seen) = (0, vec![false; history.len()]);
-        let mut clock = T0 + 120_000;
+        let mut clock = CLOCK;
         let mut ticks = vec![TickBatch {
             tick: 1,
             clock,

@@ -2,10 +2,11 @@
 //! recorded up to it, for any order, batching, duplicates, number of workers, and with a restart after every tick.
 
 use crate::batch::Oracle;
-use crate::harness::{SLIDING, Views, plan, run};
-use crate::history::{Delivery, History, alert_history, delivery, history};
+use crate::harness::{SLIDING, Views, forgetful_plan, plan, run};
+use crate::history::{Delivery, History, alert_history, delivery, forgetful_history, history};
 use groundswell_core::record::TickBatch;
 use groundswell_core::store::{Store, StoreOptions};
+use groundswell_operators::graph::Plan;
 use proptest::prelude::*;
 
 /// Cases per property; `GROUNDSWELL_ORACLE_CASES` asks for more.
@@ -22,15 +23,23 @@ pub fn cases(default: u32) -> ProptestConfig {
     }
 }
 
+fn oracle(plan: &Plan) -> Oracle {
+    plan.longest_kept()
+        .map_or_else(Oracle::new, |_| Oracle::forgetful(plan))
+}
+
 /// Checks every tick of a run against the oracle.
 fn check_all(ticks: &[TickBatch], workers: usize) -> Result<Views, TestCaseError> {
-    let plan = plan();
-    let seen = run(&plan, ticks, workers);
-    let (mut last, mut oracle) = (Views::default(), Oracle::new());
+    check(&plan(), ticks, workers)
+}
+
+fn check(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Result<Views, TestCaseError> {
+    let seen = run(plan, ticks, workers);
+    let (mut last, mut oracle) = (Views::default(), oracle(plan));
     for end in 1..=ticks.len() {
-        oracle.tick(&ticks[end - 1], &plan);
-        let expected = oracle.views(&plan);
-        let got = seen.at(&plan, ticks[end - 1].tick);
+        oracle.tick(&ticks[end - 1], plan);
+        let expected = oracle.views(plan);
+        let got = seen.at(plan, ticks[end - 1].tick);
         prop_assert_eq!(
             &got,
             &expected,
@@ -112,18 +121,43 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(cases(300))]
+
+    /// Where every view has a `keep`, posts are forgotten, which no row and no alert notices.
+    #[test]
+    fn what_is_forgotten_was_of_no_use(history in forgetful_history(60), workers in 1..3usize, inherit: bool) {
+        check(&forgetful_plan(inherit), &Delivery::natural(history.len()).ticks(&history), workers)?;
+    }
+
+}
+
+proptest! {
+    #![proptest_config(cases(60))]
+
+    /// The same with a restart after every tick; folds forget too.
+    #[test]
+    fn what_folds_forget_was_of_no_use(history in forgetful_history(40), folds in any::<u64>(), inherit: bool) {
+        restart(&forgetful_plan(inherit), &Delivery::natural(history.len()).ticks(&history), folds)?;
+    }
+}
+
 /// What forgotten windows left behind is recorded as the engine does it: at a tick of its own, and before a fold covers the
 /// tick that said it.
 fn restart_always(ticks: &[TickBatch], folds: u64) -> Result<(), TestCaseError> {
-    let folder = tempfile::tempdir().unwrap();
+    restart(&plan(), ticks, folds)
+}
+
+fn restart(plan: &Plan, ticks: &[TickBatch], folds: u64) -> Result<(), TestCaseError> {
+    let folder = scratch();
     let url = format!("file:{}", folder.path().display());
-    let plan = plan();
-    let (mut oracle, mut recorded) = (Oracle::new(), 0);
+    let (mut oracle, mut recorded) = (oracle(plan), 0);
     for (i, batch) in ticks.iter().enumerate() {
         let (mut store, restore) = Store::open(StoreOptions::new(&url)).unwrap();
+        store.expire_after(plan.retention());
         let restored: Vec<TickBatch> = restore.map(Result::unwrap).collect();
         if let Some(last) = restored.last() {
-            let (mut got, mut expected) = (run(&plan, &restored, 1).at(&plan, last.tick), oracle.views(&plan));
+            let (mut got, mut expected) = (run(plan, &restored, 1).at(plan, last.tick), oracle.views(plan));
             for key in oracle.forgotten() {
                 got.alerts.remove(&key);
                 expected.alerts.remove(&key);
@@ -136,11 +170,11 @@ fn restart_always(ticks: &[TickBatch], folds: u64) -> Result<(), TestCaseError> 
             ..batch.clone()
         };
         store.append(&batch).unwrap();
-        oracle.tick(&batch, &plan);
+        oracle.tick(&batch, plan);
         if folds >> (i % 64) & 1 == 1 {
             let mut all = restored;
             all.push(batch.clone());
-            let records = run(&plan, &all, 1).floors(&plan, recorded + 1);
+            let records = run(plan, &all, 1).floors(plan, recorded + 1);
             recorded = batch.tick;
             if !records.is_empty() {
                 let floors = TickBatch {
@@ -155,6 +189,13 @@ fn restart_always(ticks: &[TickBatch], folds: u64) -> Result<(), TestCaseError> 
         }
     }
     Ok(())
+}
+
+/// Nothing is killed here, so it need not reach a disk, and a thousand states do not wait for one.
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
 }
 
 /// The generated histories reach what they are meant to reach; a generator that stopped doing so would test nothing.
@@ -174,6 +215,24 @@ fn histories_cover_the_cases() {
         alerts += views.alerts.len();
         resolved += views.alerts.values().filter(|r| r.is_some()).count();
     }
+    let (mut remembered, mut known, mut through) = (0, 0, 0);
+    for n in 0..100 {
+        let history: History = forgetful_history(60).new_tree(&mut runner).unwrap().current();
+        let plan = forgetful_plan(n % 2 == 0);
+        let ticks = Delivery::natural(history.len()).ticks(&history);
+        remembered += run(&plan, &ticks, 1).live;
+        let mut oracle = oracle(&plan);
+        ticks.iter().for_each(|batch| oracle.tick(batch, &plan));
+        known += oracle.live_posts().len();
+        through += oracle.inherited();
+    }
+    let remembered = usize::try_from(remembered).unwrap();
+    println!("posts known {known}, remembered {remembered}, inherited {through}");
+    assert!(
+        remembered > 15 && remembered * 3 < known * 2,
+        "posts are forgotten, and not all of them"
+    );
+    assert!(through > 15);
     let (mut kept, mut forgotten, mut carried) = (0, 0, 0);
     for _ in 0..200 {
         let history: History = alert_history(60).new_tree(&mut runner).unwrap().current();

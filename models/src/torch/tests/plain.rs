@@ -14,8 +14,7 @@ pub struct Expected {
 
 /// The probabilities for the tokens of one text.
 pub fn probabilities(tiny: &Tiny, ids: &[i64]) -> Expected {
-    let mut weights = tiny.base.clone();
-    weights.extend(tiny.delta.clone());
+    let weights = changed(tiny);
     let states = hidden(&weights, ids);
     let features: Vec<f64> = FEATURES.iter().flat_map(|layer| mean(&states[*layer])).collect();
     let head = |task: &str| {
@@ -32,6 +31,29 @@ pub fn probabilities(tiny: &Tiny, ids: &[i64]) -> Expected {
         sarcasm: 1.0 / (1.0 + (-head("sarcasm")[0] / 0.8).exp()),
         emotion: (0..6).max_by(|a, b| emotion[*a].total_cmp(&emotion[*b])).expect("six"),
     }
+}
+
+/// The base with the delta applied.
+fn changed(tiny: &Tiny) -> Tensors {
+    let mut weights = tiny.base.clone();
+    for (name, change) in &tiny.delta {
+        let Some(whole) = name.strip_suffix(".lora_a") else {
+            if !name.ends_with(".lora_b") {
+                weights.insert(name.clone(), change.clone());
+            }
+            continue;
+        };
+        let b = &tiny.delta[&format!("{whole}.lora_b")];
+        let (rank, columns) = (change.shape[0], change.shape[1]);
+        let base = weights.get_mut(whole).expect("known");
+        for (place, value) in base.data.iter_mut().enumerate() {
+            let (row, column) = (place / columns, place % columns);
+            *value += (0..rank)
+                .map(|k| b.data[row * rank + k] * change.data[k * columns + column])
+                .sum::<f32>();
+        }
+    }
+    weights
 }
 
 fn hidden(weights: &Tensors, ids: &[i64]) -> Vec<Rows> {

@@ -106,6 +106,7 @@ fn the_contract_example_parses() {
     let bundle = LiveModel::Bundle {
         path: folder.path().join("models/social"),
         device: Device::Auto,
+        precision: Precision::Fp32,
     };
     assert_eq!(
         pipeline.model,
@@ -341,6 +342,10 @@ fn base(section: &str, key: &Key) -> String {
             "{name: a, sources: {g: {type: generator}}, views: {by_minute: {group_by: [], window: {tumble: 1m}}}}"
         }
         ("sources.*", Some((_, "generator"))) => "{type: generator}",
+        ("sources.*", _) if key.path.contains(".registry") => {
+            "{type: kafka, brokers: h:9092, topic: t, into: posts, format: avro}"
+        }
+        ("sources.*.registry", _) => "{url: \"http://h\", username: u, password: \"${NAME:-x}\"}",
         ("sources.*", Some((_, "kafka"))) => "{type: kafka, brokers: h:9092, topic: t, into: posts}",
         ("sources.*", _)
             if matches!(key.name(), "offsets" | "timestamp")

@@ -270,6 +270,30 @@ fn source_mistakes() {
             "4:64: sources.s.start: a start is one of several; write earliest, latest, {timestamp: …} or {offsets: {…}}\n4:68: sources.s: \"pace\" goes with \"type: file\", and this is \"type: kafka\"",
         ),
         (
+            "{type: kafka, brokers: h:1, topic: t, into: posts, format: jsonl}",
+            "4:65: sources.s.format: topics are not read as jsonl; write json, avro or protobuf",
+        ),
+        (
+            "{type: kafka, brokers: h:1, topic: t, into: posts, registry: {url: http://h}}",
+            "4:57: sources.s.registry: JSON needs no schema registry; add \"format: avro\" or \"format: protobuf\", or leave it out",
+        ),
+        (
+            "{type: kafka, brokers: h:1, topic: t, into: posts, format: avro}",
+            "4:65: sources.s.format: avro needs the topic's schema registry; add registry: {url: \"https://HOST:PORT\"}",
+        ),
+        (
+            "{type: kafka, brokers: h:1, topic: t, into: posts, format: avro, registry: {url: http://me:hush@h, username: me}}",
+            "4:81: sources.s.registry: `username` and `password` go together: one is missing\n4:87: sources.s.registry.url: \"http://me:***@h\" is not the address of a registry: credentials do not belong into it: use `username` and `password`; write what comes before /schemas/ids/1, as in https://registry:8081",
+        ),
+        (
+            "{type: kafka, brokers: h:1, topic: t, into: posts, format: avro, registry: {url: http://h, ca: cast.yaml}}",
+            "4:101: sources.s.registry.ca: the authorities in FOLDER/cast.yaml: there is no certificate in it",
+        ),
+        (
+            "{type: file, path: posts.jsonl.gz, into: posts, format: avro}",
+            "4:62: sources.s.format: files are not read as avro; write jsonl, json or yaml",
+        ),
+        (
             "{path: posts.jsonl.gz}",
             "4:3: sources.s: missing key \"type\"; for example type: file",
         ),

@@ -1,0 +1,129 @@
+//! One file of texts: appended to, never rewritten, gone when it is dropped.
+
+use crate::id::{DigestMap, TextKey};
+use crate::time::Tick;
+use hashbrown::hash_map::Entry;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A file with its index, and what was written to it last.
+pub(super) struct Segment {
+    file: File,
+    written: u64,
+    index: DigestMap<TextKey, Place>,
+    /// Added and not yet written.
+    fresh: String,
+    /// The end of the file, in pieces as they were written.
+    recent: VecDeque<Piece>,
+    recent_bytes: usize,
+    /// The tick at which the graph forgets the last of its posts.
+    pub leaving: Option<Tick>,
+}
+
+/// What was written at once.
+struct Piece {
+    offset: u64,
+    text: Box<str>,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C, packed(4))]
+struct Place {
+    offset: u64,
+    len: u32,
+}
+
+impl Segment {
+    /// An empty file in `folder` that nobody else can open.
+    pub fn create(folder: &Path) -> io::Result<Self> {
+        static NAMES: AtomicU64 = AtomicU64::new(0);
+        let n = NAMES.fetch_add(1, Ordering::Relaxed);
+        let path = folder.join(format!("texts-{}-{n}.cache", std::process::id()));
+        let mut options = File::options();
+        let file = options.read(true).write(true).create(true).truncate(true).open(&path)?;
+        // Unlinked at once: the space is given back however the process ends.
+        std::fs::remove_file(&path)?;
+        Ok(Segment {
+            file,
+            written: 0,
+            index: DigestMap::default(),
+            fresh: String::new(),
+            recent: VecDeque::new(),
+            recent_bytes: 0,
+            leaving: None,
+        })
+    }
+
+    pub fn has(&self, key: TextKey) -> bool {
+        self.index.contains_key(&key)
+    }
+
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Adds a text; it can be read after the next [`Segment::flush`]. Texts of 4 GiB are left out.
+    pub fn add(&mut self, key: TextKey, text: &str) {
+        let offset = self.written + self.fresh.len() as u64;
+        let Ok(len) = u32::try_from(text.len()) else { return };
+        if let Entry::Vacant(slot) = self.index.entry(key) {
+            slot.insert(Place { offset, len });
+            self.fresh.push_str(text);
+        }
+    }
+
+    pub fn flush(&mut self) -> io::Result<()> {
+        if self.fresh.is_empty() {
+            return Ok(());
+        }
+        self.file.write_all(self.fresh.as_bytes())?;
+        let text = std::mem::take(&mut self.fresh).into_boxed_str();
+        let offset = self.written;
+        self.written += text.len() as u64;
+        self.recent_bytes += text.len();
+        self.recent.push_back(Piece { offset, text });
+        Ok(())
+    }
+
+    /// Bytes held in memory beside the index.
+    pub fn recent_bytes(&self) -> usize {
+        self.recent_bytes
+    }
+
+    /// Lets go of the oldest piece in memory unless it is the newest too; how many bytes that were.
+    pub fn let_go(&mut self) -> usize {
+        if self.recent.len() < 2 {
+            return 0;
+        }
+        let freed = self.recent.pop_front().map_or(0, |old| old.text.len());
+        self.recent_bytes -= freed;
+        freed
+    }
+
+    pub fn get(&self, key: TextKey) -> io::Result<Option<Arc<str>>> {
+        let Some(place) = self.index.get(&key).copied() else {
+            return Ok(None);
+        };
+        if let Some(text) = self.recent(place) {
+            return Ok(Some(Arc::from(text)));
+        }
+        let mut bytes = vec![0; place.len as usize];
+        self.file.read_exact_at(&mut bytes, place.offset)?;
+        std::str::from_utf8(&bytes)
+            .map(|s| Some(Arc::from(s)))
+            .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
+    }
+
+    /// A text, if it is still in memory.
+    fn recent(&self, place: Place) -> Option<&str> {
+        let after = self.recent.partition_point(|piece| piece.offset <= place.offset);
+        let piece = self.recent.get(after.checked_sub(1)?)?;
+        let at = usize::try_from(place.offset - piece.offset).ok()?;
+        piece.text.get(at..at + place.len as usize)
+    }
+}
