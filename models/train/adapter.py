@@ -9,7 +9,13 @@ import torch
 from torch import nn
 
 RANK = 32
+# The lowest two layers and the embeddings stay: less to compute, and a smaller delta.
 LAYERS = ("encoder.layer.2.", "encoder.layer.3.", "encoder.layer.4.", "encoder.layer.5.")
+
+
+def _key(name):
+    """A tensor's name as torch lets a parameter be called: without dots."""
+    return name.replace(".", "/")
 
 
 class Adapter(nn.Module):
@@ -23,18 +29,19 @@ class Adapter(nn.Module):
         for name, tensor in encoder.named_parameters():
             if name not in self.names:
                 continue
-            value, key = tensor.detach().float().clone(), name.replace(".", "/")
+            value, key = tensor.detach().float().clone(), _key(name)
             if value.dim() == 2:
                 rows, columns = value.shape
                 self.base[key] = value
-                self.a[key] = nn.Parameter(torch.randn(RANK, columns, device=value.device) * columns**-0.5)
+                down = torch.randn(RANK, columns) * columns**-0.5
+                self.a[key] = nn.Parameter(down.to(value.device))
                 self.b[key] = nn.Parameter(torch.zeros(rows, RANK, device=value.device))
             else:
                 self.whole[key] = nn.Parameter(value)
 
     def value(self, name):
         """One tensor of the changed encoder, in fp32."""
-        key = name.replace(".", "/")
+        key = _key(name)
         if key in self.whole:
             return self.whole[key].detach()
         return (self.base[key] + self.b[key] @ self.a[key]).detach()
@@ -57,7 +64,7 @@ class Adapter(nn.Module):
     def pull(self, encoder):
         """Takes the gradients of `encoder` over."""
         for name in self.names:
-            key, grad = name.replace(".", "/"), encoder.get_parameter(name).grad
+            key, grad = _key(name), encoder.get_parameter(name).grad
             if grad is None:
                 continue
             if key in self.whole:
@@ -70,7 +77,7 @@ class Adapter(nn.Module):
         """The delta file: NAME.lora_a [r, in] with NAME.lora_b [out, r], or NAME to replace."""
         result = {}
         for name in self.names:
-            key = name.replace(".", "/")
+            key = _key(name)
             if key in self.whole:
                 result[name] = self.whole[key].detach()
             else:

@@ -31,7 +31,7 @@ class Labels:
 
 
 def batch_loss(heads, features, labels, index):
-    """Weighted sum of the losses of a batch that mixes tasks; each row counts for its own task only."""
+    """Weighted sum of losses over a batch that mixes tasks; each row counts for its own only."""
     total = 0.0
     for number, task in enumerate(TASKS):
         here = (labels.task[index] == number).nonzero()[:, 0]
