@@ -316,6 +316,12 @@ impl Table {
         for key in expiry.advance(clock) {
             let Some(entry) = self.posts.get(key) else { continue };
             let needed = entry.needed();
+            if needed == EventTime::MIN {
+                // It came before there was a clock: it counts as of now.
+                self.posts.get_or_default(key).touched = clock;
+                expiry.push(clock, key);
+                continue;
+            }
             if !expiry.is_due(needed) {
                 expiry.push(needed, key);
                 continue;
@@ -469,6 +475,39 @@ mod tests {
         assert_eq!(duplicates.take(7), [(3, 2)].into());
         let votes = Stale::of(PostKey(1), &PostEvent::Votes((9, None), 3));
         assert_eq!((votes.rank, votes.votes), (votes_rank(9, None), true));
+    }
+
+    #[test]
+    fn posts_beyond_retention_are_retracted_and_nothing_is_left_of_them() {
+        let mut table = Table::new(Some(1_000));
+        let forget = |table: &mut Table, clock| {
+            let mut gone = Vec::new();
+            table.forget(clock, &mut |_, row| gone.push(row));
+            gone
+        };
+        // Before there is a clock.
+        run(&mut table, &[PostEvent::Votes((9, Some(8)), 0)]);
+        assert_eq!(forget(&mut table, 5_000), []);
+        assert_eq!(table.posts.len(), 1);
+        let late = PostRow {
+            created_at: 5_500,
+            ..row("a")
+        };
+        run(&mut table, &[at(1, Some((late, (5, Some(3)))))]);
+        // Looked at where its votes would have gone, and kept by when it was written.
+        assert_eq!(forget(&mut table, 6_200), []);
+        assert_eq!(forget(&mut table, 6_700), [Upserted::Row(late), Upserted::Votes(8)]);
+        assert!(table.posts.is_empty());
+        let (out, _) = run(&mut table, &[at(2, None)]);
+        assert_eq!(
+            (out, table.posts.len()),
+            (vec![], 1),
+            "a deletion counts from when it came"
+        );
+        assert_eq!(forget(&mut table, 7_600), []);
+        assert_eq!(table.posts.len(), 1);
+        assert_eq!(forget(&mut table, 7_900), []);
+        assert!(table.posts.is_empty());
     }
 
     #[test]

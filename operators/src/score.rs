@@ -122,7 +122,7 @@ impl Table {
         }
     }
 
-    /// Forgets facts about texts that no post had for so long; one that was used again meanwhile waits for its next time.
+    /// Forgets facts about texts that lost their last post so long ago and have none.
     fn forget(&mut self, clock: EventTime) {
         for key in self.unused.iter_mut().flat_map(|unused| unused.advance(clock)) {
             if self.texts.get(key).is_some_and(|text| text.posts.is_empty()) {

@@ -187,6 +187,16 @@ fn posts_votes_and_garbage_in_alerts_rows_and_dead_letters_out_over_a_restart() 
     ]);
     let shown = String::from_utf8(groups.output().expect("runs").stdout).expect("text");
     assert!(shown.contains("reddit.comments"), "{shown}");
+    // A client nobody here wrote reads what kcat reads.
+    let mut console = kafka
+        .tool("org.apache.kafka.tools.consumer.ConsoleConsumer")
+        .expect("ours");
+    console.args(["--bootstrap-server", kafka.bootstrap(), "--topic", "sentiment.alerts"]);
+    console.args(["--from-beginning", "--isolation-level", "read_committed"]);
+    console.args(["--max-messages", "3", "--timeout-ms", "20000"]);
+    let shown = String::from_utf8(console.output().expect("runs").stdout).expect("text");
+    let lines: Vec<_> = shown.lines().collect();
+    assert_eq!(lines, read(&kafka, "sentiment.alerts", "%s\n"));
 }
 
 fn clone(command: &Command) -> Command {
