@@ -12,7 +12,7 @@ const RUN: [&str; 3] = ["run", "--until-done", "p.yaml"];
 fn bundled(folder: &Path) -> bool {
     let bundle = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/social"));
     std::fs::create_dir(folder.join("model")).unwrap();
-    for file in ["model.yaml", "heads.safetensors"] {
+    for file in ["model.yaml", "heads.safetensors", "delta.safetensors"] {
         std::fs::copy(bundle.join(file), folder.join("model").join(file)).unwrap();
     }
     pipeline(folder, "serve: false\n");
