@@ -159,7 +159,7 @@ impl Winners {
         let posts = &self.posts;
         // Votes of posts that never came go by when they were observed.
         self.votes
-            .retain(|key, ((_, observed_at, ..), _)| posts.contains_key(key) || *observed_at >= horizon);
+            .retain(|key, ((observed_at, ..), _)| posts.contains_key(key) || *observed_at >= horizon);
         if self.scores.is_empty() {
             return Ok(());
         }
