@@ -12,7 +12,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Runs the pipeline.
+/// Runs the pipeline until so many records are done, or with `u64::MAX` only until standard input ends.
 pub fn run(file: &Path, source: &str, records: u64) -> Result<(), Failure> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let began = Instant::now();
@@ -23,10 +23,12 @@ pub fn run(file: &Path, source: &str, records: u64) -> Result<(), Failure> {
     });
     println!("ready {:.3}", began.elapsed().as_secs_f64());
     let began = Instant::now();
-    status.wait(Duration::from_secs(3_600), |s: &Status| {
-        let t = metrics.source_totals(source);
-        t.accepted + t.duplicate + t.dead_lettered >= records && s.complete() >= s.recorded() && s.is_committed()
-    });
+    if records < u64::MAX {
+        status.wait(Duration::from_secs(3_600), |s: &Status| {
+            let t = metrics.source_totals(source);
+            t.accepted + t.duplicate + t.dead_lettered >= records && s.complete() >= s.recorded() && s.is_committed()
+        });
+    }
     if let Some(why) = status.fatal() {
         return Err(why.into());
     }
