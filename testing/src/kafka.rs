@@ -150,6 +150,28 @@ impl Kafka {
         self.ours.as_ref().map(|ours| process::tool(&ours.jars, class))
     }
 
+    /// Creates a topic.
+    ///
+    /// # Errors
+    /// If the broker is not ours, Java does not run, or the topic cannot be created.
+    pub fn create_topic(&self, name: &str, partitions: u32) -> Result<(), KafkaError> {
+        let class = "org.apache.kafka.tools.TopicCommand";
+        let mut tool = self.tool(class).ok_or(KafkaError::NotOurs("create topics"))?;
+        tool.args(["--bootstrap-server", &self.bootstrap, "--create", "--topic", name]);
+        let out = tool.args(["--partitions", &partitions.to_string()]).output();
+        let out = out.map_err(|source| KafkaError::Java {
+            what: class.to_owned(),
+            source,
+        })?;
+        if out.status.success() {
+            return Ok(());
+        }
+        Err(KafkaError::NotReady {
+            reason: format!("the topic \"{name}\" was not created"),
+            log: String::from_utf8_lossy(&out.stdout).into_owned(),
+        })
+    }
+
     /// Stops the broker's time: connections stay, nothing answers.
     ///
     /// # Errors
@@ -204,12 +226,6 @@ mod tests {
     use std::io::Write;
     use std::process::Stdio;
 
-    fn topics(kafka: &Kafka, more: &[&str]) -> String {
-        let mut tool = kafka.tool("org.apache.kafka.tools.TopicCommand").expect("ours");
-        let out = tool.args(["--bootstrap-server", kafka.bootstrap()]).args(more).output();
-        String::from_utf8(out.expect("runs").stdout).expect("text")
-    }
-
     fn write(kafka: &Kafka, line: &str) {
         let mut tool = kafka.tool("org.apache.kafka.tools.ConsoleProducer").expect("ours");
         let tool = tool.args(["--bootstrap-server", kafka.bootstrap(), "--topic", "t"]);
@@ -225,7 +241,7 @@ mod tests {
             println!("skipped: GROUNDSWELL_TEST_KAFKA is not ours to kill");
             return;
         }
-        topics(&kafka, &["--create", "--topic", "t"]);
+        kafka.create_topic("t", 1).expect("created");
         write(&kafka, "before");
         kafka.restart().expect("restarted");
         kafka.pause().expect("paused");

@@ -84,6 +84,20 @@ impl Registry {
         self.ours.is_some()
     }
 
+    /// Registers a schema under a subject, by the body that Confluent's REST API takes; its id.
+    ///
+    /// # Errors
+    /// If the registry does not answer with one.
+    pub fn register(&self, subject: &str, body: &serde_json::Value) -> std::io::Result<u32> {
+        let url = format!("{}/subjects/{subject}/versions", self.url);
+        let request = ureq::post(&url).header("content-type", "application/vnd.schemaregistry.v1+json");
+        let mut answer = request.send(body.to_string()).map_err(std::io::Error::other)?;
+        let text = answer.body_mut().read_to_string().map_err(std::io::Error::other)?;
+        let answer: serde_json::Value = serde_json::from_str(&text)?;
+        let id = answer["id"].as_u64().and_then(|id| u32::try_from(id).ok());
+        id.ok_or_else(|| std::io::Error::other(format!("no id in {text}")))
+    }
+
     /// How often ours was asked for a schema by its id.
     pub fn asked(&self) -> usize {
         self.ours

@@ -6,20 +6,10 @@ use groundswell_core::id::Names;
 use groundswell_core::record::{DeadLetter, Record};
 use groundswell_testing::registry::Registry as Server;
 
-fn register(server: &Server, subject: &str, body: &serde_json::Value) -> u32 {
-    let url = format!("{}/subjects/{subject}/versions", server.url());
-    let request = ureq::post(&url).header("content-type", "application/vnd.schemaregistry.v1+json");
-    let mut answer = request.send(body.to_string()).expect("registered");
-    let text = answer.body_mut().read_to_string().expect("text");
-    let answer: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    answer["id"]
-        .as_u64()
-        .and_then(|id| u32::try_from(id).ok())
-        .expect("an id")
-}
-
 fn avro(server: &Server, subject: &str, schema: &str) -> u32 {
-    register(server, subject, &serde_json::json!({ "schema": schema }))
+    server
+        .register(subject, &serde_json::json!({ "schema": schema }))
+        .expect("registered")
 }
 
 fn framed(id: u32, data: &[u8]) -> Vec<u8> {
@@ -86,7 +76,7 @@ fn protobuf_records_bring_imports_well_known_types_and_nested_messages() {
     let server = Server::ours(None).expect("a registry");
     let proto = |subject: &str, text: &str, references: serde_json::Value| {
         let body = serde_json::json!({"schemaType": "PROTOBUF", "schema": text, "references": references});
-        register(&server, subject, &body)
+        server.register(subject, &body).expect("registered")
     };
     proto(
         "people%2Fv1",
@@ -183,17 +173,19 @@ fn keys_with_schemas_are_ids_too() {
 #[test]
 fn records_that_no_schema_explains_have_codes_of_their_own() {
     let server = Server::ours(None).expect("a registry");
-    let proto = register(
-        &server,
-        "p",
-        &serde_json::json!({"schemaType": "PROTOBUF", "schema": "syntax = \"proto3\"; message M {}"}),
-    );
+    let proto = server
+        .register(
+            "p",
+            &serde_json::json!({"schemaType": "PROTOBUF", "schema": "syntax = \"proto3\"; message M {}"}),
+        )
+        .expect("registered");
     let broken = avro(&server, "broken", "{\"type\":\"nonsense\"}");
-    let lacking = register(
-        &server,
-        "lacking",
-        &serde_json::json!({"schema": "\"a.B\"", "references": [{"name": "a.B", "subject": "a.B", "version": 9}]}),
-    );
+    let lacking = server
+        .register(
+            "lacking",
+            &serde_json::json!({"schema": "\"a.B\"", "references": [{"name": "a.B", "subject": "a.B", "version": 9}]}),
+        )
+        .expect("registered");
     let number = avro(&server, "number", "\"long\"");
     let of = decoder(&server, Encoding::Avro, Collection::Posts);
     for (value, code, says) in [
@@ -389,7 +381,7 @@ fn what_decoding_costs_in_each_encoding() {
     let body = serde_json::json!({"schemaType": "PROTOBUF", "schema": r#"syntax = "proto3"; import "google/protobuf/timestamp.proto";
         message P { string id = 1; string thread = 2; optional string author = 3; string text = 4; optional int64 score = 5;
                     google.protobuf.Timestamp created_at = 6; }"#});
-    let id = register(&server, "speed-p", &body);
+    let id = server.register("speed-p", &body).expect("registered");
     let field = |n: u8, text: &str| [&[n << 3 | 2, u8::try_from(text.len()).expect("short")], text.as_bytes()].concat();
     let seconds = [50, 6, 8, 0xbc, 0xf2, 0xd6, 0xca, 6];
     let data = [

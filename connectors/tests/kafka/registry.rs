@@ -19,16 +19,6 @@ const LATER: &str = r#"{"type":"record","name":"Post","fields":[
     {"name":"created_at","type":{"type":"long","logicalType":"timestamp-millis"}},
     {"name":"lang","type":"string","default":"en"}]}"#;
 
-/// Registers a schema under a subject of this run and gives its id.
-fn register(server: &Server, subject: &str, body: &serde_json::Value) -> u32 {
-    let url = format!("{}/subjects/{subject}/versions", server.url());
-    let request = ureq::post(&url).header("content-type", "application/vnd.schemaregistry.v1+json");
-    let mut answer = request.send(body.to_string()).expect("registered");
-    let text = answer.body_mut().read_to_string().expect("text");
-    let answer: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    u32::try_from(answer["id"].as_u64().expect("an id")).expect("small")
-}
-
 /// A record as the Avro serializer of any client writes it; `lang` where the schema has it.
 fn avro(id: u32, schema: &str, post: &str, score: Option<i64>) -> Vec<u8> {
     use apache_avro::types::{Record as Fields, Value};
@@ -70,11 +60,15 @@ fn codes(records: &[Envelope]) -> Vec<&str> {
 fn avro_records_of_two_versions_and_garbage() {
     let (server, topic) = (Server::start().expect("a registry"), topic("avro", 1, &[]));
     let subject = format!("{topic}-value");
-    let first = register(&server, &subject, &serde_json::json!({ "schema": POST }));
-    let second = register(&server, &subject, &serde_json::json!({ "schema": LATER }));
+    let first = server
+        .register(&subject, &serde_json::json!({ "schema": POST }))
+        .expect("registered");
+    let second = server
+        .register(&subject, &serde_json::json!({ "schema": LATER }))
+        .expect("registered");
     let other =
         serde_json::json!({"schemaType": "PROTOBUF", "schema": "syntax = \"proto3\"; message M { string id = 1; }"});
-    let other = register(&server, &unique("other"), &other);
+    let other = server.register(&unique("other"), &other).expect("registered");
     let producer = producer();
     let good = avro(first, POST, "t1_a", Some(9_007_199_254_740_993));
     let cut = &good[..good.len() - 3];
@@ -125,17 +119,15 @@ fn protobuf_records_with_a_reference() {
     let (server, topic) = (Server::start().expect("a registry"), topic("protobuf", 1, &[]));
     let common = unique("common.proto");
     let text = "syntax = \"proto3\"; package common; message Author { string name = 1; }";
-    register(
-        &server,
-        &common,
-        &serde_json::json!({"schemaType": "PROTOBUF", "schema": text}),
-    );
+    server
+        .register(&common, &serde_json::json!({"schemaType": "PROTOBUF", "schema": text}))
+        .expect("registered");
     let text = r#"syntax = "proto3"; import "common.proto"; import "google/protobuf/timestamp.proto";
         message Ignored {}
         message Post { string id = 1; string text = 2; google.protobuf.Timestamp created_at = 3; common.Author by = 4; }"#;
     let references = serde_json::json!([{"name": "common.proto", "subject": common, "version": 1}]);
     let body = serde_json::json!({"schemaType": "PROTOBUF", "schema": text, "references": references});
-    let id = register(&server, &format!("{topic}-value"), &body);
+    let id = server.register(&format!("{topic}-value"), &body).expect("registered");
     let message = [
         &[2, 2][..], // the second message of the file
         &[
@@ -171,8 +163,12 @@ fn protobuf_records_with_a_reference() {
 fn a_registry_that_is_away_is_waited_for_and_nothing_is_lost() {
     let (mut server, topic) = (Server::ours(None).expect("a registry"), topic("away", 1, &[]));
     let subject = format!("{topic}-value");
-    let first = register(&server, &subject, &serde_json::json!({ "schema": POST }));
-    let second = register(&server, &subject, &serde_json::json!({ "schema": LATER }));
+    let first = server
+        .register(&subject, &serde_json::json!({ "schema": POST }))
+        .expect("registered");
+    let second = server
+        .register(&subject, &serde_json::json!({ "schema": LATER }))
+        .expect("registered");
     let producer = producer();
     let (source, registry) = source(&server, Encoding::Avro, &topic);
     let mut reader = Reader::start(source, &BTreeMap::new());

@@ -110,18 +110,8 @@ fn posts_votes_and_garbage_in_alerts_rows_and_dead_letters_out_over_a_restart() 
         println!("skipped: this test's topics must not be there before");
         return;
     }
-    let mut topics = kafka.tool("org.apache.kafka.tools.TopicCommand").expect("ours");
-    topics.args([
-        "--bootstrap-server",
-        kafka.bootstrap(),
-        "--create",
-        "--partitions",
-        "3",
-        "--topic",
-    ]);
     for topic in ["reddit.comments", "reddit.votes"] {
-        let mut topics = clone(&topics);
-        assert!(topics.arg(topic).output().expect("runs").status.success());
+        kafka.create_topic(topic, 3).expect("created");
     }
     let folder = tempfile::tempdir().expect("folder");
     std::fs::write(folder.path().join("cast.yaml"), "lebron: {name: LeBron James}\n").expect("written");
@@ -197,10 +187,4 @@ fn posts_votes_and_garbage_in_alerts_rows_and_dead_letters_out_over_a_restart() 
     let shown = String::from_utf8(console.output().expect("runs").stdout).expect("text");
     let lines: Vec<_> = shown.lines().collect();
     assert_eq!(lines, read(&kafka, "sentiment.alerts", "%s\n"));
-}
-
-fn clone(command: &Command) -> Command {
-    let mut copy = Command::new(command.get_program());
-    copy.args(command.get_args());
-    copy
 }

@@ -87,17 +87,7 @@ fn letters_of_a_topic_are_listed_and_come_back() {
         println!("skipped: this test's topics must not be there before");
         return;
     }
-    let mut topics = kafka.tool("org.apache.kafka.tools.TopicCommand").expect("ours");
-    topics.args([
-        "--bootstrap-server",
-        kafka.bootstrap(),
-        "--create",
-        "--partitions",
-        "3",
-        "--topic",
-        "dlq.posts",
-    ]);
-    assert!(topics.output().unwrap().status.success());
+    kafka.create_topic("dlq.posts", 3).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let env = [("KAFKA", kafka.bootstrap())];

@@ -28,11 +28,9 @@ fn run(kafka: &Kafka, registry: &Registry, folder: &Path) -> Running {
 
 fn register(registry: &Registry, fields: &str) -> u32 {
     let schema = format!(r#"{{"type":"record","name":"Post","fields":[{fields}]}}"#);
-    let url = format!("{}/subjects/avro.posts-value/versions", registry.url());
-    let answer = ureq::post(&url).send(json!({ "schema": schema }).to_string());
-    let text = answer.unwrap().body_mut().read_to_string().unwrap();
-    let answer: Value = serde_json::from_str(&text).unwrap();
-    u32::try_from(answer["id"].as_u64().unwrap()).unwrap()
+    registry
+        .register("avro.posts-value", &json!({ "schema": schema }))
+        .unwrap()
 }
 
 /// A record of these strings, written on the first of January 2026.
@@ -76,17 +74,7 @@ fn letters_of_unknown_schemas_come_back_and_restoring_needs_no_registry() {
         println!("skipped: this test's topics must not be there before");
         return;
     }
-    let mut topics = kafka.tool("org.apache.kafka.tools.TopicCommand").expect("ours");
-    topics.args([
-        "--bootstrap-server",
-        kafka.bootstrap(),
-        "--create",
-        "--partitions",
-        "1",
-        "--topic",
-        "avro.posts",
-    ]);
-    assert!(topics.output().unwrap().status.success());
+    kafka.create_topic("avro.posts", 1).unwrap();
     // One of our own, since it has to go away.
     let mut registry = Registry::ours(None).unwrap();
     let folder = tempfile::tempdir().unwrap();
