@@ -23,7 +23,7 @@ use crate::decode::{Decoder, DecoderSpec, MapError};
 use crate::metrics::SourceMetrics;
 use crate::registry::Registry;
 use assignment::Assignment;
-use groundswell_core::record::{Envelope, Header, HeaderValue, Record};
+use groundswell_core::record::{Binding, Envelope, Header, HeaderValue, Record};
 use groundswell_core::source::{Redecode, Source, SourceBatch, SourceContext, SourceError, StopFlag, Stopped};
 use groundswell_core::time::wall_now;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -215,15 +215,49 @@ impl Source for KafkaSource {
     }
 
     fn run(self: Box<Self>, context: SourceContext) -> Result<(), SourceError> {
-        let consumer = self.consumer().map_err(|e| e.of_source(&self.spec.name))?;
-        match Reading::start(&self, &consumer, &context).and_then(|reading| match reading {
-            Some(mut reading) => reading.run(),
-            None => Ok(()),
-        }) {
+        match self.read(&context) {
             Ok(()) | Err(Ended::Stopped) => Ok(()),
             Err(Ended::Failed(error)) => Err(error.of_source(&self.spec.name)),
         }
     }
+}
+
+impl KafkaSource {
+    /// Reads until asked to stop, with a new client whenever one has lost its way to the brokers.
+    fn read(&self, context: &SourceContext) -> Result<(), Ended> {
+        let (mut resume, mut reached) = (context.resume.clone(), false);
+        loop {
+            let consumer = self.consumer()?;
+            let mut reading = match Reading::start(self, &consumer, context, &resume) {
+                Ok(Some(reading)) => reading,
+                Ok(None) => return Ok(()),
+                // What was there before is waited for.
+                Err(Ended::Failed(KafkaError::Unreachable { reason, .. })) if reached => {
+                    tracing::warn!(source = self.spec.name, %reason, "the brokers are still away");
+                    continue;
+                }
+                Err(other) => return Err(other),
+            };
+            reached = true;
+            match reading.run()? {
+                Left::Stopped => return Ok(()),
+                Left::Stranded => resume = reading.partitions.bindings(context.source),
+            }
+            tracing::warn!(
+                source = self.spec.name,
+                "the client knows no broker any more; connecting anew"
+            );
+        }
+    }
+}
+
+/// Why a client is read no further, all being well.
+enum Left {
+    /// The engine stops.
+    Stopped,
+    /// A broker that was just fenced, as after a pause, says that there are no brokers; librdkafka (2.10 to 2.12 at least)
+    /// believes it, forgets the address it was given, and never asks anybody again.
+    Stranded,
 }
 
 /// Why reading ends.
@@ -264,12 +298,13 @@ impl<'a> Reading<'a> {
         source: &'a KafkaSource,
         consumer: &'a BaseConsumer<Reporter>,
         context: &'a SourceContext,
+        resume: &[Binding],
     ) -> Result<Option<Self>, Ended> {
         let spec = &source.spec;
         let Some(found) = client::partitions(&spec.cluster, consumer, &spec.topic, &context.stop)? else {
             return Ok(None);
         };
-        let partitions = Assignment::start(spec, consumer, context.source, &context.resume, &found)?;
+        let partitions = Assignment::start(spec, consumer, context.source, resume, &found)?;
         Ok(Some(Reading {
             source,
             consumer,
@@ -283,7 +318,7 @@ impl<'a> Reading<'a> {
         }))
     }
 
-    fn run(&mut self) -> Result<(), Ended> {
+    fn run(&mut self) -> Result<Left, Ended> {
         // Where a partition without records begins is recorded too: "latest" means now, not the next start.
         self.flush()?;
         let mut tended = Instant::now();
@@ -293,12 +328,16 @@ impl<'a> Reading<'a> {
             if tended.elapsed() >= HOUSEKEEPING {
                 tended = Instant::now();
                 self.commit();
-                self.look_around()?;
+                let stranded = self.look_around()?;
                 // Positions may have moved without a record.
                 self.flush()?;
+                if stranded {
+                    return Ok(Left::Stranded);
+                }
             }
         }
-        Ok(self.flush()?)
+        self.flush()?;
+        Ok(Left::Stopped)
     }
 
     /// Reads until a batch is full or old, and sends it.
@@ -456,11 +495,14 @@ impl<'a> Reading<'a> {
     }
 
     /// Takes in what librdkafka has heard in the background: where partitions end, and which ones there are. Asking would
-    /// have to wait behind what is being fetched.
-    fn look_around(&mut self) -> Result<(), KafkaError> {
+    /// have to wait behind what is being fetched. `true` if it has no broker left that it could hear from.
+    fn look_around(&mut self) -> Result<bool, KafkaError> {
         let Some(statistics) = self.consumer.context().take_statistics() else {
-            return Ok(());
+            return Ok(false);
         };
+        if lag::stranded(&statistics) {
+            return Ok(true);
+        }
         let topic = &self.source.spec.topic;
         self.partitions.welcome(&lag::known(&statistics, topic))?;
         let ends = lag::ends(&statistics, topic);
@@ -473,7 +515,7 @@ impl<'a> Reading<'a> {
             let records = usize::try_from(behind).unwrap_or(usize::MAX);
             metrics.lag(Duration::from_millis(age), Some(records));
         }
-        Ok(())
+        Ok(false)
     }
 }
 

@@ -139,14 +139,17 @@ fn a_broker_that_goes_away_is_waited_for() {
     };
     let mut reader = Reader::of(spec, &BTreeMap::new());
     reader.until_records(10);
-    kafka.pause().expect("paused");
-    std::thread::sleep(Duration::from_secs(2));
-    kafka.resume().expect("resumed");
-    write(&kafka, 10..20);
-    reader.until_records(20);
+    // About as long as the brokers' session: fenced meanwhile, it may say for a moment that there are no brokers at all.
+    for pause in 1..5 {
+        kafka.pause().expect("paused");
+        std::thread::sleep(Duration::from_millis(1_700 + u64::from(pause) * 100));
+        kafka.resume().expect("resumed");
+        write(&kafka, pause * 10..pause * 10 + 10);
+        reader.until_records(pause as usize * 10 + 10);
+    }
     kafka.restart().expect("restarted");
-    write(&kafka, 20..30);
-    reader.until_records(30);
+    write(&kafka, 50..60);
+    reader.until_records(60);
     let read: Vec<u64> = posts(&reader.stop().0).iter().map(|(_, offset, _)| *offset).collect();
-    assert_eq!(read, (0..30).collect::<Vec<_>>());
+    assert_eq!(read, (0..60).collect::<Vec<_>>());
 }

@@ -155,6 +155,16 @@ impl<'a> Assignment<'a> {
         all.filter_map(|(p, slot)| slot.map(|(next, _)| (p, next))).collect()
     }
 
+    /// Where to go on, by partition.
+    pub fn bindings(&self, source: SourceId) -> Vec<Binding> {
+        let binding = |(partition, next)| Binding {
+            source,
+            partition,
+            next,
+        };
+        self.positions().into_iter().map(binding).collect()
+    }
+
     /// (Re)starts fetching a partition at an offset.
     fn reassign(&mut self, partition: u32, next: u64, again: bool) -> Result<(), KafkaError> {
         let mut list = TopicPartitionList::with_capacity(1);

@@ -1,4 +1,4 @@
-//! Which partitions a topic has and how far they go on, from librdkafka's statistics.
+//! Which partitions a topic has, how far they go on, and whether anybody is left to ask, from librdkafka's statistics.
 
 use rdkafka::statistics::Statistics;
 use std::collections::BTreeMap;
@@ -10,6 +10,12 @@ pub(super) struct Ends {
     pub high: u64,
     /// Everything before this was handed out, because the end was reached there.
     pub read_to_end: Option<u64>,
+}
+
+/// Whether the client knows no broker, neither by the address that it was given nor from another broker.
+pub(super) fn stranded(statistics: &Statistics) -> bool {
+    let reachable = |source: &str| matches!(source, "configured" | "learned");
+    !statistics.brokers.values().any(|b| reachable(&b.source))
 }
 
 /// The partitions that the brokers say a topic has, ascending.
@@ -48,6 +54,26 @@ pub(super) fn ends(statistics: &Statistics, topic: &str) -> BTreeMap<u32, Ends> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_is_stranded_when_only_its_own_brokers_are_left() {
+        let knows = |sources: &[&str]| {
+            let brokers = sources.iter().map(|source| {
+                let broker = rdkafka::statistics::Broker {
+                    source: (*source).to_owned(),
+                    ..Default::default()
+                };
+                ((*source).to_owned(), broker)
+            });
+            Statistics {
+                brokers: brokers.collect(),
+                ..Default::default()
+            }
+        };
+        assert!(stranded(&knows(&["internal", "logical"])));
+        assert!(!stranded(&knows(&["internal", "logical", "learned"])));
+        assert!(!stranded(&knows(&["configured"])));
+    }
 
     #[test]
     fn unknown_ends_are_left_out() {
