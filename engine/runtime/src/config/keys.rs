@@ -1,7 +1,10 @@
 //! Every key of the pipeline file, as data: what the reader accepts, what the reference documents, and the one home of
 //! defaults and limits. `*` in a path stands for a name the user chooses.
 
+mod serve;
+
 use Kind::*;
+use std::sync::LazyLock;
 
 /// What a key holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,6 +37,8 @@ pub(super) enum Kind {
     Pairs,
     /// A list of names from elsewhere in the file.
     Names,
+    /// A list of texts.
+    Texts,
 }
 
 /// One key.
@@ -143,8 +148,11 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|k| k.path == path)
 }
 
-/// The table.
-pub(super) static KEYS: &[Key] = &[
+/// All keys.
+pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| [TABLE, serve::KEYS].concat());
+
+/// The table, but for what is in files of its own.
+const TABLE: &[Key] = &[
     key("name", Text, "The pipeline's name: a lower-case letter, then letters, digits, `_` or `-`.")
         .required()
         .example("live-threads"),
@@ -531,10 +539,6 @@ pub(super) static KEYS: &[Key] = &[
         .default("true")
         .only("type", "postgres")
         .example("false"),
-    key("serve", Section, "HTTP, WebSocket and console; `false` serves nothing.").or(&["false"]).example("false"),
-    key("serve.http", Text, "Address to listen on; loopback only, as there is no authentication yet.")
-        .default("127.0.0.1:8080")
-        .example("\"127.0.0.1:8080\""),
     key("workers", Integer(1, 256), "Threads of the dataflow, in every process.").default("1").example("2"),
 ];
 
