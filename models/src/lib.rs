@@ -25,6 +25,6 @@ pub use fixture::FixtureScorer;
 pub use lot::{Answer, Limits, score_all, score_all_on};
 pub use pool::{PoolError, PoolOptions, ScorerPool};
 pub use scorer::{Batch, ScoreFailure, Scorer, score_each};
-pub use stats::{ScorerStats, StatsSnapshot};
+pub use stats::{ScorerStats, StatsSnapshot, Watch};
 #[cfg(feature = "torch")]
 pub use torch::{Precision, TorchOptions, TorchScorer};

@@ -315,7 +315,7 @@ fn keyed_by_post(worker: &mut Worker, c: &mut Criterion, size: u64) {
                 model: ModelKey(1),
                 score: Some(answer(7)),
             });
-            score(posts, facts, control, None)
+            score(posts, facts, control, None, Arc::default())
         },
         (vec![Control::LiveModel(ModelKey(1))], &|i| {
             vec![(text_key(i), post(i), 0)]

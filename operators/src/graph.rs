@@ -151,7 +151,7 @@ pub struct Alerts<'s> {
 /// Renders the graph.
 pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates: Duplicates) -> Outputs<'s> {
     let Inputs { posts, facts, control } = inputs;
-    let travel = duplicates.travel();
+    let (travel, recalled) = (duplicates.travel(), Arc::clone(duplicates.recalled()));
     let upserted = dedupe(posts, control.clone(), plan.retention(), duplicates);
     let unchanged = travel.then(|| {
         upserted.clone().flat_map(|(_, u)| match u {
@@ -169,7 +169,7 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
     let texts = rows
         .filter(|(_, row)| row.given.is_none() && row.text != TextKey::NONE)
         .map(|(key, row)| (row.text, key, row.created_at));
-    let scored = score(texts, facts, control.clone(), plan.retention());
+    let scored = score(texts, facts, control.clone(), plan.retention(), recalled);
     let scores = scored.clone().flat_map(|s| match s {
         Scored::Post(key, score) => Some((key, Part::Score(score))),
         Scored::Wanted(..) => None,

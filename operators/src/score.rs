@@ -17,6 +17,8 @@ use groundswell_core::table;
 use groundswell_core::time::{EventTime, Tick};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Input of the operator, keyed by text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,12 +38,38 @@ pub enum Scored {
     Wanted(TextKey, EventTime),
 }
 
+/// Counts posts whose text had an answer when they came, from some tick on: what is restored came before.
+#[derive(Debug, Default)]
+pub struct Recalled {
+    after: AtomicU64,
+    count: AtomicU64,
+}
+
+impl Recalled {
+    /// Counts posts of ticks after this one only.
+    pub fn after(&self, tick: Tick) {
+        self.after.store(tick, Ordering::Relaxed);
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, tick: Tick, posts: usize) {
+        if posts > 0 && tick > self.after.load(Ordering::Relaxed) {
+            self.count.fetch_add(posts as u64, Ordering::Relaxed);
+        }
+    }
+}
+
 /// See the module documentation; `retention` in ms.
 pub fn score<'s>(
     posts: VecCollection<'s, Tick, (TextKey, PostKey, EventTime)>,
     facts: VecCollection<'s, Tick, Fact>,
     control: VecCollection<'s, Tick, Control>,
     retention: Option<i64>,
+    recalled: Arc<Recalled>,
 ) -> VecCollection<'s, Tick, Scored> {
     let posts = posts.map(|(text, post, at)| (text, TextEvent::Post(post, at)));
     let facts = facts.map(|fact| (fact.text, TextEvent::Fact(fact.model, fact.score)));
@@ -54,7 +82,7 @@ pub fn score<'s>(
         }),
         "Score",
         |(text, _)| text.route(),
-        move |Complete { rows, side, .. }, out| {
+        move |Complete { tick, rows, side }, out| {
             if let Some(clock) = clock_of(side) {
                 table.forget(clock);
             }
@@ -66,7 +94,7 @@ pub fn score<'s>(
             }
             rows.sort_unstable_by_key(|((text, _), diff)| (*text, *diff));
             for group in rows.chunk_by(|a, b| a.0.0 == b.0.0) {
-                table.apply(group[0].0.0, group, out);
+                recalled.add(tick, table.apply(group[0].0.0, group, out));
             }
         },
     )
@@ -142,7 +170,8 @@ impl Table {
         }
     }
 
-    fn apply(&mut self, key: TextKey, events: &[((TextKey, TextEvent), isize)], out: &mut Out<'_, '_>) {
+    /// Applies the events of a text; how many posts found it answered.
+    fn apply(&mut self, key: TextKey, events: &[((TextKey, TextEvent), isize)], out: &mut Out<'_, '_>) -> usize {
         let text = self.texts.get_or_default(key);
         let before = text.shown(self.live);
         let (mut gone, mut new) = (Posts::new(), Posts::new());
@@ -160,6 +189,11 @@ impl Table {
         }
         text.posts.retain(|post| !gone.contains(post));
         let stayed = text.posts.clone();
+        let found = if matches!(before, Shown::Score(_)) {
+            new.len().saturating_sub(gone.len())
+        } else {
+            0
+        };
         text.posts.extend(new.iter().copied());
         let after = text.shown(self.live);
         if before == after {
@@ -190,6 +224,7 @@ impl Table {
         {
             unused.push(unused.clock(), key);
         }
+        found
     }
 }
 

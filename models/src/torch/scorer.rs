@@ -5,7 +5,7 @@ use super::network::{BatchLogits, Network, logits};
 use super::tokens::{Packed, Tokens};
 use crate::answer::{Logits, Probabilities, probabilities, score_of};
 use crate::bundle::{Bundle, BundleError, Tasks};
-use crate::scorer::{Batch, ScoreFailure, Scorer};
+use crate::scorer::{Batch, ScoreFailure, Scorer, padding};
 use groundswell_core::id::ModelKey;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -185,6 +185,10 @@ impl Scorer for TorchScorer {
         Ok(Batch {
             results: (0..texts.len()).map(score).collect(),
             tokens: packed.iter().map(|packed| packed.ids.len()).sum(),
+            padding: packed
+                .iter()
+                .map(|packed| padding(packed.lengths.iter().copied()))
+                .sum(),
             truncated: (0..texts.len()).filter(cut).count(),
         })
     }

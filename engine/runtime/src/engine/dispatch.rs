@@ -204,7 +204,8 @@ impl Dispatcher {
             .for_each(|sink| sink.offer(&changes, &self.status));
         let wanted = self.wants.change(tick, gathered.wanted);
         self.status.set_wanted(wanted);
-        self.counters.handed_over(tick, &self.scorer);
+        let recalled = self.duplicates.recalled().count();
+        self.counters.handed_over(tick, &self.scorer, recalled);
         self.status.set_complete(tick);
     }
 

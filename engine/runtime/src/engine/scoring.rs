@@ -6,6 +6,8 @@
 
 use super::dispatch::Wants;
 use super::status::Status;
+use super::watch::Watching;
+use super::{EngineError, EngineOptions, Shared};
 use crossbeam_channel::{Receiver, Sender};
 use groundswell_core::id::{ModelKey, TextKey};
 use groundswell_core::record::{DeadLetter, Envelope, Record, SCORER};
@@ -59,12 +61,21 @@ fn facts(answer: &Answer, fetch: &dyn Fn(TextKey) -> Option<Arc<str>>) -> Result
 
 /// Carries the pool's answers to the recorder until the pool stops. A failure that is nobody's fact (the text is gone
 /// from the cache) stops the engine: the text would wait for ever.
-pub(crate) fn carry(answers: &Receiver<Vec<Answer>>, out: &Sender<SourceBatch>, fetch: &Fetch, status: &Status) {
+pub(crate) fn carry(
+    answers: &Receiver<Vec<Answer>>,
+    out: &Sender<SourceBatch>,
+    fetch: &Fetch,
+    stats: &ScorerStats,
+    status: &Status,
+) {
     for lot in answers {
         let mut records = Vec::with_capacity(lot.len());
         for answer in &lot {
             match facts(answer, &**fetch) {
-                Ok(facts) => records.extend(facts),
+                Ok(facts) => {
+                    stats.recorded(answer.result.as_ref().ok().map(|score| score.rung));
+                    records.extend(facts);
+                }
                 Err(failure) => status.fail(format!(
                     "a text could not be scored: {failure}; restart to rebuild the text cache"
                 )),
@@ -139,6 +150,37 @@ impl Wants for NoWants {
     fn change(&mut self, _tick: Tick, _changes: Vec<((TextKey, EventTime), isize)>) -> usize {
         0
     }
+}
+
+/// The pool, its counters, and who tells it what is wanted.
+type Scoring = (Option<Arc<ScorerPool>>, Arc<ScorerStats>, Box<dyn Wants>);
+
+/// Starts what scores texts while the engine runs.
+pub(crate) fn start(
+    options: &EngineOptions,
+    shared: &Shared,
+    input: &Sender<SourceBatch>,
+    upper: Option<Tick>,
+    status: &Arc<Status>,
+) -> Result<Scoring, EngineError> {
+    // In strict mode too: texts that a new model has not answered are not in any tick that is still to come.
+    let Some(scorer) = &options.scorer else {
+        return Ok((None, Arc::default(), Box::new(NoWants)));
+    };
+    let texts = Arc::clone(&shared.texts);
+    let fetch: Fetch = Arc::new(move |key| texts.get(key).ok().flatten());
+    let given = Arc::clone(&fetch);
+    let (pool, answers) = ScorerPool::start(Arc::clone(scorer), move |key| given(key), options.pool)
+        .map_err(|e| EngineError::Failed(e.to_string()))?;
+    let (pool, out, status) = (Arc::new(pool), input.clone(), Arc::clone(status));
+    let counted = Arc::clone(pool.stats());
+    std::thread::Builder::new()
+        .name("answers".into())
+        .spawn(move || carry(&answers, &out, &fetch, &counted, &status))?;
+    let stats = Arc::clone(pool.stats());
+    stats.watch(Arc::new(Watching(Arc::clone(&shared.metrics))));
+    let wants = PoolWants::new(Arc::clone(&pool), upper);
+    Ok((Some(pool), stats, Box::new(wants)))
 }
 
 /// A tick of strict mode is closed at about this many records: nothing of it is seen before all of it is scored.

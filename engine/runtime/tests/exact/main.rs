@@ -8,3 +8,4 @@ mod engine;
 mod harness;
 mod history;
 mod oracle;
+

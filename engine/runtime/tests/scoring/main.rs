@@ -1,0 +1,5 @@
+//! Scoring as users see it: whole pipelines, asked over HTTP.
+#![allow(clippy::unwrap_used)]
+
+mod metrics;
+mod world;
