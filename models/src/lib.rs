@@ -9,6 +9,7 @@
 mod answer;
 pub mod bundle;
 pub mod eval;
+pub mod fallback;
 mod fixture;
 mod lot;
 mod pool;

@@ -26,6 +26,9 @@ pub enum ScoreFailure {
     /// The model panicked.
     #[error("the model panicked: {0}")]
     Panicked(String),
+    /// There is no model.
+    #[error("there is no model")]
+    NoModel,
     /// Nobody knows the text behind the key (any more).
     #[error("the text is not in the text store")]
     TextMissing,
@@ -39,6 +42,7 @@ impl ScoreFailure {
             ScoreFailure::Tokens(_) => "text_not_tokenised",
             ScoreFailure::Model(_) => "model_failed",
             ScoreFailure::Panicked(_) => "model_panicked",
+            ScoreFailure::NoModel => "no_model",
             ScoreFailure::TextMissing => "text_missing",
         }
     }

@@ -19,6 +19,8 @@ pub trait Watch: Send + Sync {
     fn recorded(&self, rung: Option<Rung>);
     /// A request to the HTTP scorer ended like this.
     fn asked(&self, outcome: &'static str, took: Duration);
+    /// So many texts wait for a rung below the model, and whether its breaker is open.
+    fn below(&self, waiting: usize, broken: bool);
 }
 
 /// At most one [`Watch`].

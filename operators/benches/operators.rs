@@ -378,7 +378,7 @@ fn by_row(worker: &mut Worker, c: &mut Criterion, size: u64) {
         let live = live_post(i, votes);
         Watched::Row(Row {
             at: row_of(&live),
-            acc: contribution(&live.post),
+            acc: contribution(&live.post, Policy::default()),
         })
     };
     operator(
@@ -417,6 +417,7 @@ fn whole(worker: &mut Worker, c: &mut Criterion, size: u64) {
                 ..LinkSpec::default()
             },
             weight: WeightSpec::Log1p,
+            scoring: Default::default(),
         },
         |_| false,
     );

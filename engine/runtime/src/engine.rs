@@ -11,8 +11,10 @@
 pub mod cluster;
 mod counters;
 mod dispatch;
+mod fallback;
 mod floors;
 mod log;
+mod predict;
 mod recorder;
 mod release;
 mod replay;
@@ -24,7 +26,9 @@ mod worker;
 mod workers;
 
 pub use dispatch::Observer;
+pub use fallback::Rungs;
 pub use log::{MemoryLog, OpenState, State};
+pub use predict::Predictor;
 pub use recorder::{ClockMode, TickOptions};
 pub use replay::Replayer;
 pub use sinks::{FullState, SinkCondition, SinkError, SinkReport, SinkState};
@@ -75,6 +79,8 @@ pub struct EngineOptions {
     pub ticks: TickOptions,
     /// What scores texts; `None` if records bring their sentiment.
     pub scorer: Option<Arc<dyn Scorer>>,
+    /// What answers where it cannot.
+    pub rungs: Rungs,
     /// How the scorer's threads work.
     pub pool: PoolOptions,
     /// Score a tick's texts before the tick is recorded.
@@ -93,6 +99,7 @@ impl EngineOptions {
             workers: 1,
             ticks: TickOptions::default(),
             scorer: None,
+            rungs: Rungs::default(),
             pool: PoolOptions::default(),
             strict: false,
             collect_posts: true,
@@ -301,6 +308,7 @@ impl Engine {
             // One thread more than the pool's: while the model is at one batch the next is split into tokens.
             threads: options.pool.threads + 1,
             stats: Arc::clone(&stats),
+            neutral: options.rungs.neutral,
             known: hashbrown::HashSet::new(),
         });
         let resume = &recorded.bindings;

@@ -29,4 +29,8 @@ impl Watch for Watching {
     fn asked(&self, outcome: &'static str, took: Duration) {
         self.0.scorer().http_request(outcome, took);
     }
+
+    fn below(&self, waiting: usize, broken: bool) {
+        self.0.scorer().fallback(waiting, broken);
+    }
 }

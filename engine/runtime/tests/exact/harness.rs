@@ -69,6 +69,7 @@ pub fn plan() -> Plan {
         ],
         link: LinkSpec::default(),
         weight: WeightSpec::Log1p,
+        scoring: Default::default(),
     };
     Plan::new(&spec, |_| true)
 }
@@ -100,6 +101,7 @@ pub fn forgetful_plan(inherit_from_parent: bool) -> Plan {
             ..LinkSpec::default()
         },
         weight: WeightSpec::Log1p,
+        scoring: Default::default(),
     };
     Plan::new(&spec, |_| true)
 }
@@ -118,6 +120,7 @@ pub fn kept_plan() -> Plan {
         views: vec![view],
         link: LinkSpec::default(),
         weight: WeightSpec::Log1p,
+        scoring: Default::default(),
     };
     Plan::new(&spec, |_| true)
 }

@@ -8,4 +8,5 @@ mod engine;
 mod harness;
 mod history;
 mod oracle;
-
+mod rig;
+mod stall;

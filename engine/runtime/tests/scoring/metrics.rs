@@ -14,7 +14,9 @@ fn a_scrape_says_what_the_scorer_did() {
     drained(&running);
     let addr = running.addr().unwrap();
     let scraped = get(addr, "/metrics").body;
-    let of = |name: &str| metric(&scraped, &format!("groundswell_scorer_{name}")).unwrap_or_else(|| panic!("no {name} in {scraped}"));
+    let of = |name: &str| {
+        metric(&scraped, &format!("groundswell_scorer_{name}")).unwrap_or_else(|| panic!("no {name} in {scraped}"))
+    };
     for (name, value) in [
         ("texts_total", 3.0),
         ("batches_total", 1.0),
@@ -46,7 +48,11 @@ fn a_scrape_says_what_the_scorer_did() {
     let running = run(folder.path(), &all, "{live: fixture}", "");
     drained(&running);
     let scraped = get(running.addr().unwrap(), "/metrics").body;
-    assert_eq!(metric(&scraped, "groundswell_scorer_memo_hits_total"), Some(2.0), "{scraped}");
+    assert_eq!(
+        metric(&scraped, "groundswell_scorer_memo_hits_total"),
+        Some(2.0),
+        "{scraped}"
+    );
     assert_eq!(metric(&scraped, "groundswell_scorer_texts_total"), Some(1.0));
     running.stop().unwrap();
 }

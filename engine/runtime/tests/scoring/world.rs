@@ -85,6 +85,8 @@ pub fn ask(addr: SocketAddr, method: &str, target: &str, headers: &str, body: &s
 
 /// The value of a metric, with its labels as they are written.
 pub fn metric(text: &str, name: &str) -> Option<f64> {
-    let line = text.lines().find(|line| line.rsplit_once(' ').is_some_and(|(n, _)| n == name))?;
+    let line = text
+        .lines()
+        .find(|line| line.rsplit_once(' ').is_some_and(|(n, _)| n == name))?;
     line.rsplit_once(' ')?.1.parse().ok()
 }
