@@ -76,8 +76,8 @@ impl HttpSetup {
 
     /// A digest of all that decides its answers.
     pub fn key(&self) -> ModelKey {
-        let all = (&self.url, &self.model, &self.prompt, &self.schema);
-        ModelKey::of(format!("http {all:?}").as_bytes())
+        let all = serde_json::json!(["http", self.url, self.model, self.prompt, self.schema]);
+        ModelKey::of(all.to_string().as_bytes())
     }
 
     /// Where requests go.

@@ -18,6 +18,8 @@ use tokio::task::JoinSet;
 
 /// Requests under way at once.
 const PARALLEL: usize = 4;
+/// How often to look whether a probe has ended.
+const PROBE: Duration = Duration::from_millis(500);
 /// Lots of facts that may lie unread before nothing more is asked.
 const UNREAD: usize = 64;
 
@@ -244,7 +246,8 @@ impl Shared {
                     });
                 }
                 Gate::Until(at) => (closed, until) = (true, Some(at)),
-                Gate::Probing => closed = true,
+                // The probe may be somebody else's.
+                Gate::Probing => (closed, until) = (true, Some(now + PROBE)),
             }
             if closed {
                 break;
