@@ -19,6 +19,7 @@ mod guard;
 mod health;
 mod listener;
 mod posts;
+mod predict;
 mod query;
 mod reply;
 mod routes;
@@ -29,6 +30,7 @@ mod ws;
 
 pub use error::{ApiError, nearest};
 pub use health::{Health, HealthReport, Service, SinkAction, SinkRefusal, SinkStatus};
+pub use predict::{PredictFailure, PredictRefusal, Predicted, Predicting};
 
 use crate::hub::Hub;
 use crate::metrics::Metrics;

@@ -200,7 +200,8 @@ pub(super) async fn authenticate(State(app): State<App>, request: Request, next:
         Ok(principal) => principal,
         Err(error) => return error.into_response(),
     };
-    let acts = !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let reads = needed(&parts.method, route.as_deref()).is_none_or(|role| role == Role::Read);
+    let acts = !reads && !matches!(parts.method, Method::GET | Method::HEAD);
     let what = (acts && route.is_some()).then(|| (parts.method.clone(), parts.uri.path().to_owned()));
     let who = Arc::clone(&principal.name);
     parts.extensions.insert(principal);

@@ -1,7 +1,7 @@
 //! What every request passes: limits, the host check, a request id, security headers, counting.
 
 use super::error::ApiError;
-use super::{App, dead_letters};
+use super::{App, dead_letters, predict};
 use crate::dlq::REQUEST_BYTES;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -87,6 +87,7 @@ fn check(app: &App, request: &Request) -> Result<(), ApiError> {
     }
     let most = match request.extensions().get::<MatchedPath>() {
         Some(route) if route.as_str() == dead_letters::ROUTE => REQUEST_BYTES as u64,
+        Some(route) if route.as_str() == predict::ROUTE => predict::BODY_BYTES as u64,
         _ => BODY_BYTES,
     };
     let length = request

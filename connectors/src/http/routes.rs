@@ -1,7 +1,7 @@
 //! Which path is answered by what.
 
 use super::error::ApiError;
-use super::{App, alerts, auth, console, dead_letters, docs, guard, health, posts, sinks, views, ws};
+use super::{App, alerts, auth, console, dead_letters, docs, guard, health, posts, predict, sinks, views, ws};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -25,6 +25,7 @@ fn documented() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/api/v1/sinks", get(sinks::list)),
         ("/api/v1/sinks/{sink}/{action}", post(sinks::act)),
         (dead_letters::ROUTE, dead_letters::route()),
+        (predict::ROUTE, predict::route()),
         ("/health", get(health::full)),
         ("/health/live", get(health::live)),
         ("/health/ready", get(health::ready)),
@@ -97,7 +98,7 @@ async fn metrics(State(app): State<App>) -> Result<Response, ApiError> {
 /// What is no route is a file of the console, or nothing.
 async fn fallback(method: Method, uri: Uri) -> Result<Response, ApiError> {
     let path = uri.path();
-    if ["/api", "/health", "/metrics", "/ws"]
+    if ["/api", "/health", "/metrics", "/predict", "/ws"]
         .iter()
         .any(|p| path == *p || path.starts_with(&format!("{p}/")))
     {

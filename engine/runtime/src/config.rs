@@ -12,6 +12,7 @@
 //! [`reference_markdown`] prints. Reading looks at the file system only to see whether named files and folders exist.
 
 mod error;
+mod fallback;
 mod field;
 mod kafka;
 mod keys;
@@ -31,6 +32,7 @@ mod units;
 mod views;
 
 pub use error::{ConfigError, ConfigErrors};
+pub use fallback::{FallbackConfig, HttpConfig};
 pub use kafka::{Brokers, KafkaSinkConfig, KafkaSourceConfig, Property, RegistryConfig};
 pub use pipeline::{
     AuthConfig, Clock, Collection, DeletedBody, Device, FieldRef, FileFormat, JwtConfig, JwtKeys, KeyConfig, LiveModel,
@@ -144,6 +146,16 @@ fn pipeline<'a>(reader: &'a Reader<'a>, node: &tree::Node) -> Option<Pipeline> {
     let sources = sources::sources(&root);
     let (link, model, weight) = (settings::link(&root), settings::model(&root), settings::weight(&root));
     let (views, names) = (views::views(&root), views::view_names(&root));
+    let (views, policies) = views.map_or((None, None), |(views, policies)| (Some(views), Some(policies)));
+    let below = model.as_ref().and_then(|model| model.fallback.as_ref());
+    let scoring = fallback::scoring(&root, policies.unwrap_or_default(), below);
+    if time.is_some_and(|time| time.strict) && below.is_some_and(|below| below.http.is_some()) {
+        let hint = "leave `models.fallback.http` out, or `time.strict`".to_owned();
+        root.error(
+            "time.strict waits for a tick's scores, and an HTTP scorer is waited for by nobody",
+            Some(hint),
+        );
+    }
     let rules = views::rules(&root, &names);
     let sinks = sinks::sinks(&root, &names, sources.as_deref(), state.as_ref());
     let (serve, workers) = (serve::serve(&root), settings::workers(&root));
@@ -153,6 +165,7 @@ fn pipeline<'a>(reader: &'a Reader<'a>, node: &tree::Node) -> Option<Pipeline> {
             views: views?,
             link: link?,
             weight: weight?,
+            scoring: scoring?,
         },
         rules: rules?,
         sources: sources?,

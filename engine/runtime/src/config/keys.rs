@@ -1,6 +1,7 @@
 //! Every key of the pipeline file, as data: what the reader accepts, what the reference documents, and the one home of
 //! defaults and limits. `*` in a path stands for a name the user chooses.
 
+mod scoring;
 mod serve;
 
 use Kind::*;
@@ -149,7 +150,7 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
 }
 
 /// All keys.
-pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| [TABLE, serve::KEYS].concat());
+pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| [TABLE, scoring::KEYS, serve::KEYS].concat());
 
 /// The table, but for what is in files of its own.
 const TABLE: &[Key] = &[
@@ -360,10 +361,13 @@ const TABLE: &[Key] = &[
     .default("given")
     .example("{path: models/social}"),
     key("models.live.path", Path, "The model's folder.").required().example("models/social"),
-    key("models.live.device", Choice(&["auto", "cpu"]), "Where it runs.")
-        .default("auto")
-        .later_values(&[("cuda", "scoring on a GPU"), ("mps", "scoring on a GPU")])
-        .example("cpu"),
+    key(
+        "models.live.device",
+        Text,
+        "Where it runs: `auto` (a GPU if LibTorch sees one), `cpu`, or `cuda:N`; one that is not there is an error.",
+    )
+    .default("auto")
+    .example("cpu"),
     key(
         "models.live.precision",
         Choice(&["fp32", "bf16", "int8"]),
@@ -544,8 +548,9 @@ const TABLE: &[Key] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::super::pipeline::{Clock, Collection, DeletedBody, Device, FileFormat, Precision, Schemas, TimeUnit};
+    use super::super::pipeline::{Clock, Collection, DeletedBody, FileFormat, Precision, Schemas, TimeUnit};
     use super::*;
+    use groundswell_core::scoring::Sarcasm;
     use groundswell_core::spec::{GroupColumn, MAX_WEIGHT, Measure};
 
     fn all<T: Copy>(variants: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {
@@ -580,7 +585,8 @@ mod tests {
             all(DeletedBody::ALL, DeletedBody::name)
         );
         assert_eq!(words("sources.*.map.*.unit"), all(TimeUnit::ALL, TimeUnit::name));
-        assert_eq!(words("models.live.device"), all(Device::ALL, Device::name));
+        assert_eq!(words("scoring.sarcasm"), Sarcasm::ALL.map(Sarcasm::name));
+        assert_eq!(words("views.*.sarcasm"), Sarcasm::ALL.map(Sarcasm::name));
         assert_eq!(words("models.live.precision"), all(Precision::ALL, Precision::name));
         assert_eq!(find("weight.max").map(|k| k.kind), Some(Integer(1, MAX_WEIGHT)));
     }

@@ -1,5 +1,6 @@
 //! A pipeline file after validation: the only form in which configuration reaches other code.
 
+use super::fallback::FallbackConfig;
 use super::kafka::{KafkaSinkConfig, KafkaSourceConfig};
 use super::secret::Secret;
 use groundswell_connectors::decode;
@@ -191,6 +192,8 @@ pub struct ModelConfig {
     pub batch_max: usize,
     /// Longest time a text waits for its batch to fill (ms).
     pub batch_age_ms: i64,
+    /// What answers texts that it cannot.
+    pub fallback: Option<FallbackConfig>,
 }
 
 /// Where a post's sentiment comes from.
@@ -218,6 +221,30 @@ pub enum Device {
     Auto,
     /// The processor.
     Cpu,
+    /// The GPU of this number.
+    Cuda(usize),
+}
+
+impl Device {
+    /// The one with this word: `auto`, `cpu`, `cuda:N`, or `cuda` for the first.
+    pub fn named(word: &str) -> Option<Device> {
+        match word {
+            "auto" => Some(Device::Auto),
+            "cpu" => Some(Device::Cpu),
+            "cuda" => Some(Device::Cuda(0)),
+            _ => word.strip_prefix("cuda:")?.parse().ok().map(Device::Cuda),
+        }
+    }
+}
+
+impl std::fmt::Display for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Device::Auto => f.write_str("auto"),
+            Device::Cpu => f.write_str("cpu"),
+            Device::Cuda(n) => write!(f, "cuda:{n}"),
+        }
+    }
 }
 
 /// How exactly a model computes.
@@ -383,7 +410,6 @@ words!(DeletedBody { Gone = "gone", Text = "text" });
 words!(FileFormat { Jsonl = "jsonl", Json = "json", Yaml = "yaml" });
 words!(Schemas { Avro = "avro", Protobuf = "protobuf" });
 words!(TimeUnit { Seconds = "s", Millis = "ms", Micros = "us" });
-words!(Device { Auto = "auto", Cpu = "cpu" });
 words!(Precision { Fp32 = "fp32", Bf16 = "bf16", Int8 = "int8" });
 
 impl Collection {

@@ -1,5 +1,6 @@
 //! A validated pipeline → the pipeline file that says it in full: every key with its value, secrets masked.
 
+use super::fallback::FallbackConfig;
 use super::kafka::{Brokers, Property, RegistryConfig};
 use super::pipeline::{
     AuthConfig, Collection, FieldRef, JwtKeys, LiveModel, Pace, Pipeline, ServeConfig, SinkKind, SourceConfig,
@@ -37,7 +38,12 @@ impl Pipeline {
         self.models(&mut out);
         out.weight(&self.graph.weight);
         out.section(0, "views");
-        self.graph.views.iter().for_each(|view| out.view(view));
+        for view in &self.graph.views {
+            out.view(view);
+            if let Some(policy) = self.graph.scoring.views.get(&view.name) {
+                out.line(2, "sarcasm", policy.name());
+            }
+        }
         if !self.rules.is_empty() {
             out.section(0, "rules");
             self.rules.iter().for_each(|rule| out.rule(rule));
@@ -95,6 +101,8 @@ impl Pipeline {
             Some(serve) => print_serve(serve, &mut out),
         }
         out.line(0, "workers", self.workers);
+        out.section(0, "scoring");
+        out.line(1, "sarcasm", self.graph.scoring.sarcasm.name());
         out.0
     }
 
@@ -126,7 +134,7 @@ impl Pipeline {
             } => {
                 out.section(1, "live");
                 out.line(2, "path", file(path));
-                out.line(2, "device", device.name());
+                out.line(2, "device", device);
                 out.line(2, "precision", precision.name());
             }
         }
@@ -138,6 +146,9 @@ impl Pipeline {
         out.section(1, "batch");
         out.line(2, "max", self.model.batch_max);
         out.line(2, "age", show_duration(self.model.batch_age_ms));
+        if let Some(fallback) = &self.model.fallback {
+            out.fallback(fallback);
+        }
     }
 }
 
@@ -293,6 +304,36 @@ impl Yaml {
                 self.line(1, "table", format!("[{}]", steps.join(", ")));
             }
         }
+    }
+
+    fn fallback(&mut self, fallback: &FallbackConfig) {
+        self.section(1, "fallback");
+        if let Some(http) = &fallback.http {
+            self.section(2, "http");
+            self.line(3, "url", text(&http.url));
+            self.line(3, "model", text(&http.model));
+            if let Some(token) = &http.token {
+                self.line(3, "token", text(&token.to_string()));
+            }
+            if let Some(prompt) = &http.prompt {
+                self.line(3, "prompt", text(prompt));
+            }
+            if let Some((path, _)) = &http.schema {
+                self.line(3, "schema", file(path));
+            }
+            self.line(3, "timeout", show_duration(http.timeout_ms));
+            self.line(3, "retries", http.retries);
+            self.section(3, "breaker");
+            self.line(4, "failures", http.failures);
+            self.line(4, "open", show_duration(http.open_ms));
+            let budget = http.budget_per_minute.map(|n| n.to_string());
+            self.line(3, "budget_per_minute", budget.unwrap_or_else(|| "none".to_owned()));
+            let after = http.after_ms.map(show_duration);
+            self.line(3, "after", after.unwrap_or_else(|| "never".to_owned()));
+            self.line(3, "plain_http", http.plain);
+        }
+        self.line(2, "neutral", fallback.neutral);
+        self.line(2, "count_neutral", fallback.count_neutral);
     }
 
     fn view(&mut self, view: &ViewSpec) {

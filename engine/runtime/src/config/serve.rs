@@ -113,6 +113,7 @@ fn digest(field: &Field<'_>) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
     let pairs = text.as_bytes().chunks(2);
     let good = text.len() == 64
+        && text.bytes().all(|byte| byte.is_ascii_hexdigit())
         && pairs.zip(&mut digest).all(|(pair, byte)| {
             let parsed = std::str::from_utf8(pair)
                 .ok()

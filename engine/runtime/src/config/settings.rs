@@ -1,6 +1,7 @@
 //! The single sections: `name`, `state`, `time`, `link`, `models`, `weight`, `serve`, `workers`.
 
 use super::error::quoted;
+use super::fallback::fallback;
 use super::field::Field;
 use super::pipeline::{Clock, Device, LiveModel, ModelConfig, Precision, StateConfig, TimeConfig};
 use super::read::Section;
@@ -134,7 +135,9 @@ pub(super) fn model(root: &Section<'_>) -> Option<ModelConfig> {
         .and_then(|b| b.get("max")?.integer())
         .and_then(|v| usize::try_from(v).ok());
     let age = batch.as_ref().and_then(|b| b.get("age")?.duration());
+    let fallback = fallback(&section);
     Some(ModelConfig {
+        fallback: fallback?,
         live: live?,
         threads: threads?,
         batch_max: max?,
@@ -150,7 +153,7 @@ fn live_model(field: &Field<'_>) -> Option<LiveModel> {
         return Some(LiveModel::Fixture);
     }
     let section = field.section()?;
-    let device = section.get("device").and_then(|f| f.choice()).and_then(Device::named);
+    let device = section.get("device").and_then(|f| device(&f));
     let precision = section
         .get("precision")
         .and_then(|f| f.choice())
@@ -168,6 +171,16 @@ fn live_model(field: &Field<'_>) -> Option<LiveModel> {
         device: device?,
         precision: precision?,
     })
+}
+
+fn device(field: &Field<'_>) -> Option<Device> {
+    let word = field.text()?;
+    let device = Device::named(&word);
+    if device.is_none() {
+        let hint = "write auto, cpu, or cuda:N with the number of a GPU".to_owned();
+        field.error(format!("{} is not a device", quoted(&word)), Some(hint));
+    }
+    device
 }
 
 /// `weight:`

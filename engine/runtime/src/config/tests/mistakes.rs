@@ -67,15 +67,15 @@ fn keys() {
         ("vews: {}", "4:1: unknown key \"vews\"; did you mean \"views\"?"),
         (
             "zzz: 1",
-            "4:1: unknown key \"zzz\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, serve, workers",
+            "4:1: unknown key \"zzz\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, serve, workers, scoring",
         ),
         (
             "state.url: x",
-            "4:1: unknown key \"state.url\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, serve, workers",
+            "4:1: unknown key \"state.url\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, serve, workers, scoring",
         ),
         (
             "\"*\": x",
-            "4:1: unknown key \"*\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, serve, workers",
+            "4:1: unknown key \"*\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, serve, workers, scoring",
         ),
         (
             "time: {tik: 1s}",
@@ -225,8 +225,32 @@ fn values() {
             "4:16: models.live: expected \"given\" or \"fixture\" or a section, found \"fixtures\"; for example live: {path: models/social}",
         ),
         (
-            "models: {live: {path: models/social, device: cuda}}",
-            "4:46: models.live.device: not supported in this build: scoring on a GPU",
+            "models: {live: {path: models/social, device: gpu}}",
+            "4:46: models.live.device: \"gpu\" is not a device; write auto, cpu, or cuda:N with the number of a GPU",
+        ),
+        (
+            "models: {fallback: {neutral: true}}",
+            "4:10: models.fallback: there is no model that could fail, and nothing below it; name a model (`models.live`), or a \
+             scorer (`http`)",
+        ),
+        (
+            "models: {live: fixture, fallback: {http: {url: \"http://me:pw@h/v1\", model: m}}}",
+            "4:48: models.fallback.http.url: \"http://me:***@h/v1\" is not the address of a scorer: credentials do not belong \
+             into it: use `token`; write what comes before /chat/completions, as in https://api.example.com/v1",
+        ),
+        (
+            "models: {live: fixture, fallback: {http: {url: \"http://h/v1\", model: m, token: hush}}}",
+            "4:78: models.fallback.http.token: a token does not belong into this file; write token: \"${NAME}\", or file:PATH",
+        ),
+        (
+            "models: {live: fixture, fallback: {http: {url: \"http://h/v1\", model: m}}}",
+            "4:48: models.fallback.http.url: \"http://h/v1\" is not the address of a scorer: texts and token would go to h \
+             unencrypted: use https, or say `plain_http: true`; write what comes before /chat/completions, as in \
+             https://api.example.com/v1",
+        ),
+        (
+            "scoring: {sarcasm: flap}",
+            "4:20: scoring.sarcasm: unknown value \"flap\"; did you mean \"flip\"?",
         ),
         (
             "weight: {kind: linear_clamped}",
