@@ -7,6 +7,7 @@ pub(crate) mod fold;
 mod requests;
 mod sinks;
 mod sockets;
+mod tls;
 
 use super::{Health, HealthReport, ServeOptions, ServerHandle, Service, SocketLimits, serve};
 use crate::hub::testing::{History, hub};

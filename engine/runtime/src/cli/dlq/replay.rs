@@ -223,15 +223,12 @@ struct Batch {
 
 impl Batch {
     fn new(url: String, dry_run: bool) -> Self {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(ANSWER));
         let mut batch = Batch {
             url,
             dry_run,
             letters: 0,
             body: Vec::new(),
-            agent: config.build().into(),
+            agent: super::super::sink::agent(ANSWER),
         };
         batch.clear();
         batch
