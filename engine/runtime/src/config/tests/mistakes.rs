@@ -67,15 +67,15 @@ fn keys() {
         ("vews: {}", "4:1: unknown key \"vews\"; did you mean \"views\"?"),
         (
             "zzz: 1",
-            "4:1: unknown key \"zzz\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, serve, workers, scoring",
+            "4:1: unknown key \"zzz\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, workers, scoring, serve",
         ),
         (
             "state.url: x",
-            "4:1: unknown key \"state.url\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, serve, workers, scoring",
+            "4:1: unknown key \"state.url\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, workers, scoring, serve",
         ),
         (
             "\"*\": x",
-            "4:1: unknown key \"*\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, serve, workers, scoring",
+            "4:1: unknown key \"*\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, workers, scoring, serve",
         ),
         (
             "time: {tik: 1s}",
@@ -240,7 +240,7 @@ fn values() {
         ),
         (
             "models: {live: fixture, fallback: {http: {url: \"http://h/v1\", model: m, token: hush}}}",
-            "4:78: models.fallback.http.token: a token does not belong into this file; write token: \"${NAME}\", or file:PATH",
+            "4:80: models.fallback.http.token: a token does not belong into this file; write token: \"${NAME}\", or file:PATH",
         ),
         (
             "models: {live: fixture, fallback: {http: {url: \"http://h/v1\", model: m}}}",
