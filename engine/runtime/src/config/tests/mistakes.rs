@@ -212,7 +212,7 @@ fn values() {
         ),
         (
             "models: {live: fixture, fallback: {http: {url: \"http://h/v1\", model: m, token: hush}}}",
-            "4:78: models.fallback.http.token: a token does not belong into this file; write token: \"${NAME}\", or file:PATH",
+            "4:80: models.fallback.http.token: a token does not belong into this file; write token: \"${NAME}\", or file:PATH",
         ),
         (
             "models: {live: fixture, fallback: {http: {url: \"http://h/v1\", model: m}}}",
