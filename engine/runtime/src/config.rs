@@ -21,6 +21,7 @@ mod print;
 mod read;
 mod reference;
 mod secret;
+mod serve;
 mod settings;
 mod sinks;
 mod sources;
@@ -34,8 +35,9 @@ pub use error::{ConfigError, ConfigErrors};
 pub use fallback::{FallbackConfig, HttpConfig};
 pub use kafka::{Brokers, KafkaSinkConfig, KafkaSourceConfig, Property, RegistryConfig};
 pub use pipeline::{
-    Clock, Collection, DeletedBody, Device, FieldRef, FileFormat, LiveModel, ModelConfig, Pace, Pipeline, Precision,
-    Schemas, ServeConfig, SinkConfig, SinkFrom, SinkKind, SourceConfig, SourceKind, StateConfig, TimeConfig, TimeUnit,
+    AuthConfig, Clock, Collection, DeletedBody, Device, FieldRef, FileFormat, JwtConfig, JwtKeys, KeyConfig, LiveModel,
+    ModelConfig, Pace, Pipeline, Precision, Schemas, ServeConfig, SinkConfig, SinkFrom, SinkKind, SourceConfig,
+    SourceKind, StateConfig, TimeConfig, TimeUnit,
 };
 pub use reference::reference_markdown;
 pub use secret::{Secret, mask_url};
@@ -156,7 +158,7 @@ fn pipeline<'a>(reader: &'a Reader<'a>, node: &tree::Node) -> Option<Pipeline> {
     }
     let rules = views::rules(&root, &names);
     let sinks = sinks::sinks(&root, &names, sources.as_deref(), state.as_ref());
-    let (serve, workers) = (settings::serve(&root), settings::workers(&root));
+    let (serve, workers) = (serve::serve(&root), settings::workers(&root));
     Some(Pipeline {
         graph: GraphSpec {
             name: name?,

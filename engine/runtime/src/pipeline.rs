@@ -6,6 +6,7 @@ mod kafka;
 mod letters;
 mod registry;
 mod rungs;
+mod serve;
 mod sinks;
 
 pub use cluster::{follow, member};
@@ -20,7 +21,7 @@ use crate::engine::{
 use groundswell_connectors::decode::{self, DecoderSpec, FieldMap, MapError};
 use groundswell_connectors::file::{self, FileSource, FileSpec};
 use groundswell_connectors::generator::{Generator, GeneratorSpec};
-use groundswell_connectors::http::{self, Health, ServeError, ServeOptions, ServerHandle};
+use groundswell_connectors::http::{self, Health, ServeError, ServerHandle};
 use groundswell_connectors::hub::{Hub, HubLimits, HubOptions};
 use groundswell_connectors::kafka::KafkaError;
 use groundswell_connectors::postgres::PostgresError;
@@ -172,10 +173,7 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
     let server = match &pipeline.serve {
         None => None,
         Some(serve) => {
-            let options = ServeOptions {
-                addr: serve.http,
-                ..ServeOptions::default()
-            };
+            let options = serve::options(serve);
             let (hub, metrics) = (Arc::clone(&hub), Arc::clone(&shared.metrics));
             Some(http::serve(
                 options,

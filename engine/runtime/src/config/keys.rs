@@ -2,6 +2,7 @@
 //! defaults and limits. `*` in a path stands for a name the user chooses.
 
 mod scoring;
+mod serve;
 
 use Kind::*;
 use std::sync::LazyLock;
@@ -37,6 +38,8 @@ pub(super) enum Kind {
     Pairs,
     /// A list of names from elsewhere in the file.
     Names,
+    /// A list of texts.
+    Texts,
 }
 
 /// One key.
@@ -147,7 +150,7 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
 }
 
 /// All keys.
-pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| [TABLE, scoring::KEYS].concat());
+pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| [TABLE, scoring::KEYS, serve::KEYS].concat());
 
 /// The table, but for what is in files of its own.
 const TABLE: &[Key] = &[
@@ -540,10 +543,6 @@ const TABLE: &[Key] = &[
         .default("true")
         .only("type", "postgres")
         .example("false"),
-    key("serve", Section, "HTTP, WebSocket and console; `false` serves nothing.").or(&["false"]).example("false"),
-    key("serve.http", Text, "Address to listen on; loopback only, as there is no authentication yet.")
-        .default("127.0.0.1:8080")
-        .example("\"127.0.0.1:8080\""),
     key("workers", Integer(1, 256), "Threads of the dataflow, in every process.").default("1").example("2"),
 ];
 

@@ -4,7 +4,8 @@ use super::fallback::FallbackConfig;
 use super::kafka::{KafkaSinkConfig, KafkaSourceConfig};
 use super::secret::Secret;
 use groundswell_connectors::decode;
-use groundswell_core::spec::{GraphSpec, RuleSpec};
+use groundswell_connectors::http::auth::Role;
+use groundswell_core::spec::{GraphSpec, GroupColumn, RuleSpec};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -315,10 +316,70 @@ impl SinkConfig {
 }
 
 /// `serve:`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServeConfig {
-    /// Address to listen on; loopback.
+    /// Address to listen on.
     pub http: SocketAddr,
+    /// Who may ask; `None` lets everybody do everything.
+    pub auth: Option<AuthConfig>,
+    /// Requests a second, and at once.
+    pub quota: Option<(u32, u32)>,
+    /// Certificate and key.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Other names of a server on the loopback.
+    pub hosts: Vec<String>,
+    /// Other sites whose pages may read.
+    pub origins: Vec<String>,
+}
+
+/// `serve.auth:`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthConfig {
+    /// API keys, by name.
+    pub keys: Vec<KeyConfig>,
+    /// JSON web tokens.
+    pub jwt: Option<JwtConfig>,
+    /// The column that holds the tenant.
+    pub tenant: Option<GroupColumn>,
+}
+
+/// One key of `serve.auth.keys:`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyConfig {
+    /// What logs call it.
+    pub name: String,
+    /// SHA-256 of the key.
+    pub sha256: [u8; 32],
+    /// What its holder may do.
+    pub role: Role,
+    /// The only tenant its holder sees.
+    pub tenant: Option<String>,
+}
+
+/// `serve.auth.jwt:`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwtConfig {
+    /// What tokens are signed with.
+    pub key: JwtKeys,
+    /// `aud`.
+    pub audience: String,
+    /// `iss`.
+    pub issuer: Option<String>,
+    /// The claim with the role.
+    pub role_claim: String,
+    /// The claim with the tenant.
+    pub tenant_claim: String,
+}
+
+/// What verifies tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JwtKeys {
+    /// HS256 with a secret.
+    Secret(Secret),
+    /// RS256 with the keys of a file.
+    File(PathBuf),
+    /// RS256 with the keys of an address.
+    Url(String),
 }
 
 /// Defines `ALL` and `name()`: the enum's words in the pipeline file, in one place for reading and printing.

@@ -2,7 +2,10 @@
 
 use super::fallback::FallbackConfig;
 use super::kafka::{Brokers, Property, RegistryConfig};
-use super::pipeline::{Collection, FieldRef, LiveModel, Pace, Pipeline, SinkKind, SourceConfig, SourceKind};
+use super::pipeline::{
+    AuthConfig, Collection, FieldRef, JwtKeys, LiveModel, Pace, Pipeline, ServeConfig, SinkKind, SourceConfig,
+    SourceKind,
+};
 use super::secret::mask_url;
 use super::units::{show_duration, show_size};
 use groundswell_connectors::kafka::{OnGap, Start};
@@ -95,10 +98,7 @@ impl Pipeline {
         }
         match &self.serve {
             None => out.line(0, "serve", "false"),
-            Some(serve) => {
-                out.section(0, "serve");
-                out.line(1, "http", text(&serve.http.to_string()));
-            }
+            Some(serve) => print_serve(serve, &mut out),
         }
         out.line(0, "workers", self.workers);
         out.section(0, "scoring");
@@ -389,4 +389,63 @@ fn text(value: &str) -> String {
 
 fn file(path: &Path) -> String {
     text(&path.display().to_string())
+}
+
+fn print_serve(serve: &ServeConfig, out: &mut Yaml) {
+    out.section(0, "serve");
+    out.line(1, "http", text(&serve.http.to_string()));
+    match &serve.auth {
+        None if serve.http.ip().is_loopback() => {}
+        None => out.line(1, "auth", "false"),
+        Some(auth) => print_auth(auth, out),
+    }
+    if let Some((per_second, burst)) = serve.quota {
+        out.section(1, "quota");
+        out.line(2, "per_second", per_second);
+        out.line(2, "burst", burst);
+    }
+    if let Some((cert, key)) = &serve.tls {
+        out.section(1, "tls");
+        out.line(2, "cert", file(cert));
+        out.line(2, "key", file(key));
+    }
+    for (key, all) in [("hosts", &serve.hosts), ("origins", &serve.origins)] {
+        if !all.is_empty() {
+            let all: Vec<String> = all.iter().map(|t| text(t)).collect();
+            out.line(1, key, format!("[{}]", all.join(", ")));
+        }
+    }
+}
+
+fn print_auth(auth: &AuthConfig, out: &mut Yaml) {
+    out.section(1, "auth");
+    if !auth.keys.is_empty() {
+        out.section(2, "keys");
+    }
+    for key in &auth.keys {
+        out.section(3, &text(&key.name));
+        let hex: String = key.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        out.line(4, "sha256", hex);
+        out.line(4, "role", key.role.name());
+        if let Some(tenant) = &key.tenant {
+            out.line(4, "tenant", text(tenant));
+        }
+    }
+    if let Some(jwt) = &auth.jwt {
+        out.section(2, "jwt");
+        match &jwt.key {
+            JwtKeys::Secret(secret) => out.line(3, "secret", text(&secret.to_string())),
+            JwtKeys::File(path) => out.line(3, "jwks", file(path)),
+            JwtKeys::Url(url) => out.line(3, "jwks", text(url)),
+        }
+        out.line(3, "audience", text(&jwt.audience));
+        if let Some(issuer) = &jwt.issuer {
+            out.line(3, "issuer", text(issuer));
+        }
+        out.line(3, "role_claim", text(&jwt.role_claim));
+        out.line(3, "tenant_claim", text(&jwt.tenant_claim));
+    }
+    if let Some(column) = auth.tenant {
+        out.line(2, "tenant", column.name());
+    }
 }

@@ -3,11 +3,10 @@
 use super::error::quoted;
 use super::fallback::fallback;
 use super::field::Field;
-use super::pipeline::{Clock, Device, LiveModel, ModelConfig, Precision, ServeConfig, StateConfig, TimeConfig};
+use super::pipeline::{Clock, Device, LiveModel, ModelConfig, Precision, StateConfig, TimeConfig};
 use super::read::Section;
 use groundswell_core::acc::UNIT;
 use groundswell_core::spec::{LinkSpec, MAX_WEIGHT, WeightSpec};
-use std::net::SocketAddr;
 
 /// Longest name: what Postgres allows for tables and schemas.
 const MAX_NAME: usize = 63;
@@ -243,34 +242,6 @@ fn step(item: &Field<'_>, before: Option<i64>) -> Option<(i64, i64)> {
         return None;
     }
     Some((from?, (units * UNIT as f64).round() as i64))
-}
-
-/// `serve:`; `Some(None)` is "serve nothing".
-pub(super) fn serve(root: &Section<'_>) -> Option<Option<ServeConfig>> {
-    if root.given("serve").is_some_and(|f| f.is("false")) {
-        return Some(None);
-    }
-    let field = root.section("serve")?.get("http")?;
-    let text = field.text()?;
-    let numeric = text
-        .strip_prefix("localhost:")
-        .map_or_else(|| text.clone(), |port| format!("127.0.0.1:{port}"));
-    let Ok(http) = numeric.parse::<SocketAddr>() else {
-        field.error(
-            format!("{} is not an address", quoted(&text)),
-            Some("for example \"127.0.0.1:8080\"".to_owned()),
-        );
-        return None;
-    };
-    if !http.ip().is_loopback() {
-        let hint = format!("use \"127.0.0.1:{}\" and a proxy that authenticates", http.port());
-        field.error(
-            "off loopback needs authentication, which this build does not have",
-            Some(hint),
-        );
-        return None;
-    }
-    Some(Some(ServeConfig { http }))
 }
 
 /// `workers:`

@@ -360,6 +360,18 @@ fn base(section: &str, key: &Key) -> String {
         }
         ("sources.*", _) => "{type: file, path: posts.jsonl.gz, into: posts}",
         ("sources.*.map.*", _) => "{field: f}",
+        ("serve.auth", _) if key.path == "serve.auth.tenant" || key.path == "serve.auth.jwt" => {
+            return format!("{{keys: {{me: {{sha256: {}}}}}}}", "0f".repeat(32));
+        }
+        ("serve.auth.keys.*", _) if key.name() == "sha256" => "{}",
+        ("serve.auth.keys.*", _) => return format!("{{sha256: {}}}", "0f".repeat(32)),
+        ("serve.auth", _) if key.path.ends_with(".tenant") && key.path.contains("keys") => "{tenant: source}",
+        ("serve.auth.jwt", _) if matches!(key.name(), "secret" | "jwks") => "{audience: a}",
+        ("serve.auth.jwt", _) => {
+            return format!("{{secret: {}, audience: a}}", "s".repeat(32));
+        }
+        ("serve.quota", _) => "{per_second: 1}",
+        ("serve.tls", _) => "{cert: cert.pem, key: key.pem}",
         ("models", _) if key.path.contains(".fallback") => "{live: fixture}",
         ("models.fallback.http", _) => "{url: \"http://127.0.0.1:1/v1\", model: m}",
         ("models.live", _) => "{path: models/social}",

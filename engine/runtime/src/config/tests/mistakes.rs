@@ -178,7 +178,35 @@ fn values() {
         ),
         (
             "serve: {http: \"0.0.0.0:8080\"}",
-            "4:15: serve.http: off loopback needs authentication, which this build does not have; use \"127.0.0.1:8080\" and a proxy that authenticates",
+            "4:15: serve.http: beyond the loopback it has to be said who may ask; add serve.auth with keys or jwt (`groundswell key` makes a key), or say `auth: false` if a proxy in front decides",
+        ),
+        (
+            "serve: {auth: {tenant: source}}",
+            "4:9: serve.auth: nobody could ever ask; give `keys`, `jwt` or both",
+        ),
+        (
+            "serve: {auth: {keys: {me: {sha256: gsk_secret}}}}",
+            "4:36: serve.auth.keys.me.sha256: expected the SHA-256 of a key, 64 hex digits; `groundswell key` prints a new key and what to write here",
+        ),
+        (
+            "serve: {auth: {jwt: {audience: a, secret: short}}}",
+            "4:43: serve.auth.jwt.secret: has less than 32 bytes, which can be guessed",
+        ),
+        (
+            "serve: {auth: {jwt: {audience: a}}}",
+            "4:16: serve.auth.jwt: has no key to check tokens with; give `secret` (HS256) or `jwks` (RS256)",
+        ),
+        (
+            "serve: {auth: {jwt: {audience: a, jwks: \"http://id.example/jwks\"}}}",
+            "4:41: serve.auth.jwt.jwks: \"http://id.example/jwks\" is not an https address; whoever can change the keys on their way can sign tokens",
+        ),
+        (
+            "serve: {quota: {per_second: 0}}",
+            "4:29: serve.quota.per_second: must be between 1 and 1000000, not 0",
+        ),
+        (
+            "serve: {origins: [\"*\"]}",
+            "4:19: serve.origins[0]: \"*\" is not an origin; scheme, name and perhaps port, as in \"https://dashboard.example.com\"",
         ),
         (
             "serve: {http: 8080}",
