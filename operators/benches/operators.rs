@@ -13,6 +13,7 @@ use groundswell_core::expr::Expr;
 use groundswell_core::id::{Dim, ModelKey, PostKey, TextKey};
 use groundswell_core::record::Entity;
 use groundswell_core::score::Score;
+use groundswell_core::scoring::Policy;
 use groundswell_core::serving::{Cause, LivePost, Mention};
 use groundswell_core::spec::{
     GraphSpec, GroupColumn, LinkSpec, Measure, Method, RuleSpec, ViewSpec, WeightSpec, WindowSpec,
@@ -195,6 +196,10 @@ fn live_post(i: u64, votes: i64) -> Live {
     }
 }
 
+fn policies() -> Arc<[Policy]> {
+    vec![Policy::default(); views().len()].into()
+}
+
 fn views() -> Arc<[ViewSpec]> {
     [ViewSpec {
         name: "by_minute".into(),
@@ -315,7 +320,7 @@ fn keyed_by_post(worker: &mut Worker, c: &mut Criterion, size: u64) {
                 model: ModelKey(1),
                 score: Some(answer(7)),
             });
-            score(posts, facts, control, None, Arc::default())
+            score(posts, facts, control, None, false, Arc::default())
         },
         (vec![Control::LiveModel(ModelKey(1))], &|i| {
             vec![(text_key(i), post(i), 0)]
@@ -345,7 +350,7 @@ fn by_row(worker: &mut Worker, c: &mut Criterion, size: u64) {
         worker,
         c,
         ("window: votes", size),
-        |live, _| window(live, &views()),
+        |live, _| window(live, &views(), &policies()),
         (Vec::new(), &|i| vec![live_post(i, 0)]),
         &|i, v| replaced(i, v, live_post),
     );
@@ -353,7 +358,7 @@ fn by_row(worker: &mut Worker, c: &mut Criterion, size: u64) {
         worker,
         c,
         ("window and aggregate: votes", size),
-        |live, control| aggregate(window(live, &views()), control, &views()),
+        |live, control| aggregate(window(live, &views(), &policies()), control, &views()),
         (Vec::new(), &|i| vec![live_post(i, 0)]),
         &|i, v| replaced(i, v, live_post),
     );
