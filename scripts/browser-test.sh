@@ -25,4 +25,5 @@ if [ "${scored:-0}" -lt 1 ] || [ "${fired:-0}" -lt 1 ] || [ "${ended:-0}" -lt 1 
     echo "browser: expected scored texts and an alert that fired and ended; got scored=${scored:-0} fired=${fired:-0} ended=${ended:-0}" >&2
     exit 1
 fi
-echo "browser: 1 passed, 0 failed"
+(cd connectors/console && node e2e/sign-in.mjs ../../target/release/groundswell ../../target/sign-in.png)
+echo "browser: 2 passed, 0 failed"

@@ -11,7 +11,7 @@ use differential_dataflow::VecCollection;
 use differential_dataflow::consolidation::consolidate;
 use groundswell_core::dataflow::{Complete, per_tick};
 use groundswell_core::id::{PostKey, TextKey};
-use groundswell_core::score::Score;
+use groundswell_core::score::{Rung, Score};
 use groundswell_core::serving::{Cause, LivePost};
 use groundswell_core::spec::WeightSpec;
 use groundswell_core::table::Table;
@@ -138,7 +138,8 @@ impl Assembled {
                 Part::Votes(v) => (self.votes, votes) = (on.then_some(v), true),
                 Part::Mentions(m) => (self.mentions, links) = (if on { m } else { Mentions::new() }, true),
                 Part::Score(s) => {
-                    rescored |= !on;
+                    // What stood for an answer is replaced by the first one.
+                    rescored |= !on && s.rung != Rung::Neutral;
                     scored |= on;
                     self.score = on.then_some(s);
                 }

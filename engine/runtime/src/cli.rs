@@ -6,6 +6,7 @@ mod cluster;
 mod demo;
 mod dlq;
 mod fresh;
+mod key;
 mod out;
 mod run;
 mod score;
@@ -71,6 +72,8 @@ enum Command {
         #[command(subcommand)]
         command: sink::SinkCommand,
     },
+    /// Make an API key for `serve.auth.keys`.
+    Key,
     /// List, show and replay the dead letters of a pipeline.
     Dlq {
         #[command(subcommand)]
@@ -192,6 +195,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Sink { command } => sink::run(&command),
+        Command::Key => key::run(),
         Command::Dlq { command } => dlq::run(&command),
         Command::State { command } => state::run(&command),
         Command::Reference { page } => {

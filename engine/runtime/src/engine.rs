@@ -11,19 +11,24 @@
 pub mod cluster;
 mod counters;
 mod dispatch;
+mod fallback;
 mod floors;
 mod log;
+mod predict;
 mod recorder;
 mod release;
 mod replay;
 mod scoring;
 mod sinks;
 mod status;
+mod watch;
 mod worker;
 mod workers;
 
 pub use dispatch::Observer;
+pub use fallback::Rungs;
 pub use log::{MemoryLog, OpenState, State};
+pub use predict::Predictor;
 pub use recorder::{ClockMode, TickOptions};
 pub use replay::Replayer;
 pub use sinks::{FullState, SinkCondition, SinkError, SinkReport, SinkState};
@@ -31,7 +36,7 @@ pub use status::Status;
 
 use counters::Counters;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use dispatch::{Dispatcher, ToDispatch, Wants};
+use dispatch::{Dispatcher, ToDispatch};
 use groundswell_connectors::metrics::Metrics;
 use groundswell_core::id::{Names, PostKey, TextKey};
 use groundswell_core::record::{Binding, SourceId};
@@ -44,7 +49,7 @@ use groundswell_core::time::{Tick, wall_now};
 use groundswell_models::{PoolOptions, Scorer, ScorerPool, ScorerStats};
 use groundswell_operators::graph::Plan;
 use recorder::Recorder;
-use scoring::{NoWants, PoolWants, Strict, carry};
+use scoring::Strict;
 use sinks::{SinkEvent, SinkThread};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -74,6 +79,8 @@ pub struct EngineOptions {
     pub ticks: TickOptions,
     /// What scores texts; `None` if records bring their sentiment.
     pub scorer: Option<Arc<dyn Scorer>>,
+    /// What answers where it cannot.
+    pub rungs: Rungs,
     /// How the scorer's threads work.
     pub pool: PoolOptions,
     /// Score a tick's texts before the tick is recorded.
@@ -92,6 +99,7 @@ impl EngineOptions {
             workers: 1,
             ticks: TickOptions::default(),
             scorer: None,
+            rungs: Rungs::default(),
             pool: PoolOptions::default(),
             strict: false,
             collect_posts: true,
@@ -256,10 +264,11 @@ impl Engine {
             .into_iter()
             .for_each(|ms| shared.texts.expire_after(ms));
         let duplicates = workers::duplicates(cluster.as_ref());
+        duplicates.recalled().after(recorded.upper.unwrap_or(0));
 
         let (to_dispatch, at_dispatch) = bounded(DISPATCH_QUEUE);
         let (input, at_recorder) = bounded(SOURCE_QUEUE);
-        let (pool, stats, wants) = start_pool(&options, shared, &input, recorded.upper, &status)?;
+        let (pool, stats, wants) = scoring::start(&options, shared, &input, recorded.upper, &status)?;
 
         let floors = Arc::<floors::Floors>::default();
         let sink_events = sink_events(&shared.metrics);
@@ -299,6 +308,7 @@ impl Engine {
             // One thread more than the pool's: while the model is at one batch the next is split into tokens.
             threads: options.pool.threads + 1,
             stats: Arc::clone(&stats),
+            neutral: options.rungs.neutral,
             known: hashbrown::HashSet::new(),
         });
         let resume = &recorded.bindings;
@@ -466,33 +476,6 @@ fn spawn(
             )),
         }
     })
-}
-
-type Scoring = (Option<Arc<ScorerPool>>, Arc<ScorerStats>, Box<dyn Wants>);
-
-fn start_pool(
-    options: &EngineOptions,
-    shared: &Shared,
-    input: &Sender<SourceBatch>,
-    upper: Option<Tick>,
-    status: &Arc<Status>,
-) -> Result<Scoring, EngineError> {
-    // In strict mode too: texts that a new model has not answered are not in any tick that is still to come.
-    let Some(scorer) = &options.scorer else {
-        return Ok((None, Arc::default(), Box::new(NoWants)));
-    };
-    let texts = Arc::clone(&shared.texts);
-    let fetch: scoring::Fetch = Arc::new(move |key| texts.get(key).ok().flatten());
-    let given = Arc::clone(&fetch);
-    let (pool, answers) = ScorerPool::start(Arc::clone(scorer), move |key| given(key), options.pool)
-        .map_err(|e| EngineError::Failed(e.to_string()))?;
-    let (pool, out, status) = (Arc::new(pool), input.clone(), Arc::clone(status));
-    std::thread::Builder::new()
-        .name("answers".into())
-        .spawn(move || carry(&answers, &out, &fetch, &status))?;
-    let stats = Arc::clone(pool.stats());
-    let wants = PoolWants::new(Arc::clone(&pool), upper);
-    Ok((Some(pool), stats, Box::new(wants)))
 }
 
 fn sink_events(metrics: &Arc<Metrics>) -> sinks::SinkEvents {

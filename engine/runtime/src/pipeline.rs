@@ -5,6 +5,8 @@ mod health;
 mod kafka;
 mod letters;
 mod registry;
+mod rungs;
+mod serve;
 mod sinks;
 
 pub use cluster::{follow, member};
@@ -14,12 +16,12 @@ use crate::config::{
     Clock, Collection, DeletedBody, FieldRef, FileFormat, LiveModel, Pace, Pipeline, SourceKind, TimeUnit,
 };
 use crate::engine::{
-    ClockMode, Connections, Engine, EngineError, EngineOptions, FullState, Shared, State, TickOptions,
+    ClockMode, Connections, Engine, EngineError, EngineOptions, FullState, Predictor, Shared, State, TickOptions,
 };
 use groundswell_connectors::decode::{self, DecoderSpec, FieldMap, MapError};
 use groundswell_connectors::file::{self, FileSource, FileSpec};
 use groundswell_connectors::generator::{Generator, GeneratorSpec};
-use groundswell_connectors::http::{self, Health, ServeError, ServeOptions, ServerHandle};
+use groundswell_connectors::http::{self, Health, ServeError, ServerHandle};
 use groundswell_connectors::hub::{Hub, HubLimits, HubOptions};
 use groundswell_connectors::kafka::KafkaError;
 use groundswell_connectors::postgres::PostgresError;
@@ -27,6 +29,7 @@ use groundswell_connectors::registry::RegistryError;
 use groundswell_connectors::sink_file::FileError;
 use groundswell_core::source::Source;
 use groundswell_core::spec::WindowSpec;
+use groundswell_models::fallback::LadderError;
 use groundswell_models::{FixtureScorer, Limits, PoolOptions, Scorer};
 use health::EngineHealth;
 use registry::Registries;
@@ -93,6 +96,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// What is below the model.
+    #[error("models.fallback.http: {0}")]
+    Fallback(#[from] LadderError),
     /// The model.
     #[error("the live model cannot be used: {0}")]
     Model(String),
@@ -167,10 +173,7 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
     let server = match &pipeline.serve {
         None => None,
         Some(serve) => {
-            let options = ServeOptions {
-                addr: serve.http,
-                ..ServeOptions::default()
-            };
+            let options = serve::options(serve);
             let (hub, metrics) = (Arc::clone(&hub), Arc::clone(&shared.metrics));
             Some(http::serve(
                 options,
@@ -181,7 +184,10 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
         }
     };
     let mut options = engine_options(pipeline);
-    options.scorer = scorer(pipeline)?;
+    let model = scorer(pipeline)?;
+    let predictor = (pipeline.serve.is_some()).then(|| predictor(model.as_ref(), options.pool.limits));
+    options.rungs = rungs::rungs(pipeline)?;
+    options.scorer = model.or_else(|| rungs::in_its_place(pipeline));
     options.collect_posts |= !extra.observers.is_empty() && !extra.without_posts;
     let mut observers = extra.observers;
     if pipeline.serve.is_some() {
@@ -208,7 +214,8 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
             cluster: extra.cluster,
         },
     )?;
-    // Nobody else sets it.
+    // Nobody else sets them.
+    let _ = health.predictor.set(predictor.transpose()?.flatten());
     let _ = health.status.set(Arc::clone(engine.status()));
     let _ = health.replayer.set(Arc::clone(engine.replayer()));
     Ok(Running {
@@ -317,6 +324,12 @@ fn engine_options(pipeline: &Pipeline) -> EngineOptions {
     options
 }
 
+/// Who asks the model for those who ask the server.
+fn predictor(model: Option<&Arc<dyn Scorer>>, limits: Limits) -> Result<Option<Predictor>, StartError> {
+    let started = model.map(|scorer| Predictor::start(Arc::clone(scorer), limits));
+    Ok(started.transpose().map_err(EngineError::from)?)
+}
+
 /// The scorer a pipeline asks for; `None` if its records bring their sentiment.
 fn scorer(pipeline: &Pipeline) -> Result<Option<Arc<dyn Scorer>>, StartError> {
     match &pipeline.model.live {
@@ -333,6 +346,7 @@ fn scorer(pipeline: &Pipeline) -> Result<Option<Arc<dyn Scorer>>, StartError> {
             let device = match device {
                 crate::config::Device::Auto => DeviceChoice::Auto,
                 crate::config::Device::Cpu => DeviceChoice::Cpu,
+                crate::config::Device::Cuda(n) => DeviceChoice::Cuda(*n),
             };
             let threads = pipeline.model.threads.unwrap_or(TorchOptions::default().threads);
             let precision = match precision {

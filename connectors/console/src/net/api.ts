@@ -1,4 +1,5 @@
 import { isRecord } from '../model/frames';
+import { headers } from './credential';
 import { readPost } from '../model/feed';
 import { epoch } from '../model/format';
 import type { Post, ViewInfo } from '../model/types';
@@ -63,7 +64,7 @@ function reason(body: Record<string, unknown>): string {
 async function get(path: string, anyStatus = false): Promise<{ ok: boolean; body: unknown }> {
   let answer: Response;
   try {
-    answer = await fetch(address(path), { headers: { accept: 'application/json' }, signal: AbortSignal.timeout(8000) });
+    answer = await fetch(address(path), { headers: { accept: 'application/json', ...headers() }, signal: AbortSignal.timeout(8000) });
   } catch {
     throw new ApiError(`${location.host} does not answer`, null);
   }

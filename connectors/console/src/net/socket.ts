@@ -1,6 +1,7 @@
 import { OFFLINE_AFTER, pause } from '../model/backoff';
 import { parseFrame } from '../model/frames';
 import type { Frame } from '../model/types';
+import { protocols } from './credential';
 
 /** State of the connection. `until` is when the next attempt starts (epoch ms). */
 export type Link =
@@ -75,6 +76,12 @@ export class Socket {
     this.connect();
   }
 
+  /** Gives up for good, until {@link connect}. */
+  close(): void {
+    this.drop();
+    this.attempt = 0;
+  }
+
   /** The browser lost its network: waits for {@link connect}. */
   lostNetwork(): void {
     this.drop();
@@ -138,7 +145,7 @@ export class Socket {
 
 /** The browser. */
 export const BROWSER: World = {
-  open: (url) => new WebSocket(url),
+  open: (url) => new WebSocket(url, protocols()),
   now: () => Date.now(),
   random: () => Math.random(),
   after: (ms, run) => window.setTimeout(run, ms),

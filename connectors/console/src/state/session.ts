@@ -8,6 +8,7 @@ import { Rate } from '../model/rate';
 import { Table } from '../model/table';
 import type { Alert, Frame, ViewInfo, WireRow } from '../model/types';
 import { ApiError, fetchNewestWindow, fetchReady, fetchViews, socketAddress } from '../net/api';
+import { credential, hold } from '../net/credential';
 import { BROWSER, Socket, type Link, type Subscription } from '../net/socket';
 import { recall, remember } from './prefs';
 import { problemOf, type Problem } from './problem';
@@ -47,6 +48,9 @@ export interface Snapshot {
   lastRevision: TimedMarker | null;
   votesPerMinute: number;
   problem: Problem | null;
+  /** Why nothing is shown before somebody signs in; `null` where nobody has to, or has. */
+  locked: string | null;
+  signedIn: boolean;
   announcement: string;
 }
 
@@ -75,6 +79,7 @@ export class Session {
   private screen: ViewScreen | null = null;
   private boot: { error: string; starting: boolean; until: number; timer: number } | null = null;
   private bootAttempt = 0;
+  private locked: string | null = null;
   private history: number | null = null;
   private notReady: string | null = null;
   private refusal: string | null = null;
@@ -96,8 +101,20 @@ export class Session {
     this.publish();
   }
 
+  /** Shows what this credential may see; `null` signs out. */
+  signIn(key: string | null): void {
+    hold(key);
+    this.locked = null;
+    this.views = this.view = null;
+    this.socket?.close();
+    this.socket = null;
+    void this.loadViews();
+    this.soon();
+  }
+
   /** Tries at once what would be tried later. */
   retry(): void {
+    if (this.locked !== null) return;
     if (this.boot) {
       window.clearTimeout(this.boot.timer);
       this.boot = null;
@@ -159,6 +176,10 @@ export class Session {
       if (view) this.open(view);
       void this.askReady();
     } catch (e) {
+      if (e instanceof ApiError && (e.status === 401 || e.status === 403)) {
+        this.lock(e.status);
+        return;
+      }
       const starting = e instanceof ApiError && e.status === 503;
       const ms = starting ? 1500 : Math.max(1000, pause(this.bootAttempt, Math.random()));
       this.bootAttempt += 1;
@@ -166,6 +187,25 @@ export class Session {
       this.boot = { error: e instanceof Error ? e.message : String(e), starting, until: Date.now() + ms, timer };
     }
     this.soon();
+  }
+
+  /** Nothing is tried again before somebody signs in. */
+  private lock(status: number): void {
+    this.socket?.close();
+    this.socket = null;
+    if (status === 403) this.locked = 'This key or token may not read here.';
+    else this.locked = credential() === null ? '' : 'This key or token is not known here, or has expired.';
+    hold(null);
+    this.soon();
+  }
+
+  /** A connection that does not come back may have been refused for its credential, which a browser does not tell. */
+  private async askWhetherLocked(): Promise<void> {
+    try {
+      await fetchViews();
+    } catch (e) {
+      if (e instanceof ApiError && (e.status === 401 || e.status === 403)) this.lock(e.status);
+    }
   }
 
   private open(view: ViewInfo): void {
@@ -193,6 +233,7 @@ export class Session {
         {
           link: (link) => {
             this.link = link;
+            if (link.state === 'reconnecting' && link.attempt === 2) void this.askWhetherLocked();
             this.soon();
           },
           frame: (frame) => this.fold(frame),
@@ -327,7 +368,9 @@ export class Session {
       markers: revised.markers,
       lastRevision: revised.last,
       votesPerMinute: revised.votesPerMinute,
-      problem: problemOf({ ...signs, views: this.views?.map((v) => v.name) ?? null, drawable: view !== null }),
+      problem: this.locked !== null ? null : problemOf({ ...signs, views: this.views?.map((v) => v.name) ?? null, drawable: view !== null }),
+      locked: this.locked,
+      signedIn: credential() !== null,
       announcement: this.said,
     });
   }

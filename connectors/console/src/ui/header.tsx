@@ -4,7 +4,7 @@ import type { Snapshot } from '../state/session';
 import { onTheme, theme, toggleTheme } from './theme';
 
 /** Name, connection, tick, throughput, scored share, theme. */
-export function Header({ s }: { s: Snapshot }) {
+export function Header({ s, signOut }: { s: Snapshot; signOut: () => void }) {
   const share = s.screen && s.screen.posts > 0 ? s.screen : null;
   return (
     <header class="top">
@@ -32,6 +32,11 @@ export function Header({ s }: { s: Snapshot }) {
           </dd>
         </div>
       </dl>
+      {s.signedIn && s.locked === null && (
+        <button type="button" class="sign-out" onClick={signOut}>
+          Sign out
+        </button>
+      )}
       <ThemeButton />
     </header>
   );

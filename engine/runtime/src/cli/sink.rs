@@ -29,11 +29,14 @@ pub(super) struct One {
     url: String,
 }
 
+/// Sinks answer at once.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
 pub(super) fn run(command: &SinkCommand) -> Result<(), Failure> {
     let (one, word) = match command {
         SinkCommand::List { url } => {
             let url = format!("{}/api/v1/sinks", url.trim_end_matches('/'));
-            return finish(agent().get(&url).call(), &url);
+            return finish(agent(PATIENCE).get(&url).call(), &url);
         }
         SinkCommand::Pause(one) => (one, "pause"),
         SinkCommand::Resume(one) => (one, "resume"),
@@ -44,13 +47,15 @@ pub(super) fn run(command: &SinkCommand) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("\"{}\" is not the name of a sink", one.name)));
     }
     let url = format!("{}/api/v1/sinks/{}/{word}", one.url.trim_end_matches('/'), one.name);
-    finish(agent().post(&url).send_empty(), &url)
+    finish(agent(PATIENCE).post(&url).send_empty(), &url)
 }
 
-fn agent() -> ureq::Agent {
+/// A client that brings the operator's key or token.
+pub(super) fn agent(patience: std::time::Duration) -> ureq::Agent {
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
-        .timeout_global(Some(std::time::Duration::from_secs(10)));
+        .timeout_global(Some(patience))
+        .middleware(with_token);
     config.build().into()
 }
 
@@ -69,4 +74,18 @@ fn finish(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>, url: &s
     }
     let message = body["error"]["message"].as_str().unwrap_or("no message");
     Err(Failure::Other(format!("{}: {message}", answer.status())))
+}
+
+/// Brings the key or token in `GROUNDSWELL_TOKEN`, if there is one, to a server that wants to know who asks.
+fn with_token(
+    mut request: ureq::http::Request<ureq::SendBody<'_>>,
+    next: ureq::middleware::MiddlewareNext<'_>,
+) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
+    if let Ok(token) = std::env::var("GROUNDSWELL_TOKEN") {
+        let mut value = ureq::http::HeaderValue::from_str(&format!("Bearer {}", token.trim()))
+            .map_err(|_| ureq::Error::Other("GROUNDSWELL_TOKEN holds no key and no token".into()))?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(ureq::http::header::AUTHORIZATION, value);
+    }
+    next.handle(request)
 }

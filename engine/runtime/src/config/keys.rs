@@ -1,7 +1,11 @@
 //! Every key of the pipeline file, as data: what the reader accepts, what the reference documents, and the one home of
 //! defaults and limits. `*` in a path stands for a name the user chooses.
 
+mod scoring;
+mod serve;
+
 use Kind::*;
+use std::sync::LazyLock;
 
 /// What a key holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,6 +38,8 @@ pub(super) enum Kind {
     Pairs,
     /// A list of names from elsewhere in the file.
     Names,
+    /// A list of texts.
+    Texts,
 }
 
 /// One key.
@@ -143,8 +149,11 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|k| k.path == path)
 }
 
-/// The table.
-pub(super) static KEYS: &[Key] = &[
+/// All keys.
+pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| [TABLE, scoring::KEYS, serve::KEYS].concat());
+
+/// The table, but for what is in files of its own.
+const TABLE: &[Key] = &[
     key("name", Text, "The pipeline's name: a lower-case letter, then letters, digits, `_` or `-`.")
         .required()
         .example("live-threads"),
@@ -352,10 +361,13 @@ pub(super) static KEYS: &[Key] = &[
     .default("given")
     .example("{path: models/social}"),
     key("models.live.path", Path, "The model's folder.").required().example("models/social"),
-    key("models.live.device", Choice(&["auto", "cpu"]), "Where it runs.")
-        .default("auto")
-        .later_values(&[("cuda", "scoring on a GPU"), ("mps", "scoring on a GPU")])
-        .example("cpu"),
+    key(
+        "models.live.device",
+        Text,
+        "Where it runs: `auto` (a GPU if LibTorch sees one), `cpu`, or `cuda:N`; one that is not there is an error.",
+    )
+    .default("auto")
+    .example("cpu"),
     key(
         "models.live.precision",
         Choice(&["fp32", "bf16", "int8"]),
@@ -531,17 +543,14 @@ pub(super) static KEYS: &[Key] = &[
         .default("true")
         .only("type", "postgres")
         .example("false"),
-    key("serve", Section, "HTTP, WebSocket and console; `false` serves nothing.").or(&["false"]).example("false"),
-    key("serve.http", Text, "Address to listen on; loopback only, as there is no authentication yet.")
-        .default("127.0.0.1:8080")
-        .example("\"127.0.0.1:8080\""),
     key("workers", Integer(1, 256), "Threads of the dataflow, in every process.").default("1").example("2"),
 ];
 
 #[cfg(test)]
 mod tests {
-    use super::super::pipeline::{Clock, Collection, DeletedBody, Device, FileFormat, Precision, Schemas, TimeUnit};
+    use super::super::pipeline::{Clock, Collection, DeletedBody, FileFormat, Precision, Schemas, TimeUnit};
     use super::*;
+    use groundswell_core::scoring::Sarcasm;
     use groundswell_core::spec::{GroupColumn, MAX_WEIGHT, Measure};
 
     fn all<T: Copy>(variants: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {
@@ -576,7 +585,8 @@ mod tests {
             all(DeletedBody::ALL, DeletedBody::name)
         );
         assert_eq!(words("sources.*.map.*.unit"), all(TimeUnit::ALL, TimeUnit::name));
-        assert_eq!(words("models.live.device"), all(Device::ALL, Device::name));
+        assert_eq!(words("scoring.sarcasm"), Sarcasm::ALL.map(Sarcasm::name));
+        assert_eq!(words("views.*.sarcasm"), Sarcasm::ALL.map(Sarcasm::name));
         assert_eq!(words("models.live.precision"), all(Precision::ALL, Precision::name));
         assert_eq!(find("weight.max").map(|k| k.kind), Some(Integer(1, MAX_WEIGHT)));
     }

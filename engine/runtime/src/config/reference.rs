@@ -111,6 +111,7 @@ fn value(key: &Key) -> String {
         Kind::Condition => "condition".to_owned(),
         Kind::Pairs => "list of pairs".to_owned(),
         Kind::Names => "list of names".to_owned(),
+        Kind::Texts => "list of texts".to_owned(),
     };
     std::iter::once(kind)
         .chain(words(key.or))

@@ -16,6 +16,7 @@ fn folder() -> TempDir {
     }
     let ca = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
     std::fs::write(folder.path().join("ca.pem"), ca).expect("written");
+    std::fs::write(folder.path().join("schema.json"), "{\"type\": \"object\"}").expect("written");
     std::fs::create_dir_all(folder.path().join("models/social")).expect("created");
     folder
 }

@@ -8,7 +8,7 @@ use super::floors::Floors;
 use super::sinks::SinkThread;
 use super::status::Status;
 use crossbeam_channel::Receiver;
-use groundswell_core::id::{PostKey, TextKey};
+use groundswell_core::id::PostKey;
 use groundswell_core::record::SourceId;
 use groundswell_core::serving::{AlertChange, AlertState, DeadChange, PostChange, RowChange, TickChanges};
 use groundswell_core::spec::ViewSpec;
@@ -19,6 +19,7 @@ use groundswell_operators::dedupe::Duplicates;
 use groundswell_operators::evidence::Proven;
 use groundswell_operators::graph::Plan;
 use groundswell_operators::live::Live;
+use groundswell_operators::score::Wanted;
 use groundswell_operators::threshold::Carry;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 pub(crate) enum Part {
     Rows(Tick, Vec<(Row, isize)>),
     Posts(Tick, Vec<(Live, isize)>),
-    Wanted(Tick, Vec<((TextKey, EventTime), isize)>),
+    Wanted(Tick, Vec<(Wanted, isize)>),
     Alerts(Tick, Vec<(Proven, isize)>),
     Carries(Tick, Vec<(Carry, isize)>),
 }
@@ -68,7 +69,8 @@ pub type Observer = Box<dyn FnMut(&TickChanges) + Send>;
 
 /// Told which texts the live model should score.
 pub(crate) trait Wants: Send {
-    fn change(&mut self, tick: Tick, changes: Vec<((TextKey, EventTime), isize)>) -> usize;
+    /// Takes a tick's changes; how many texts wait now for which nothing stands.
+    fn change(&mut self, tick: Tick, changes: Vec<(Wanted, isize)>) -> usize;
 }
 
 pub(crate) struct Dispatcher {
@@ -94,7 +96,7 @@ pub(crate) struct Gathered {
     carries: Vec<Carry>,
     dead: Vec<DeadChange>,
     counts: Tally,
-    wanted: Vec<((TextKey, EventTime), isize)>,
+    wanted: Vec<(Wanted, isize)>,
 }
 
 impl Dispatcher {
@@ -204,7 +206,8 @@ impl Dispatcher {
             .for_each(|sink| sink.offer(&changes, &self.status));
         let wanted = self.wants.change(tick, gathered.wanted);
         self.status.set_wanted(wanted);
-        self.counters.handed_over(tick, &self.scorer);
+        let recalled = self.duplicates.recalled().count();
+        self.counters.handed_over(tick, &self.scorer, recalled);
         self.status.set_complete(tick);
     }
 

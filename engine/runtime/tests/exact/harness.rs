@@ -5,6 +5,7 @@ use groundswell_core::acc::Acc;
 use groundswell_core::dataflow::at_each_tick;
 use groundswell_core::id::{Names, TextKey};
 use groundswell_core::record::{AlertFloor, CONTROL, Envelope, Record, TickBatch};
+use groundswell_core::scoring::{Sarcasm, ScoringSpec};
 use groundswell_core::serving::AlertState;
 use groundswell_core::spec::{GraphSpec, GroupColumn, LinkSpec, Measure, ViewSpec, WeightSpec, WindowSpec};
 use groundswell_core::time::Tick;
@@ -13,6 +14,7 @@ use groundswell_operators::dedupe::Duplicates;
 use groundswell_operators::event::{Control, Event};
 use groundswell_operators::evidence::Proven;
 use groundswell_operators::graph::{Inputs, Plan, render};
+use groundswell_operators::score::Wanted;
 use groundswell_operators::threshold::Carry;
 use groundswell_operators::window::RowKey;
 use std::collections::{BTreeMap, HashMap};
@@ -69,6 +71,17 @@ pub fn plan() -> Plan {
         ],
         link: LinkSpec::default(),
         weight: WeightSpec::Log1p,
+        scoring: ScoringSpec {
+            views: [
+                ("by_thread", Sarcasm::Flip),
+                ("sliding", Sarcasm::Discount),
+                ("kept", Sarcasm::Exclude),
+            ]
+            .map(|(view, policy)| (view.to_owned(), policy))
+            .into(),
+            ladder: true,
+            ..ScoringSpec::default()
+        },
     };
     Plan::new(&spec, |_| true)
 }
@@ -100,6 +113,11 @@ pub fn forgetful_plan(inherit_from_parent: bool) -> Plan {
             ..LinkSpec::default()
         },
         weight: WeightSpec::Log1p,
+        scoring: ScoringSpec {
+            sarcasm: Sarcasm::Discount,
+            count_neutral: true,
+            ..ScoringSpec::default()
+        },
     };
     Plan::new(&spec, |_| true)
 }
@@ -118,6 +136,7 @@ pub fn kept_plan() -> Plan {
         views: vec![view],
         link: LinkSpec::default(),
         weight: WeightSpec::Log1p,
+        scoring: ScoringSpec::default(),
     };
     Plan::new(&spec, |_| true)
 }
@@ -137,6 +156,7 @@ pub struct Seen {
     rows: Vec<(Tick, Row, isize)>,
     alerts: Vec<(Tick, Proven)>,
     carries: Vec<(Tick, Carry)>,
+    wanted: Vec<(Tick, Wanted, isize)>,
     /// Posts the graph remembers as live, at the end.
     pub live: isize,
 }
@@ -179,6 +199,22 @@ impl Seen {
             }
         };
         newest.into_values().map(record).collect()
+    }
+
+    /// Texts that wait at a tick.
+    pub fn wanted(&self, tick: Tick) -> BTreeMap<TextKey, (i64, bool)> {
+        let mut net = BTreeMap::<Wanted, isize>::new();
+        for (_, wanted, diff) in self.wanted.iter().filter(|(at, ..)| *at <= tick) {
+            *net.entry(*wanted).or_default() += diff;
+        }
+        net.retain(|_, n| *n != 0);
+        let mut texts = BTreeMap::new();
+        for (wanted, n) in net {
+            assert_eq!(n, 1, "{wanted:?} has multiplicity {n}");
+            let before = texts.insert(wanted.text, (wanted.at, wanted.stopgap));
+            assert_eq!(before, None, "{wanted:?} is wanted twice");
+        }
+        texts
     }
 
     /// The state at a tick; each row must net to 0 or 1.
@@ -258,6 +294,15 @@ pub fn run(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Seen {
                     .unwrap()
                     .rows
                     .extend(batch.into_iter().map(|(row, diff)| (tick, row, diff)));
+            })
+            .probe_with(&probe);
+            let wanted = Arc::clone(&out);
+            at_each_tick(outputs.wanted, "Wanted", move |tick, batch| {
+                wanted
+                    .lock()
+                    .unwrap()
+                    .wanted
+                    .extend(batch.into_iter().map(|(wanted, diff)| (tick, wanted, diff)));
             })
             .probe_with(&probe);
             let live = Arc::clone(&out);

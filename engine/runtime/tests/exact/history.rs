@@ -4,7 +4,7 @@
 use groundswell_core::expr::Expr;
 use groundswell_core::id::{ModelKey, TextKey};
 use groundswell_core::record::{CONTROL, Entity, Envelope, Post, Record, Thread, TickBatch, Votes};
-use groundswell_core::score::{PPM, Score};
+use groundswell_core::score::{PPM, Rung, Score};
 use groundswell_core::spec::RuleSpec;
 use proptest::prelude::*;
 
@@ -53,10 +53,28 @@ pub fn fixed_score(text: &str, model: u8) -> Score {
         negative,
         neutral: PPM - positive - negative,
         toxic: i32::try_from(hash / 13 % 1_000_000).unwrap(),
+        sarcastic: i32::try_from(hash / 17 % 1_000_000).unwrap(),
         is_toxic: hash.is_multiple_of(5),
         is_sarcastic: hash.is_multiple_of(7),
         ..Score::default()
     }
+}
+
+/// An answer is a function of text, model and rung; whether the model has one is a function of the text.
+fn fact(text: &str, m: u8, rung: u8) -> Record {
+    let (key, model) = (TextKey::of(text.as_bytes()), model(m));
+    let rung = if rung == 0 && text.len() % 5 == 1 { 3 } else { rung };
+    let score = match rung {
+        0 => fixed_score(text, m),
+        1 => Score {
+            rung: Rung::Http,
+            ..fixed_score(text, m + 10)
+        },
+        2 => Score::neutral(),
+        _ => return Record::Unscorable { text: key, model },
+    };
+    let text = key;
+    Record::Score { text, model, score }
 }
 
 pub fn model(n: u8) -> ModelKey {
@@ -159,19 +177,8 @@ fn step() -> impl Strategy<Value = Step> {
             ..Thread::default()
         })
     });
-    let fact = (text(), 0..2u8, prop::bool::weighted(0.1)).prop_map(|(text, m, unscorable)| {
-        let (key, model) = (TextKey::of(text.as_bytes()), model(m));
-        // Whether a text can be scored is a function of the text too.
-        if unscorable && text.len() % 5 == 1 || text.len() % 5 == 1 {
-            Record::Unscorable { text: key, model }
-        } else {
-            Record::Score {
-                text: key,
-                model,
-                score: fixed_score(&text, m),
-            }
-        }
-    });
+    let rung = prop::sample::select(&[0u8, 0, 0, 1, 2, 3][..]);
+    let fact = (text(), 0..2u8, rung).prop_map(|(text, m, rung)| fact(&text, m, rung));
     prop_oneof![
         12 => post().prop_map(recorded),
         2 => id('p', 8).prop_map(|id| recorded(Record::PostDeleted { id })),
@@ -181,7 +188,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => id('e', 3).prop_map(|id| recorded(Record::EntityDeleted { id })),
         6 => rule(&["by_minute", "by_thread", "sliding", "kept", "kept_hop"]).prop_map(recorded),
         1 => id('r', 2).prop_map(|id| recorded(Record::RuleDeleted { id })),
-        8 => fact.prop_map(recorded),
+        10 => fact.prop_map(recorded),
         2 => (0..2u8).prop_map(|m| recorded(Record::LiveModel { model: model(m) })),
         2 => (0i64..300_000).prop_map(Step::Clock),
         1 => prop_oneof![Just(3_600_000), Just(60_000)].prop_map(Step::Clock),

@@ -7,4 +7,8 @@ mod crash;
 mod engine;
 mod harness;
 mod history;
+mod ladder;
 mod oracle;
+mod policy;
+mod rig;
+mod stall;

@@ -48,6 +48,15 @@ fn check(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Result<Views, Test
             ticks.len(),
             workers
         );
+        // What is forgotten is wanted no more, which the oracle knows nothing of.
+        if plan.longest_kept().is_none() {
+            prop_assert_eq!(
+                seen.wanted(ticks[end - 1].tick),
+                oracle.wanted(),
+                "wanted at tick {}",
+                end
+            );
+        }
         last = got;
     }
     Ok(last)
@@ -196,6 +205,80 @@ fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
         .unwrap()
+}
+
+/// Of the answers for one text and model the one of the best rung stands, whatever order they come in and however often
+/// the record is folded and opened again; what is neutral stays wanted.
+#[test]
+fn the_best_rung_stands_in_any_order() {
+    use groundswell_core::id::TextKey;
+    use groundswell_core::record::{Envelope, Post, Record, SCORER};
+    use groundswell_core::score::{Rung, Score};
+    let (text, model) = (TextKey::of(b"so good"), crate::history::model(0));
+    let envelope = |record| Envelope {
+        source: SCORER,
+        partition: 0,
+        offset: 0,
+        order: 0,
+        record,
+    };
+    let at = crate::history::T0;
+    let post = Record::Post(Post {
+        id: "p0".into(),
+        thread: "t0".into(),
+        source: "s".into(),
+        text: "so good".into(),
+        created_at: at,
+        observed_at: at,
+        ..Post::default()
+    });
+    let answer = |rung: Option<Rung>| match rung {
+        None => Record::Unscorable { text, model },
+        Some(Rung::Neutral) => Record::Score {
+            text,
+            model,
+            score: Score::neutral(),
+        },
+        Some(rung) => Record::Score {
+            text,
+            model,
+            score: Score {
+                rung,
+                ..crate::history::fixed_score("so good", u8::from(rung == Rung::Http))
+            },
+        },
+    };
+    let all = [Some(Rung::Local), Some(Rung::Http), Some(Rung::Neutral), None];
+    let mut orders = vec![vec![]];
+    for _ in 0..4 {
+        let longer = orders.iter().flat_map(|order: &Vec<usize>| {
+            let left = (0..4).filter(|n| !order.contains(n));
+            left.map(|n| order.iter().copied().chain([n]).collect())
+                .collect::<Vec<_>>()
+        });
+        orders = longer.collect();
+    }
+    assert_eq!(orders.len(), 24);
+    for order in orders {
+        let first = [envelope(Record::LiveModel { model }), envelope(post.clone())];
+        let rest = order.iter().map(|n| vec![envelope(answer(all[*n]))]);
+        let ticks = [first.to_vec()].into_iter().chain(rest);
+        let ticks: Vec<TickBatch> = (1..)
+            .zip(ticks)
+            .map(|(tick, records)| TickBatch {
+                tick,
+                clock: at,
+                records,
+                ..TickBatch::default()
+            })
+            .collect();
+        check_all(&ticks, 2).unwrap();
+        for folds in [0, u64::MAX, 0b1010] {
+            restart_always(&ticks, folds).unwrap();
+        }
+        let end = run(&plan(), &ticks, 1).wanted(u64::MAX);
+        assert!(end.is_empty(), "the model has answered in the end: {order:?}");
+    }
 }
 
 /// The generated histories reach what they are meant to reach; a generator that stopped doing so would test nothing.
