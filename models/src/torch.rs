@@ -7,11 +7,13 @@
 //! Nothing is padded except inside attention: everything else works on the tokens of all texts in one row, so that a
 //! short text in a batch with a long one costs what it is. No gradients; 32-bit floats where no other precision is asked for.
 
+mod eighth;
 mod encoder;
 mod heads;
 mod layout;
 mod linear;
 mod network;
+mod probe;
 mod scorer;
 mod tokens;
 mod weights;

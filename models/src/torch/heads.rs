@@ -2,10 +2,10 @@
 //! Heads compute in 32 bits in every precision: they cost next to nothing.
 
 use super::layout::{Layout, int};
-use super::linear::{Linear, Precision};
+use super::linear::Linear;
 use super::weights::Weights;
 use crate::bundle::{self, BundleError, Family, HeadSpec};
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 /// One vector per text: the mean of its tokens, for each hidden state, side by side.
 pub(super) fn pooled(hidden: &[Tensor], layout: &Layout) -> Result<Tensor, TchError> {
@@ -68,7 +68,7 @@ impl Head {
         own: &Weights<'_>,
         file: Option<&Weights<'_>>,
     ) -> Result<Self, BundleError> {
-        let linear = |weights: &Weights<'_>, name: &str| Linear::of(weights, name, Precision::Fp32);
+        let linear = |weights: &Weights<'_>, name: &str| Linear::of(weights, name, Kind::Float);
         let form = match &head.form {
             HeadSpec::Mlp => {
                 let file = file.ok_or_else(|| BundleError::Torch("the bundle has no file of heads".into()))?;

@@ -43,13 +43,23 @@ pub(super) struct Ragged {
     pub mask: Tensor,
 }
 
+/// Which texts share a rectangle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sharing {
+    /// Those of like length.
+    Like,
+    /// Only those of one length: attention over padding rounds otherwise than without, and where its results are cut to 8 bits
+    /// the last bit can matter. Costs some speed.
+    Equal,
+}
+
 /// A group's longest text has at most this many tokens more than its shortest, or a quarter more. A rectangle of its own
 /// costs about what four tokens in each of eight texts do.
 const SPREAD: usize = 4;
 
 impl Layout {
     /// The layout of texts of these lengths, which ascend.
-    pub(super) fn of(all: &[usize], device: Device) -> Result<Self, TchError> {
+    pub(super) fn of(all: &[usize], sharing: Sharing, device: Device) -> Result<Self, TchError> {
         let rows: Vec<i64> = (0..)
             .zip(all)
             .flat_map(|(row, n)| std::iter::repeat_n(row, *n))
@@ -64,7 +74,7 @@ impl Layout {
         }
         let mut groups = Vec::new();
         let mut start = 0;
-        for lengths in grouped(all) {
+        for lengths in grouped(all, sharing) {
             groups.push(Group::of(lengths, start, device)?);
             start += lengths.iter().sum::<usize>();
         }
@@ -96,12 +106,15 @@ impl Group {
     }
 }
 
-/// Cuts ascending lengths into groups of like ones.
-fn grouped(lengths: &[usize]) -> impl Iterator<Item = &[usize]> {
+/// Cuts ascending lengths into groups.
+fn grouped(lengths: &[usize], sharing: Sharing) -> impl Iterator<Item = &[usize]> {
     let mut rest = lengths;
     std::iter::from_fn(move || {
         let shortest = *rest.first()?;
-        let limit = shortest + SPREAD.max(shortest / 4);
+        let limit = match sharing {
+            Sharing::Like => shortest + SPREAD.max(shortest / 4),
+            Sharing::Equal => shortest,
+        };
         let (group, later) = rest.split_at(rest.iter().take_while(|n| **n <= limit).count().max(1));
         rest = later;
         Some(group)
@@ -163,8 +176,10 @@ mod tests {
     #[test]
     fn texts_of_like_length_share_a_rectangle() {
         let lengths = [2, 3, 6, 7, 8, 40, 50, 51, 128];
-        let groups: Vec<&[usize]> = grouped(&lengths).collect();
+        let groups: Vec<&[usize]> = grouped(&lengths, Sharing::Like).collect();
         assert_eq!(groups, [&[2, 3, 6][..], &[7, 8], &[40, 50], &[51], &[128]]);
-        assert_eq!(grouped(&[]).count(), 0);
+        assert_eq!(grouped(&[], Sharing::Like).count(), 0);
+        let groups: Vec<&[usize]> = grouped(&[2, 2, 3, 40, 40], Sharing::Equal).collect();
+        assert_eq!(groups, [&[2, 2][..], &[3], &[40, 40]]);
     }
 }

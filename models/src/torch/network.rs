@@ -6,7 +6,7 @@
 
 use super::encoder::Encoder;
 use super::heads::{Features, Head, pooled};
-use super::layout::Layout;
+use super::layout::{Layout, Sharing};
 use super::linear::Precision;
 use super::tokens::{Packed, Run};
 use super::weights::Weights;
@@ -33,6 +33,7 @@ struct Branch {
     /// The hidden states that are pooled.
     pooled: Vec<usize>,
     last: usize,
+    sharing: Sharing,
     heads: Vec<(&'static str, Head)>,
 }
 
@@ -51,32 +52,47 @@ struct TaskLogits {
 }
 
 impl Network {
-    /// The network of a bundle.
-    pub(super) fn of(bundle: &Bundle, device: Device, precision: Precision) -> Result<Self, BundleError> {
+    /// The network of a bundle; `probes` has the texts of [`super::probe`] as each encoder's tokenizer sees them.
+    pub(super) fn of(
+        bundle: &Bundle,
+        probes: &[Packed],
+        device: Device,
+        precision: Precision,
+    ) -> Result<Self, BundleError> {
         let file = bundle.head_file.as_ref().map(|file| Weights::in_file(file, device));
         let file = file.transpose()?;
-        let branches = bundle.encoders.iter().enumerate().map(|(n, encoder)| {
-            let weights = Weights::of(encoder, device)?;
-            let heads = bundle.heads.iter().filter(|head| head.encoder == n);
-            let heads = heads.map(|head| Ok((head.task, Head::of(head, encoder, &weights, file.as_ref())?)));
-            let heads = heads.collect::<Result<Vec<_>, BundleError>>()?;
-            let pooled = match &encoder.features {
-                Some(features) if heads.iter().any(|(_, head)| head.wants_pooled()) => features.layers.clone(),
-                _ => Vec::new(),
-            };
-            let deepest = pooled.iter().copied().max().unwrap_or(0);
-            let last = if heads.iter().all(|(_, head)| head.wants_pooled()) {
-                deepest
-            } else {
-                encoder.config.layers
-            };
-            Ok(Branch {
-                encoder: Encoder::of(&weights, &encoder.config, &encoder.names, last, precision)?,
-                pooled,
-                last,
-                heads,
-            })
-        });
+        let branches = bundle
+            .encoders
+            .iter()
+            .zip(probes)
+            .enumerate()
+            .map(|(n, (encoder, probe))| {
+                let weights = Weights::of(encoder, device)?;
+                let heads = bundle.heads.iter().filter(|head| head.encoder == n);
+                let heads = heads.map(|head| Ok((head.task, Head::of(head, encoder, &weights, file.as_ref())?)));
+                let heads = heads.collect::<Result<Vec<_>, BundleError>>()?;
+                let pooled = match &encoder.features {
+                    Some(features) if heads.iter().any(|(_, head)| head.wants_pooled()) => features.layers.clone(),
+                    _ => Vec::new(),
+                };
+                let deepest = pooled.iter().copied().max().unwrap_or(0);
+                let last = if heads.iter().all(|(_, head)| head.wants_pooled()) {
+                    deepest
+                } else {
+                    encoder.config.layers
+                };
+                Ok(Branch {
+                    encoder: Encoder::of(&weights, &encoder.config, &encoder.names, last, precision, probe)?,
+                    pooled,
+                    last,
+                    sharing: if precision == Precision::Int8 {
+                        Sharing::Equal
+                    } else {
+                        Sharing::Like
+                    },
+                    heads,
+                })
+            });
         Ok(Network {
             branches: branches.collect::<Result<_, BundleError>>()?,
             device,
@@ -159,7 +175,7 @@ fn features(team: &mut [Network], n: usize, packed: &Packed) -> Result<Features,
 
 impl Branch {
     fn features(&self, run: &Run<'_>, device: Device) -> Result<Features, TchError> {
-        let layout = Layout::of(run.lengths, device)?;
+        let layout = Layout::of(run.lengths, self.sharing, device)?;
         let wants_first = self.heads.iter().any(|(_, head)| !head.wants_pooled());
         let wanted: Vec<usize> = self.pooled.iter().copied().chain([self.last]).collect();
         let mut states = self.encoder.hidden(run, &layout, &wanted)?;

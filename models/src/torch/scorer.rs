@@ -2,6 +2,7 @@
 
 use super::linear::Precision;
 use super::network::{BatchLogits, Network, logits};
+use super::probe;
 use super::tokens::{Packed, Tokens};
 use crate::answer::{Logits, Probabilities, probabilities, score_of};
 use crate::bundle::{Bundle, BundleError, Tasks};
@@ -105,14 +106,29 @@ impl TorchScorer {
         if options.precision == Precision::Int8 && device.is_cuda() {
             return Err(BundleError::Precision);
         }
-        let tokens = bundle.encoders.iter().map(Tokens::load).collect::<Result<_, _>>()?;
+        let tokens: Vec<Tokens> = bundle.encoders.iter().map(Tokens::load).collect::<Result<_, _>>()?;
+        let probed: &[&str] = if options.precision == Precision::Int8 {
+            &probe::TEXTS
+        } else {
+            &[]
+        };
+        let probes = tokens.iter().map(|tokens| tokens.pack(probed));
+        let probes = probes
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| BundleError::Torch(format!("making the model small: {e}")))?;
         // A model in another precision gives other answers.
         let (key, title) = match options.precision {
             Precision::Fp32 => (bundle.key, bundle.title.clone()),
             other => {
                 let whole = bundle.key.0;
+                // 2: the second way of making 8 bits.
+                let way = if other == Precision::Int8 {
+                    "int8 2"
+                } else {
+                    other.name()
+                };
                 (
-                    ModelKey::of(format!("{whole:032x} {}", other.name()).as_bytes()),
+                    ModelKey::of(format!("{whole:032x} {way}").as_bytes()),
                     format!("{} {}", bundle.title, other.name()),
                 )
             }
@@ -122,7 +138,7 @@ impl TorchScorer {
             title,
             max_tokens: bundle.encoders.iter().map(|e| e.max_tokens).max().unwrap_or(0),
             tokens,
-            network: Mutex::new(Network::of(&bundle, device, options.precision)?),
+            network: Mutex::new(Network::of(&bundle, &probes, device, options.precision)?),
             tasks: bundle.tasks,
             idle: Mutex::new(Vec::new()),
             team: if device.is_cuda() { 1 } else { options.threads.max(1) },

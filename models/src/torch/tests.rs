@@ -209,6 +209,38 @@ fn the_real_bundle_answers_as_in_training() {
 }
 
 #[test]
+fn the_real_bundle_in_eight_bits_is_near() {
+    let Some((bundle, fixtures)) = social() else { return };
+    let classes = bundle.tasks.sentiment.classes.clone();
+    let small = TorchScorer::load(
+        bundle,
+        TorchOptions {
+            precision: Precision::Int8,
+            ..CPU
+        },
+    );
+    let small = small.expect("loaded");
+    let texts: Vec<&str> = fixtures.iter().map(|f| f.text.as_str()).collect();
+    let mut apart = Vec::new();
+    for (fixture, p) in fixtures.iter().zip(small.probabilities(&texts).expect("a pass")) {
+        let p = p.expect("an answer");
+        // The fixtures are in the order of the bundle's labels.
+        for (place, class) in classes.iter().enumerate() {
+            apart.push((p.sentiment[*class] - fixture.sentiment[place]).abs());
+        }
+        apart.push((p.toxicity.expect("there") - fixture.toxicity).abs());
+        apart.push((p.sarcasm.expect("there") - fixture.sarcasm).abs());
+    }
+    let count = f64::from(u32::try_from(apart.len()).expect("few"));
+    let (mean, greatest) = (
+        apart.iter().sum::<f64>() / count,
+        apart.iter().copied().fold(0.0, f64::max),
+    );
+    println!("apart by {mean:.5}, at most {greatest:.5}");
+    assert!(mean < 0.01 && greatest < 0.1, "{mean}, {greatest}");
+}
+
+#[test]
 fn the_base_models_tokenizer_loads_if_it_was_fetched() {
     let Some((bundle, _)) = social() else { return };
     let packed = Tokens::load(&bundle.encoders[0])

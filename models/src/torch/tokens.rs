@@ -46,6 +46,15 @@ pub(super) struct Run<'a> {
 }
 
 impl Packed {
+    /// All of it in one run.
+    pub(super) fn whole(&self) -> Run<'_> {
+        Run {
+            ids: &self.ids,
+            positions: &self.positions,
+            lengths: &self.lengths,
+        }
+    }
+
     /// The texts in runs of about so many tokens, one text at least.
     pub(super) fn runs(&self, tokens: usize) -> impl Iterator<Item = Run<'_>> {
         let (mut text, mut token) = (0, 0);
