@@ -2,7 +2,7 @@
 //!
 //! In: a [`Hub`], [`Metrics`], somebody who knows whether the engine is ready. Out: a listening port on threads of its own,
 //! until the [`ServerHandle`] is shut down. State: open connections, all bounded. It reads the hub
-//! and changes nothing; what operators tell sinks, and dead letters they give again, it hands on.
+//! and changes nothing; what operators tell sinks, dead letters they give again, and switches of models it hands on.
 //!
 //! There is no authentication here: the server binds to the loopback by default and says so when it does not. Against
 //! other people's pages in the same browser it checks `Host` on a loopback bind and `Origin` on WebSocket upgrades, and
@@ -16,6 +16,7 @@ mod error;
 mod guard;
 mod health;
 mod listener;
+mod models;
 mod posts;
 mod query;
 mod reply;
@@ -26,6 +27,9 @@ mod ws;
 
 pub use error::{ApiError, nearest};
 pub use health::{Health, HealthReport, Service, SinkAction, SinkRefusal, SinkStatus};
+pub use models::{
+    Labels, ModelComparison, ModelControl, ModelDifference, ModelRefusal, ModelRefusalKind, ModelStatus, ModelSwitch,
+};
 
 use crate::hub::Hub;
 use crate::metrics::Metrics;

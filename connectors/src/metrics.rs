@@ -3,9 +3,11 @@
 //! In: calls from sources, the worker loop, the scorer, sinks and the server. Out: the Prometheus text format and a page
 //! of reference made from the same list. State: counters; every method is cheap and waits for nobody.
 
+mod models;
 mod registrar;
 mod source;
 
+pub use models::ModelLoad;
 pub use source::SourceMetrics;
 
 use prometheus::core::Collector;
@@ -64,6 +66,7 @@ pub struct Metrics {
     tick_duration: Histogram,
     ticks: IntCounter,
     operator_records: IntGaugeVec,
+    models: models::ModelMetrics,
     scorer_queue: IntGauge,
     scorer_batches: IntCounter,
     scorer_texts: IntCounter,
@@ -172,6 +175,7 @@ impl Metrics {
                 "Records held in an operator's arrangements.",
                 &["operator"],
             )?,
+            models: models::ModelMetrics::new(&mut r)?,
             scorer_queue: r.gauge("scorer_queue_texts", "Texts waiting for the model.")?,
             scorer_batches: r.counter("scorer_batches_total", "Batches given to the model.")?,
             scorer_texts: r.counter("scorer_texts_total", "Texts scored by the model.")?,

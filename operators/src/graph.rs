@@ -3,23 +3,25 @@
 //! ```text
 //! posts ─▶ dedupe ─┬─ rows ─▶ link ─▶ inherit ─┐
 //!                  ├─ rows ─▶ score ◀─ facts ──┼─▶ live ─▶ window ─▶ aggregate ─▶ view rows
+//!                  │            └─ pairs ─▶ compare ─▶ tallies of models
 //!                  └─ votes ───────────────────┘     │                    │
 //!                                                    └──▶ evidence ◀── threshold ─▶ alerts
 //! ```
 //! Control events (clock, dictionary, rules, threads, live model) go to every worker.
 
 use crate::aggregate::{Row, aggregate};
+use crate::compare::{Tally, compare};
 use crate::dedupe::{Duplicates, Unchanged, Upserted, dedupe};
 use crate::event::{Control, Fact, PostEvent};
 use crate::evidence::{Item, Proven, evidence};
 use crate::inherit::inherit;
 use crate::link::{FetchText, link};
 use crate::live::{Live, Part, live};
-use crate::score::{Scored, score};
+use crate::score::{Scored, sample, score};
 use crate::threshold::{Carry, Told, Watched, threshold};
 use crate::window::{RowKey, contribution, for_each_row, window};
 use differential_dataflow::VecCollection;
-use groundswell_core::id::{PostKey, TextKey};
+use groundswell_core::id::{Dim, ModelKey, PostKey, TextKey};
 use groundswell_core::spec::{GraphSpec, LinkSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec};
 use groundswell_core::time::{EventTime, HOUR, Tick};
 use std::sync::Arc;
@@ -35,6 +37,7 @@ pub struct Plan {
     watched: Arc<[Option<u16>]>,
     link: LinkSpec,
     weight: WeightSpec,
+    compare: bool,
 }
 
 impl Plan {
@@ -69,12 +72,20 @@ impl Plan {
             watched: targets.into(),
             link: spec.link,
             weight: spec.weight.clone(),
+            compare: false,
         }
+    }
+
+    /// The same, with other models compared with the live one.
+    #[must_use]
+    pub fn comparing(self, compare: bool) -> Plan {
+        Plan { compare, ..self }
     }
 
     /// A digest of everything that decides how the graph is rendered: equal where two processes can share one.
     pub fn digest(&self) -> u128 {
-        let all = (&self.views, self.declared, &self.watched, &self.link, &self.weight);
+        let how = (&self.link, &self.weight, self.compare);
+        let all = (&self.views, self.declared, &self.watched, how);
         // `Debug` writes every field; nothing in here is a float or a hash map.
         PostKey::of(format!("{all:?}").as_bytes()).0
     }
@@ -91,6 +102,11 @@ impl Plan {
     pub fn retention(&self) -> Option<i64> {
         let times = if self.link.inherit_from_parent { 2 } else { 1 };
         self.longest_kept().map(|kept| kept.saturating_mul(times))
+    }
+
+    /// Whether other models are compared with the live one.
+    pub fn compares(&self) -> bool {
+        self.compare
     }
 
     /// Whether rules watch any view.
@@ -132,8 +148,10 @@ pub struct Outputs<'s> {
     pub rows: VecCollection<'s, Tick, Row>,
     /// Live posts.
     pub live: VecCollection<'s, Tick, Live>,
-    /// Texts that wait for the live model.
-    pub wanted: VecCollection<'s, Tick, (TextKey, EventTime)>,
+    /// Texts that wait for a model.
+    pub wanted: VecCollection<'s, Tick, (ModelKey, TextKey, EventTime)>,
+    /// What is counted of models; the diffs are the numbers.
+    pub tallies: VecCollection<'s, Tick, Tally>,
     /// Alert transitions with their evidence, and what forgotten windows leave behind in alerts.
     pub alerts: Option<Alerts<'s>>,
     /// Records that changed nothing; for [`Duplicates::travelling`] only.
@@ -168,21 +186,36 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
     // A post that brought its sentiment needs no model, and one without a text has nothing to score.
     let texts = rows
         .filter(|(_, row)| row.given.is_none() && row.text != TextKey::NONE)
-        .map(|(key, row)| (row.text, key, row.created_at));
+        .map(|(key, row)| (row.text, key, row.created_at, sample(row.author, key)));
     let scored = score(texts, facts, control.clone(), plan.retention());
     let scores = scored.clone().flat_map(|s| match s {
         Scored::Post(key, score) => Some((key, Part::Score(score))),
-        Scored::Wanted(..) => None,
+        _ => None,
     });
-    let wanted = scored.flat_map(|s| match s {
-        Scored::Wanted(text, at) => Some((text, at)),
-        Scored::Post(..) => None,
+    let wanted = scored.clone().flat_map(|s| match s {
+        Scored::Wanted(model, text, at) => Some((model, text, at)),
+        _ => None,
     });
+    let mut tallies = scored.clone().flat_map(|s| match s {
+        Scored::Count(model, count) => Some(Tally {
+            model,
+            entity: Dim::NONE,
+            count,
+        }),
+        _ => None,
+    });
+    if plan.compare {
+        let pairs = scored.flat_map(|s| match s {
+            Scored::Pair(post, pair) => Some((post, pair)),
+            _ => None,
+        });
+        tallies = tallies.concat(compare(pairs, mentions.clone()));
+    }
     let parts = upserted
         .flat_map(|(key, u)| Part::of(u).map(|part| (key, part)))
         .concat(mentions.map(|(key, m)| (key, Part::Mentions(m))))
         .concat(scores);
-    let live = live(parts, plan.weight.clone());
+    let live = live(parts, control.clone(), plan.weight.clone());
     let view_rows = aggregate(window(live.clone(), &plan.views), control.clone(), &plan.views);
     let alerts = plan
         .watched
@@ -193,6 +226,7 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
         rows: view_rows,
         live,
         wanted,
+        tallies,
         alerts,
         unchanged,
     }

@@ -3,6 +3,7 @@
 pub(crate) mod client;
 mod dead_letters;
 pub(crate) mod fold;
+mod models;
 mod requests;
 mod sinks;
 mod sockets;

@@ -15,6 +15,7 @@ mod error;
 mod field;
 mod kafka;
 mod keys;
+mod models;
 mod pipeline;
 mod print;
 mod read;
@@ -32,8 +33,9 @@ mod views;
 pub use error::{ConfigError, ConfigErrors};
 pub use kafka::{Brokers, KafkaSinkConfig, KafkaSourceConfig, Property, RegistryConfig};
 pub use pipeline::{
-    Clock, Collection, DeletedBody, Device, FieldRef, FileFormat, LiveModel, ModelConfig, Pace, Pipeline, Precision,
-    Schemas, ServeConfig, SinkConfig, SinkFrom, SinkKind, SourceConfig, SourceKind, StateConfig, TimeConfig, TimeUnit,
+    Clock, Collection, DeletedBody, Device, FieldRef, FileFormat, LifecycleConfig, LiveModel, ModelConfig, Pace,
+    Pipeline, Precision, Schemas, ServeConfig, ShadowConfig, ShadowModel, SinkConfig, SinkFrom, SinkKind, SourceConfig,
+    SourceKind, StateConfig, TimeConfig, TimeUnit,
 };
 pub use reference::reference_markdown;
 pub use secret::{Secret, mask_url};
@@ -141,6 +143,7 @@ fn pipeline<'a>(reader: &'a Reader<'a>, node: &tree::Node) -> Option<Pipeline> {
     let (name, state, time) = (settings::name(&root), settings::state(&root), settings::time(&root));
     let sources = sources::sources(&root);
     let (link, model, weight) = (settings::link(&root), settings::model(&root), settings::weight(&root));
+    let lifecycle = models::lifecycle(&root, model.as_ref());
     let (views, names) = (views::views(&root), views::view_names(&root));
     let rules = views::rules(&root, &names);
     let sinks = sinks::sinks(&root, &names, sources.as_deref(), state.as_ref());
@@ -158,6 +161,7 @@ fn pipeline<'a>(reader: &'a Reader<'a>, node: &tree::Node) -> Option<Pipeline> {
         state: state?,
         time: time?,
         model: model?,
+        lifecycle: lifecycle?,
         serve: serve?,
         workers: workers?,
     })

@@ -13,6 +13,7 @@ mod counters;
 mod dispatch;
 mod floors;
 mod log;
+mod models;
 mod recorder;
 mod release;
 mod replay;
@@ -24,6 +25,9 @@ mod workers;
 
 pub use dispatch::Observer;
 pub use log::{MemoryLog, OpenState, State};
+pub use models::{
+    Compared, Comparison, ModelOptions, ModelReport, Models, Role, Shadow, SwitchError, Switched, share_of,
+};
 pub use recorder::{ClockMode, TickOptions};
 pub use replay::Replayer;
 pub use sinks::{FullState, SinkCondition, SinkError, SinkReport, SinkState};
@@ -31,7 +35,7 @@ pub use status::Status;
 
 use counters::Counters;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use dispatch::{Dispatcher, ToDispatch, Wants};
+use dispatch::{Dispatcher, ToDispatch};
 use groundswell_connectors::metrics::Metrics;
 use groundswell_core::id::{Names, PostKey, TextKey};
 use groundswell_core::record::{Binding, SourceId};
@@ -41,10 +45,10 @@ use groundswell_core::spec::{GraphSpec, RuleSpec};
 use groundswell_core::store::StoreError;
 use groundswell_core::text::Texts;
 use groundswell_core::time::{Tick, wall_now};
-use groundswell_models::{PoolOptions, Scorer, ScorerPool, ScorerStats};
+use groundswell_models::{PoolOptions, Scorer, ScorerStats};
 use groundswell_operators::graph::Plan;
 use recorder::Recorder;
-use scoring::{NoWants, PoolWants, Strict, carry};
+use scoring::Strict;
 use sinks::{SinkEvent, SinkThread};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -76,6 +80,11 @@ pub struct EngineOptions {
     pub scorer: Option<Arc<dyn Scorer>>,
     /// How the scorer's threads work.
     pub pool: PoolOptions,
+    /// The models beside it, and how one takes another's place.
+    pub models: ModelOptions,
+    /// Whether other models are compared with the live one. Processes of one cluster must agree on it, whether they open
+    /// models or not.
+    pub compare: bool,
     /// Score a tick's texts before the tick is recorded.
     pub strict: bool,
     /// Whether anybody reads changed posts (serving does, a bare pipeline does not).
@@ -93,6 +102,8 @@ impl EngineOptions {
             ticks: TickOptions::default(),
             scorer: None,
             pool: PoolOptions::default(),
+            models: ModelOptions::default(),
+            compare: false,
             strict: false,
             collect_posts: true,
         }
@@ -101,7 +112,7 @@ impl EngineOptions {
     /// What is rendered.
     pub(crate) fn plan(&self) -> Plan {
         let watched = |view: &str| self.rules_may_come || self.rules.iter().any(|rule| rule.view == view);
-        Plan::new(&self.graph, watched)
+        Plan::new(&self.graph, watched).comparing(self.compare)
     }
 
     /// A digest of the graph that is rendered: processes of one cluster must have the same.
@@ -126,6 +137,8 @@ pub struct Connections {
     pub without_posts: bool,
     /// The other processes that run workers; this one leads them.
     pub cluster: Option<cluster::Joined>,
+    /// The model that the configuration names becomes live again, whatever was promoted.
+    pub live_as_configured: bool,
 }
 
 /// What the engine shares with those who serve.
@@ -215,7 +228,7 @@ pub struct Engine {
     recorder: Option<JoinHandle<()>>,
     workers: Option<JoinHandle<()>>,
     dispatcher: Option<JoinHandle<()>>,
-    pool: Option<Arc<ScorerPool>>,
+    models: Arc<Models>,
     stats: Arc<ScorerStats>,
     replayer: Arc<Replayer>,
     to_dispatch: Sender<ToDispatch>,
@@ -259,7 +272,11 @@ impl Engine {
 
         let (to_dispatch, at_dispatch) = bounded(DISPATCH_QUEUE);
         let (input, at_recorder) = bounded(SOURCE_QUEUE);
-        let (pool, stats, wants) = start_pool(&options, shared, &input, recorded.upper, &status)?;
+        let known = options.models.known(options.scorer.as_ref());
+        let board = Arc::new(models::Board::new(known.clone()));
+        let models::Pools { pools, stats, wants } =
+            models::start_pools(&options, shared, &input, recorded.upper, &status, &board)?;
+        let (models, switches) = Models::new(pools, Arc::clone(&board), Arc::clone(&status));
 
         let floors = Arc::<floors::Floors>::default();
         let sink_events = sink_events(&shared.metrics);
@@ -277,6 +294,8 @@ impl Engine {
             duplicates: duplicates.clone(),
             scorer: Arc::clone(&stats),
             floors: Arc::clone(&floors),
+            board,
+            mutes: models::Mutes::new(Arc::clone(&floors), options.models.deliver_alerts),
             pending: std::collections::BTreeMap::new(),
         };
         let dispatcher = spawn("dispatcher", &status, move || {
@@ -293,8 +312,8 @@ impl Engine {
         };
         let (feeds, workers) = workers::lead(&options, given, duplicates.clone())?;
         let horizon = Arc::new(AtomicI64::new(i64::MIN));
-        let strict = options.scorer.as_ref().filter(|_| options.strict).map(|scorer| Strict {
-            scorer: Arc::clone(scorer),
+        let strict = options.strict.then(|| Strict {
+            scorers: models::scorers(&options),
             limits: options.pool.limits,
             // One thread more than the pool's: while the model is at one batch the next is split into tokens.
             threads: options.pool.threads + 1,
@@ -340,7 +359,9 @@ impl Engine {
             longest_kept: plan.longest_kept(),
             last: recorded.upper.unwrap_or(0),
             clock: recorded.clock.unwrap_or(i64::MIN),
-            live_model: None,
+            background: options.models.background(&known),
+            pointer: models::Pointer::new(known, options.models.as_configured),
+            switches,
             config_rules: std::collections::BTreeMap::new(),
         };
         let resume = recorded.bindings.clone();
@@ -373,7 +394,7 @@ impl Engine {
             recorder: Some(recorder),
             workers: Some(workers),
             dispatcher: Some(dispatcher),
-            pool,
+            models,
             stats,
             replayer,
             to_dispatch,
@@ -389,6 +410,11 @@ impl Engine {
     /// The scorer's counters; zero where there is no model.
     pub fn scorer_stats(&self) -> &Arc<ScorerStats> {
         &self.stats
+    }
+
+    /// The models, and how to switch them.
+    pub fn models(&self) -> &Arc<Models> {
+        &self.models
     }
 
     /// Who takes dead letters again.
@@ -428,7 +454,7 @@ impl Engine {
         self.stop.stop();
         // Joining in the direction of the flow: each closes its output when its input has closed.
         self.sources.drain(..).for_each(join);
-        self.pool = None;
+        self.models.stop();
         self.input = None;
         self.recorder.take().into_iter().for_each(join);
         self.workers.take().into_iter().for_each(join);
@@ -466,33 +492,6 @@ fn spawn(
             )),
         }
     })
-}
-
-type Scoring = (Option<Arc<ScorerPool>>, Arc<ScorerStats>, Box<dyn Wants>);
-
-fn start_pool(
-    options: &EngineOptions,
-    shared: &Shared,
-    input: &Sender<SourceBatch>,
-    upper: Option<Tick>,
-    status: &Arc<Status>,
-) -> Result<Scoring, EngineError> {
-    // In strict mode too: texts that a new model has not answered are not in any tick that is still to come.
-    let Some(scorer) = &options.scorer else {
-        return Ok((None, Arc::default(), Box::new(NoWants)));
-    };
-    let texts = Arc::clone(&shared.texts);
-    let fetch: scoring::Fetch = Arc::new(move |key| texts.get(key).ok().flatten());
-    let given = Arc::clone(&fetch);
-    let (pool, answers) = ScorerPool::start(Arc::clone(scorer), move |key| given(key), options.pool)
-        .map_err(|e| EngineError::Failed(e.to_string()))?;
-    let (pool, out, status) = (Arc::new(pool), input.clone(), Arc::clone(status));
-    std::thread::Builder::new()
-        .name("answers".into())
-        .spawn(move || carry(&answers, &out, &fetch, &status))?;
-    let stats = Arc::clone(pool.stats());
-    let wants = PoolWants::new(Arc::clone(&pool), upper);
-    Ok((Some(pool), stats, Box::new(wants)))
 }
 
 fn sink_events(metrics: &Arc<Metrics>) -> sinks::SinkEvents {

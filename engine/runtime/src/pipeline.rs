@@ -4,6 +4,7 @@ mod cluster;
 mod health;
 mod kafka;
 mod letters;
+mod models;
 mod registry;
 mod sinks;
 
@@ -96,6 +97,14 @@ pub enum StartError {
     /// The model.
     #[error("the live model cannot be used: {0}")]
     Model(String),
+    /// A model beside it.
+    #[error("the shadow model \"{name}\" cannot be used: {why}")]
+    Shadow {
+        /// Its name.
+        name: String,
+        /// Why.
+        why: String,
+    },
 }
 
 /// A running pipeline.
@@ -181,7 +190,9 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
         }
     };
     let mut options = engine_options(pipeline);
-    options.scorer = scorer(pipeline)?;
+    options.scorer = open_model(pipeline, &pipeline.model.live)?;
+    options.models.shadows = models::shadows(pipeline, options.scorer.as_ref())?;
+    options.models.as_configured = extra.live_as_configured;
     options.collect_posts |= !extra.observers.is_empty() && !extra.without_posts;
     let mut observers = extra.observers;
     if pipeline.serve.is_some() {
@@ -206,11 +217,13 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
             full_state: extra.full_state.or(full_state),
             without_posts: extra.without_posts,
             cluster: extra.cluster,
+            ..Connections::default()
         },
     )?;
     // Nobody else sets it.
     let _ = health.status.set(Arc::clone(engine.status()));
     let _ = health.replayer.set(Arc::clone(engine.replayer()));
+    let _ = health.models.set(models::Control::new(engine.models(), &shared.names));
     Ok(Running {
         engine,
         shared,
@@ -314,12 +327,13 @@ fn engine_options(pipeline: &Pipeline) -> EngineOptions {
         ..PoolOptions::default()
     };
     options.collect_posts = pipeline.serve.is_some();
+    models::lifecycle(pipeline, &mut options);
     options
 }
 
 /// The scorer a pipeline asks for; `None` if its records bring their sentiment.
-fn scorer(pipeline: &Pipeline) -> Result<Option<Arc<dyn Scorer>>, StartError> {
-    match &pipeline.model.live {
+fn open_model(pipeline: &Pipeline, model: &LiveModel) -> Result<Option<Arc<dyn Scorer>>, StartError> {
+    match model {
         LiveModel::Given => Ok(None),
         LiveModel::Fixture => Ok(Some(Arc::new(FixtureScorer::default()))),
         #[cfg(feature = "torch")]

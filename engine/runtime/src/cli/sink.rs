@@ -29,11 +29,14 @@ pub(super) struct One {
     url: String,
 }
 
+/// Sinks answer at once.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
 pub(super) fn run(command: &SinkCommand) -> Result<(), Failure> {
     let (one, word) = match command {
         SinkCommand::List { url } => {
             let url = format!("{}/api/v1/sinks", url.trim_end_matches('/'));
-            return finish(agent().get(&url).call(), &url);
+            return finish(agent(PATIENCE).get(&url).call(), &url);
         }
         SinkCommand::Pause(one) => (one, "pause"),
         SinkCommand::Resume(one) => (one, "resume"),
@@ -44,17 +47,17 @@ pub(super) fn run(command: &SinkCommand) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("\"{}\" is not the name of a sink", one.name)));
     }
     let url = format!("{}/api/v1/sinks/{}/{word}", one.url.trim_end_matches('/'), one.name);
-    finish(agent().post(&url).send_empty(), &url)
+    finish(agent(PATIENCE).post(&url).send_empty(), &url)
 }
 
-fn agent() -> ureq::Agent {
+pub(super) fn agent(patience: std::time::Duration) -> ureq::Agent {
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
-        .timeout_global(Some(std::time::Duration::from_secs(10)));
+        .timeout_global(Some(patience));
     config.build().into()
 }
 
-fn finish(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>, url: &str) -> Result<(), Failure> {
+pub(super) fn finish(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>, url: &str) -> Result<(), Failure> {
     let unreachable = |e: ureq::Error| {
         Failure::Unreachable(format!(
             "cannot reach {url}: {e}; is the pipeline running, and is --url its address?"

@@ -1,7 +1,9 @@
 //! A validated pipeline → the pipeline file that says it in full: every key with its value, secrets masked.
 
 use super::kafka::{Brokers, Property, RegistryConfig};
-use super::pipeline::{Collection, FieldRef, LiveModel, Pace, Pipeline, SinkKind, SourceConfig, SourceKind};
+use super::pipeline::{
+    Collection, FieldRef, LiveModel, Pace, Pipeline, ShadowModel, SinkKind, SourceConfig, SourceKind,
+};
 use super::secret::mask_url;
 use super::units::{show_duration, show_size};
 use groundswell_connectors::kafka::{OnGap, Start};
@@ -138,6 +140,43 @@ impl Pipeline {
         out.section(1, "batch");
         out.line(2, "max", self.model.batch_max);
         out.line(2, "age", show_duration(self.model.batch_age_ms));
+        self.lifecycle(out);
+    }
+}
+
+impl Pipeline {
+    fn lifecycle(&self, out: &mut Yaml) {
+        let share = |ppm: u32| f64::from(ppm) / 1e6;
+        if !self.lifecycle.shadows.is_empty() {
+            out.section(1, "shadow");
+        }
+        for shadow in &self.lifecycle.shadows {
+            let model = match &shadow.model {
+                ShadowModel::Bundle(LiveModel::Bundle {
+                    path,
+                    device,
+                    precision,
+                }) => {
+                    let (device, precision) = (device.name(), precision.name());
+                    format!("path: {}, device: {device}, precision: {precision}", file(path))
+                }
+                ShadowModel::Fixture(variant) => format!("fixture: {}", text(variant)),
+                ShadowModel::Bundle(other) => format!("fixture: {}", text(&other.name())),
+            };
+            let (name, share) = (text(&shadow.name), share(shadow.share));
+            out.0
+                .push_str(&format!("    - {{name: {name}, {model}, share: {share}}}\n"));
+        }
+        out.line(1, "standby_share", share(self.lifecycle.standby_share));
+        let rate = self.lifecycle.rescore_rate;
+        out.line(
+            1,
+            "rescore_rate",
+            rate.map_or_else(|| "unlimited".to_owned(), |n| n.to_string()),
+        );
+        out.section(0, "alerts");
+        let deliver = self.lifecycle.deliver_alerts;
+        out.line(1, "model_changes", if deliver { "deliver" } else { "mute" });
     }
 }
 

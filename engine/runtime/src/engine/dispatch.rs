@@ -5,16 +5,18 @@
 
 use super::counters::Counters;
 use super::floors::Floors;
+use super::models::{Board, ModelFacts, Mutes};
 use super::sinks::SinkThread;
 use super::status::Status;
 use crossbeam_channel::Receiver;
-use groundswell_core::id::{PostKey, TextKey};
+use groundswell_core::id::{ModelKey, PostKey, TextKey};
 use groundswell_core::record::SourceId;
 use groundswell_core::serving::{AlertChange, AlertState, DeadChange, PostChange, RowChange, TickChanges};
 use groundswell_core::spec::ViewSpec;
 use groundswell_core::time::{EventTime, Tick};
 use groundswell_models::ScorerStats;
 use groundswell_operators::aggregate::Row;
+use groundswell_operators::compare::Tally as ModelTally;
 use groundswell_operators::dedupe::Duplicates;
 use groundswell_operators::evidence::Proven;
 use groundswell_operators::graph::Plan;
@@ -28,7 +30,8 @@ use std::sync::Arc;
 pub(crate) enum Part {
     Rows(Tick, Vec<(Row, isize)>),
     Posts(Tick, Vec<(Live, isize)>),
-    Wanted(Tick, Vec<((TextKey, EventTime), isize)>),
+    Wanted(Tick, Vec<((ModelKey, TextKey, EventTime), isize)>),
+    Tallies(Tick, Vec<(ModelTally, isize)>),
     Alerts(Tick, Vec<(Proven, isize)>),
     Carries(Tick, Vec<(Carry, isize)>),
 }
@@ -56,6 +59,7 @@ pub(crate) enum ToDispatch {
         clock: EventTime,
         dead: Vec<DeadChange>,
         counts: Tally,
+        models: ModelFacts,
     },
     /// Every tick below this is complete.
     Complete(Tick),
@@ -66,9 +70,9 @@ pub(crate) enum ToDispatch {
 /// Called with every complete tick, on the dispatcher's thread; must not wait for anything outside.
 pub type Observer = Box<dyn FnMut(&TickChanges) + Send>;
 
-/// Told which texts the live model should score.
+/// Told which texts models should score; says how many wait for the live one.
 pub(crate) trait Wants: Send {
-    fn change(&mut self, tick: Tick, changes: Vec<((TextKey, EventTime), isize)>) -> usize;
+    fn change(&mut self, tick: Tick, changes: Vec<((ModelKey, TextKey, EventTime), isize)>) -> usize;
 }
 
 pub(crate) struct Dispatcher {
@@ -81,6 +85,8 @@ pub(crate) struct Dispatcher {
     pub(crate) duplicates: Duplicates,
     pub(crate) scorer: Arc<ScorerStats>,
     pub(crate) floors: Arc<Floors>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) mutes: Mutes,
     pub(crate) pending: BTreeMap<Tick, Gathered>,
 }
 
@@ -94,7 +100,9 @@ pub(crate) struct Gathered {
     carries: Vec<Carry>,
     dead: Vec<DeadChange>,
     counts: Tally,
-    wanted: Vec<((TextKey, EventTime), isize)>,
+    wanted: Vec<((ModelKey, TextKey, EventTime), isize)>,
+    tallies: Vec<(ModelTally, isize)>,
+    models: ModelFacts,
 }
 
 impl Dispatcher {
@@ -107,12 +115,14 @@ impl Dispatcher {
                     clock,
                     dead,
                     counts,
+                    models,
                 } => {
                     let slot = self.pending.entry(tick).or_default();
                     // Pieces of a snapshot share a tick, and are not counted.
                     slot.counts = counts;
                     slot.clock = slot.clock.max(Some(clock));
                     slot.dead.extend(dead);
+                    slot.models.merge(models);
                 }
                 ToDispatch::Complete(below) => {
                     while let Some(first) = self.pending.first_entry() {
@@ -162,6 +172,7 @@ impl Dispatcher {
                 slot.carries.extend(rows.into_iter().map(|(carry, _)| carry));
             }
             Part::Wanted(tick, rows) => self.pending.entry(tick).or_default().wanted.extend(rows),
+            Part::Tallies(tick, rows) => self.pending.entry(tick).or_default().tallies.extend(rows),
             Part::Alerts(tick, rows) => {
                 self.pending
                     .entry(tick)
@@ -190,6 +201,7 @@ impl Dispatcher {
             .for_each(|rows| rows.sort_unstable_by_key(|row| row.key));
         let mut alerts: Vec<_> = gathered.alerts.iter().filter_map(|p| self.alert(tick, p)).collect();
         alerts.sort_by_key(|a| (a.id, a.state != AlertState::Firing));
+        self.mutes.mark(tick, &gathered.models.muted, &mut alerts);
         let changes = Arc::new(TickChanges {
             tick,
             clock: gathered.clock.unwrap_or_default(),
@@ -202,9 +214,11 @@ impl Dispatcher {
         self.sinks
             .iter_mut()
             .for_each(|sink| sink.offer(&changes, &self.status));
+        self.board.apply(gathered.models.live, gathered.tallies);
         let wanted = self.wants.change(tick, gathered.wanted);
         self.status.set_wanted(wanted);
         self.counters.handed_over(tick, &self.scorer);
+        self.counters.models(self.board.loads());
         self.status.set_complete(tick);
     }
 
@@ -227,6 +241,7 @@ impl Dispatcher {
             posts: acc.posts,
             at: tick,
             evidence: proven.evidence.clone(),
+            muted: false,
         })
     }
 }

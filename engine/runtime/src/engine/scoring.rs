@@ -11,8 +11,8 @@ use groundswell_core::id::{ModelKey, TextKey};
 use groundswell_core::record::{DeadLetter, Envelope, Record, SCORER};
 use groundswell_core::source::SourceBatch;
 use groundswell_core::time::{EventTime, Tick};
-use groundswell_models::{Answer, Limits, ScoreFailure, Scorer, ScorerPool, ScorerStats, score_all_on};
-use hashbrown::{HashMap, HashSet};
+use groundswell_models::{Answer, Limits, ScoreFailure, Scorer, ScorerStats, score_all_on};
+use hashbrown::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -83,60 +83,11 @@ pub(crate) fn carry(answers: &Receiver<Vec<Answer>>, out: &Sender<SourceBatch>, 
     }
 }
 
-/// Keeps the pool's queue equal to what the graph wants, once the past is restored: while ticks are replayed, texts whose
-/// answers come at later recorded ticks look unscored.
-pub(crate) struct PoolWants {
-    pool: Arc<ScorerPool>,
-    wanted: HashMap<TextKey, EventTime>,
-    /// The last tick that is replayed; `None` once it is complete.
-    replaying: Option<Tick>,
-}
-
-impl PoolWants {
-    pub(crate) fn new(pool: Arc<ScorerPool>, upper: Option<Tick>) -> Self {
-        PoolWants {
-            pool,
-            wanted: HashMap::new(),
-            replaying: upper,
-        }
-    }
-}
-
-impl Wants for PoolWants {
-    fn change(&mut self, tick: Tick, mut changes: Vec<((TextKey, EventTime), isize)>) -> usize {
-        // Retractions first: a text whose newest post changed is wanted again with another age.
-        changes.sort_unstable_by_key(|(_, diff)| *diff);
-        for ((text, at), diff) in &changes {
-            if *diff < 0 {
-                self.wanted.remove(text);
-            } else {
-                self.wanted.insert(*text, *at);
-            }
-        }
-        match self.replaying {
-            Some(last) if tick < last => {}
-            Some(_) => {
-                self.replaying = None;
-                self.wanted.iter().for_each(|(text, at)| self.pool.want(*text, *at));
-            }
-            None => {
-                for ((text, _), _) in &changes {
-                    match self.wanted.get(text) {
-                        Some(at) => self.pool.want(*text, *at),
-                        None => self.pool.unwant(*text),
-                    }
-                }
-            }
-        }
-        self.wanted.len()
-    }
-}
-
 /// Nothing is scored here: records bring their sentiment, or strict mode scores before recording.
 pub(crate) struct NoWants;
 
 impl Wants for NoWants {
-    fn change(&mut self, _tick: Tick, _changes: Vec<((TextKey, EventTime), isize)>) -> usize {
+    fn change(&mut self, _tick: Tick, _changes: Vec<((ModelKey, TextKey, EventTime), isize)>) -> usize {
         0
     }
 }
@@ -148,31 +99,30 @@ const PROGRESS: Duration = Duration::from_secs(5);
 
 /// Scores a tick's texts before the tick is recorded.
 pub(crate) struct Strict {
-    pub(crate) scorer: Arc<dyn Scorer>,
+    /// All models; the live one scores.
+    pub(crate) scorers: Vec<Arc<dyn Scorer>>,
     pub(crate) limits: Limits,
     /// Batches of one tick are scored on so many threads.
     pub(crate) threads: usize,
     pub(crate) stats: Arc<ScorerStats>,
-    pub(crate) known: HashSet<TextKey>,
+    pub(crate) known: HashSet<(TextKey, ModelKey)>,
 }
 
 impl Strict {
     pub(crate) fn known(&mut self, text: TextKey, model: ModelKey) {
-        if model == self.scorer.model() {
-            self.known.insert(text);
-        }
+        self.known.insert((text, model));
     }
 
     /// Facts for the texts among `records` that have none yet.
     pub(crate) fn score(&mut self, records: &[Envelope], live: Option<ModelKey>) -> Vec<Envelope> {
-        if live.is_some_and(|live| live != self.scorer.model()) {
+        let Some(scorer) = self.scorers.iter().find(|s| live.is_none_or(|live| live == s.model())) else {
             return Vec::new();
-        }
+        };
         let mut texts: Vec<(TextKey, Arc<str>)> = Vec::new();
         for envelope in records {
             if let Record::Post(post) = &envelope.record {
                 let key = TextKey::of(post.text.as_bytes());
-                if post.score.is_none() && !post.text.is_empty() && self.known.insert(key) {
+                if post.score.is_none() && !post.text.is_empty() && self.known.insert((key, scorer.model())) {
                     texts.push((key, Arc::from(post.text.as_str())));
                 }
             }
@@ -187,7 +137,7 @@ impl Strict {
                 tracing::info!(scored, of = texts.len(), "scoring a tick before it is recorded");
             }
         };
-        let answers = score_all_on(&*self.scorer, &texts, self.limits, &self.stats, self.threads, progress);
+        let answers = score_all_on(&**scorer, &texts, self.limits, &self.stats, self.threads, progress);
         let fetch = |key| texts.iter().find(|(k, _)| *k == key).map(|(_, text)| Arc::clone(text));
         answers
             .iter()

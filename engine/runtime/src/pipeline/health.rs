@@ -1,9 +1,10 @@
 //! How the engine and its sinks are, for `/health` and `/api/v1/sinks`, and what operators tell sinks.
 
+use super::models::Control;
 use super::registry::Registries;
 use crate::engine::{Replayer, SinkCondition, SinkError, SinkReport, Status};
 use groundswell_connectors::dlq::{Letter, Refusal, Replayed, Replays};
-use groundswell_connectors::http::{Health, HealthReport, Service, SinkAction, SinkRefusal, SinkStatus};
+use groundswell_connectors::http::{Health, HealthReport, ModelControl, Service, SinkAction, SinkRefusal, SinkStatus};
 use groundswell_core::time::wall_now;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -13,6 +14,7 @@ pub(super) struct EngineHealth {
     registries: Registries,
     pub(super) status: OnceLock<Arc<Status>>,
     pub(super) replayer: OnceLock<Arc<Replayer>>,
+    pub(super) models: OnceLock<Arc<Control>>,
 }
 
 impl Health for EngineHealth {
@@ -63,6 +65,10 @@ impl Health for EngineHealth {
         self.reports().iter().map(sink_status).collect()
     }
 
+    fn models(&self) -> Option<Arc<dyn ModelControl>> {
+        self.model_control()
+    }
+
     fn replay(&self, letters: &[Letter], dry_run: bool) -> Result<Replayed, Refusal> {
         let replayer = self.replayer.get().ok_or_else(Self::starting)?;
         replayer.replay(letters, dry_run)
@@ -89,6 +95,7 @@ impl EngineHealth {
             registries,
             status: OnceLock::new(),
             replayer: OnceLock::new(),
+            models: OnceLock::new(),
         }
     }
 

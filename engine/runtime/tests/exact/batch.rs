@@ -1,14 +1,16 @@
 //! The oracle: views and alerts computed from scratch, with plain loops, from the records alone.
 
 use crate::alerts::{Alerts, Windows};
-use crate::harness::Views;
+use crate::harness::{Views, background};
 use groundswell_core::acc::Acc;
-use groundswell_core::id::{Dim, ModelKey, TextKey};
+use groundswell_core::id::{Dim, ModelKey, PostKey, TextKey};
 use groundswell_core::record::{Entity, Post, Rank, Record, TickBatch};
 use groundswell_core::score::Score;
 use groundswell_core::spec::{GroupColumn, LinkSpec, RuleSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec};
+use groundswell_operators::compare::{Count, Tally};
 use groundswell_operators::graph::Plan;
 use groundswell_operators::matcher::Matcher;
+use groundswell_operators::score::sample;
 use groundswell_operators::window::RowKey;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -108,9 +110,9 @@ impl Oracle {
                 Record::Unscorable { text, model } => {
                     o.facts.entry((*text, *model)).or_insert(None);
                 }
-                Record::LiveModel { model } => o.live = Some(*model),
+                Record::LiveModel { model, .. } => o.live = Some(*model),
                 // What the engine notes about its own past; the past is here.
-                Record::AlertFloor(_) | Record::Dead(_) => {}
+                Record::AlertFloor(_) | Record::AlertMuted { .. } | Record::Dead(_) => {}
             }
         }
     }
@@ -221,6 +223,71 @@ impl Oracle {
         rows
     }
 
+    /// What is counted of models, and which texts wait for which.
+    fn models(&self) -> (BTreeMap<Tally, isize>, BTreeMap<(ModelKey, TextKey), i64>) {
+        let (mut tallies, mut wanted) = (BTreeMap::new(), BTreeMap::new());
+        let (mentions, _) = self.mentions();
+        let mut texts = BTreeMap::<TextKey, Vec<(&str, &Post)>>::new();
+        for (id, post) in self.live_posts() {
+            if post.score.is_none() && !post.text.is_empty() {
+                texts
+                    .entry(TextKey::of(post.text.as_bytes()))
+                    .or_default()
+                    .push((id, post));
+            }
+        }
+        let models: BTreeSet<ModelKey> = self.facts.keys().map(|(_, model)| *model).collect();
+        for (text, posts) in &texts {
+            let fact = |model: ModelKey| self.facts.get(&(*text, model)).copied();
+            let mut add = |model, entity, count, n: i32| {
+                *tallies.entry(Tally { model, entity, count }).or_default() += isize::try_from(n).unwrap();
+            };
+            add(ModelKey::NONE, Dim::NONE, Count::Texts, 1);
+            let answered = models.iter().filter(|model| fact(**model).is_some());
+            answered.for_each(|model| add(*model, Dim::NONE, Count::Answered, 1));
+            let Some(live) = self.live else { continue };
+            let newest = |share: u32| {
+                let asking = posts.iter().filter(|(id, post)| {
+                    let author = Dim::of(post.author.as_deref().unwrap_or(""));
+                    sample(author, PostKey::of(id.as_bytes())) < share
+                });
+                asking.map(|(_, post)| post.created_at).max()
+            };
+            if fact(live).is_none() {
+                wanted.insert((live, *text), newest(1_000_000).unwrap());
+            }
+            for b in background().iter().filter(|b| b.model != live) {
+                let (ours, theirs) = (fact(live), fact(b.model));
+                if theirs.is_none() {
+                    newest(b.share).into_iter().for_each(|at| {
+                        wanted.insert((b.model, *text), at);
+                    });
+                    add(b.model, Dim::NONE, Count::Behind, i32::from(ours.is_some()));
+                }
+                let (Some(Some(ours)), Some(Some(theirs))) = (ours, theirs) else {
+                    continue;
+                };
+                for (id, _) in posts {
+                    for entity in mentions[id].iter().copied().chain([Dim::NONE]) {
+                        add(b.model, entity, Count::Posts, 1);
+                        add(
+                            b.model,
+                            entity,
+                            Count::Agreeing,
+                            i32::from(ours.label() == theirs.label()),
+                        );
+                        add(b.model, entity, Count::Live(ours.label()), 1);
+                        add(b.model, entity, Count::Other(theirs.label()), 1);
+                        add(b.model, entity, Count::LiveSentiment, ours.sentiment());
+                        add(b.model, entity, Count::OtherSentiment, theirs.sentiment());
+                    }
+                }
+            }
+        }
+        tallies.retain(|_, n| *n != 0);
+        (tallies, wanted)
+    }
+
     fn rows(&self, view: u16, spec: &ViewSpec) -> BTreeMap<RowKey, Acc> {
         use differential_dataflow::difference::Semigroup;
         let sums = self.sums(view, spec);
@@ -263,6 +330,9 @@ impl Oracle {
         };
         for (i, spec) in (0u16..).zip(plan.views.iter()).take(plan.declared) {
             views.rows.extend(self.rows(i, spec));
+        }
+        if plan.compares() {
+            (views.tallies, views.wanted) = self.models();
         }
         views
     }

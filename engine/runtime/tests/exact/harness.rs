@@ -3,14 +3,15 @@
 use differential_dataflow::input::InputSession;
 use groundswell_core::acc::Acc;
 use groundswell_core::dataflow::at_each_tick;
-use groundswell_core::id::{Names, TextKey};
+use groundswell_core::id::{ModelKey, Names, TextKey};
 use groundswell_core::record::{AlertFloor, CONTROL, Envelope, Record, TickBatch};
 use groundswell_core::serving::AlertState;
 use groundswell_core::spec::{GraphSpec, GroupColumn, LinkSpec, Measure, ViewSpec, WeightSpec, WindowSpec};
 use groundswell_core::time::Tick;
 use groundswell_operators::aggregate::Row;
+use groundswell_operators::compare::Tally;
 use groundswell_operators::dedupe::Duplicates;
-use groundswell_operators::event::{Control, Event};
+use groundswell_operators::event::{Background, Control, Event};
 use groundswell_operators::evidence::Proven;
 use groundswell_operators::graph::{Inputs, Plan, render};
 use groundswell_operators::threshold::Carry;
@@ -70,7 +71,15 @@ pub fn plan() -> Plan {
         link: LinkSpec::default(),
         weight: WeightSpec::Log1p,
     };
-    Plan::new(&spec, |_| true)
+    Plan::new(&spec, |_| true).comparing(true)
+}
+
+/// Models asked beside the live one in [`plan`]: of some authors, of all, of none.
+pub fn background() -> [Background; 3] {
+    [(0, 500_000), (1, 1_000_000), (2, 0)].map(|(n, share)| Background {
+        model: crate::history::model(n),
+        share,
+    })
 }
 
 /// Views of several kinds that all have a `keep`, so that posts are forgotten: six minutes after they were written, or twelve.
@@ -129,6 +138,10 @@ pub struct Views {
     pub rows: BTreeMap<RowKey, Acc>,
     /// Alerts: rule and row that fired → window that resolved it.
     pub alerts: BTreeMap<(String, RowKey), Option<i64>>,
+    /// What is counted of models, where they are compared.
+    pub tallies: BTreeMap<Tally, isize>,
+    /// Texts that wait for a model, and when the newest post that asks was written; where models are compared.
+    pub wanted: BTreeMap<(ModelKey, TextKey), i64>,
 }
 
 /// Everything the graph put out.
@@ -137,6 +150,8 @@ pub struct Seen {
     rows: Vec<(Tick, Row, isize)>,
     alerts: Vec<(Tick, Proven)>,
     carries: Vec<(Tick, Carry)>,
+    tallies: Vec<(Tick, Tally, isize)>,
+    wanted: Vec<(Tick, (ModelKey, TextKey, i64), isize)>,
     /// Posts the graph remembers as live, at the end.
     pub live: isize,
 }
@@ -197,6 +212,22 @@ impl Seen {
             assert_eq!(n, 1, "row {row:?} has multiplicity {n}");
             assert_eq!(views.rows.insert(row, acc), None, "row {row:?} has two values");
         }
+        for (_, tally, n) in self.tallies.iter().filter(|(at, ..)| *at <= tick && plan.compares()) {
+            *views.tallies.entry(*tally).or_default() += n;
+        }
+        views.tallies.retain(|_, n| *n != 0);
+        let mut wanted = BTreeMap::<_, isize>::new();
+        for (_, wish, n) in self.wanted.iter().filter(|(at, ..)| *at <= tick && plan.compares()) {
+            *wanted.entry(*wish).or_default() += n;
+        }
+        for ((model, text, at), n) in wanted.into_iter().filter(|(_, n)| *n != 0) {
+            assert_eq!(n, 1, "{text} is wanted {n} times");
+            assert_eq!(
+                views.wanted.insert((model, text), at),
+                None,
+                "{text} is wanted as of two moments"
+            );
+        }
         let mut transitions: Vec<_> = self.alerts.iter().filter(|(at, _)| *at <= tick).collect();
         transitions.sort_by_key(|(at, p)| (*at, p.transition.state != AlertState::Firing));
         for (_, proven) in transitions {
@@ -223,6 +254,10 @@ pub fn run(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Seen {
     let names = Names::default();
     let mut texts = HashMap::<TextKey, Arc<str>>::new();
     let mut events = Vec::new();
+    if let Some(first) = ticks.first().filter(|_| plan.compares()) {
+        let models = Control::Background(background().into());
+        events.push((first.tick, 0, Event::Control(models)));
+    }
     for batch in ticks {
         for (i, envelope) in batch.records.iter().enumerate() {
             if let Record::Post(p) = &envelope.record {
@@ -263,6 +298,17 @@ pub fn run(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Seen {
             let live = Arc::clone(&out);
             at_each_tick(outputs.live, "Live", move |_, batch| {
                 live.lock().unwrap().live += batch.into_iter().map(|(_, diff)| diff).sum::<isize>();
+            })
+            .probe_with(&probe);
+            let (tallies, wanted) = (Arc::clone(&out), Arc::clone(&out));
+            at_each_tick(outputs.tallies, "Tallies", move |tick, batch| {
+                let said = batch.into_iter().map(|(tally, n)| (tick, tally, n));
+                tallies.lock().unwrap().tallies.extend(said);
+            })
+            .probe_with(&probe);
+            at_each_tick(outputs.wanted, "Wanted", move |tick, batch| {
+                let said = batch.into_iter().map(|(wish, n)| (tick, wish, n));
+                wanted.lock().unwrap().wanted.extend(said);
             })
             .probe_with(&probe);
             let outputs = outputs.alerts.unwrap();

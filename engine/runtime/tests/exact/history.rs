@@ -3,7 +3,7 @@
 
 use groundswell_core::expr::Expr;
 use groundswell_core::id::{ModelKey, TextKey};
-use groundswell_core::record::{CONTROL, Entity, Envelope, Post, Record, Thread, TickBatch, Votes};
+use groundswell_core::record::{CONTROL, Entity, Envelope, Past, Post, Record, Thread, TickBatch, Votes};
 use groundswell_core::score::{PPM, Score};
 use groundswell_core::spec::RuleSpec;
 use proptest::prelude::*;
@@ -61,6 +61,11 @@ pub fn fixed_score(text: &str, model: u8) -> Score {
 
 pub fn model(n: u8) -> ModelKey {
     ModelKey::of(&[n])
+}
+
+fn live_model(n: u8) -> Record {
+    let (model, past) = (model(n), Past::default());
+    Record::LiveModel { model, past }
 }
 
 fn post() -> impl Strategy<Value = Record> {
@@ -144,6 +149,42 @@ fn rule(views: &'static [&'static str]) -> impl Strategy<Value = Record> {
         })
 }
 
+/// What a model says of a text; whether it can be scored is a function of the text, too.
+fn fact(text: &str, m: u8) -> Record {
+    let (key, model) = (TextKey::of(text.as_bytes()), model(m));
+    if text.len() % 5 == 1 {
+        return Record::Unscorable { text: key, model };
+    }
+    Record::Score {
+        text: key,
+        model,
+        score: fixed_score(text, m),
+    }
+}
+
+/// Lets most facts be about texts of posts, two after each other about the same.
+fn about_posts(steps: &mut [Step]) {
+    let of_post = |step: &Step| match step {
+        Step::Record(record) => match &**record {
+            Record::Post(post) if !post.text.is_empty() => Some(post.text.clone()),
+            _ => None,
+        },
+        Step::Clock(_) => None,
+    };
+    let texts: Vec<String> = steps.iter().filter_map(of_post).collect();
+    let mut facts = 0;
+    for step in steps {
+        let Step::Record(record) = step else { continue };
+        if let Record::Score { model: of, .. } | Record::Unscorable { model: of, .. } = **record {
+            if facts % 6 < 4 && !texts.is_empty() {
+                let m = (0..3).find(|m| model(*m) == of).unwrap();
+                **record = fact(&texts[facts / 2 % texts.len()], m);
+            }
+            facts += 1;
+        }
+    }
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let votes = (id('p', 8), votes(), 0i64..6).prop_map(|(id, votes, at)| {
         Record::Votes(Votes {
@@ -159,19 +200,7 @@ fn step() -> impl Strategy<Value = Step> {
             ..Thread::default()
         })
     });
-    let fact = (text(), 0..2u8, prop::bool::weighted(0.1)).prop_map(|(text, m, unscorable)| {
-        let (key, model) = (TextKey::of(text.as_bytes()), model(m));
-        // Whether a text can be scored is a function of the text too.
-        if unscorable && text.len() % 5 == 1 || text.len() % 5 == 1 {
-            Record::Unscorable { text: key, model }
-        } else {
-            Record::Score {
-                text: key,
-                model,
-                score: fixed_score(&text, m),
-            }
-        }
-    });
+    let fact = (text(), 0..3u8).prop_map(|(text, m)| fact(&text, m));
     prop_oneof![
         12 => post().prop_map(recorded),
         2 => id('p', 8).prop_map(|id| recorded(Record::PostDeleted { id })),
@@ -181,8 +210,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => id('e', 3).prop_map(|id| recorded(Record::EntityDeleted { id })),
         6 => rule(&["by_minute", "by_thread", "sliding", "kept", "kept_hop"]).prop_map(recorded),
         1 => id('r', 2).prop_map(|id| recorded(Record::RuleDeleted { id })),
-        8 => fact.prop_map(recorded),
-        2 => (0..2u8).prop_map(|m| recorded(Record::LiveModel { model: model(m) })),
+        10 => fact.prop_map(recorded),
+        2 => (0..3u8).prop_map(|m| recorded(live_model(m))),
         2 => (0i64..300_000).prop_map(Step::Clock),
         1 => prop_oneof![Just(3_600_000), Just(60_000)].prop_map(Step::Clock),
     ]
@@ -191,7 +220,8 @@ fn step() -> impl Strategy<Value = Step> {
 /// A history of up to `max` steps that starts with a live model.
 pub fn history(max: usize) -> impl Strategy<Value = History> {
     prop::collection::vec(step(), 1..max).prop_map(|mut steps| {
-        steps.insert(0, recorded(Record::LiveModel { model: model(0) }));
+        about_posts(&mut steps);
+        steps.insert(0, recorded(live_model(0)));
         steps
     })
 }

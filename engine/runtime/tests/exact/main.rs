@@ -7,4 +7,6 @@ mod crash;
 mod engine;
 mod harness;
 mod history;
+mod models;
 mod oracle;
+mod switch;

@@ -4,8 +4,10 @@
 use crate::batch::Oracle;
 use crate::harness::{SLIDING, Views, forgetful_plan, plan, run};
 use crate::history::{Delivery, History, alert_history, delivery, forgetful_history, history};
+use groundswell_core::id::Dim;
 use groundswell_core::record::TickBatch;
 use groundswell_core::store::{Store, StoreOptions};
+use groundswell_operators::compare::{Count, Tally};
 use groundswell_operators::graph::Plan;
 use proptest::prelude::*;
 
@@ -204,11 +206,21 @@ fn histories_cover_the_cases() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let (mut rows, mut inherited, mut alerts, mut resolved, mut unscored, mut sliding) = (0, 0, 0, 0, 0, 0);
+    let (mut compared, mut of_entities, mut wanted) = (0, 0, 0);
     for _ in 0..200 {
         let history: History = history(60).new_tree(&mut runner).unwrap().current();
         let oracle = followed(&history);
         let views = oracle.views(&plan());
         rows += views.rows.len();
+        let pairs = |t: &&Tally| t.count == Count::Posts;
+        compared += views.tallies.keys().filter(pairs).count();
+        of_entities += views
+            .tallies
+            .keys()
+            .filter(pairs)
+            .filter(|t| t.entity != Dim::NONE)
+            .count();
+        wanted += views.wanted.len();
         sliding += views.rows.keys().filter(|k| k.view == SLIDING).count();
         unscored += views.rows.values().filter(|a| a.scored < a.posts).count();
         inherited += oracle.inherited();
@@ -243,10 +255,21 @@ fn histories_cover_the_cases() {
     }
     println!(
         "rows {rows} sliding {sliding} unscored {unscored} inherited {inherited} alerts {alerts} resolved {resolved} \
-         kept {kept} forgotten {forgotten} carried {carried}"
+         kept {kept} forgotten {forgotten} carried {carried} compared {compared} ({of_entities} of entities) wanted {wanted}"
     );
     for n in [
-        rows, inherited, alerts, resolved, unscored, sliding, kept, forgotten, carried,
+        rows,
+        inherited,
+        alerts,
+        resolved,
+        unscored,
+        sliding,
+        kept,
+        forgotten,
+        carried,
+        compared,
+        of_entities,
+        wanted,
     ] {
         assert!(n > 15, "too few of one kind");
     }
