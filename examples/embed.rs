@@ -83,6 +83,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         views: vec![view],
         link: LinkSpec::default(),
         weight: WeightSpec::Log1p,
+        scoring: Default::default(),
     };
     let shared = Shared::create(&std::env::temp_dir())?;
     let state = State::Memory(MemoryLog::default()).open()?; // State::Folder for a durable record

@@ -142,6 +142,7 @@ fn graph() -> GraphSpec {
         views: vec![view],
         link,
         weight: WeightSpec::Log1p,
+        scoring: Default::default(),
     }
 }
 

@@ -4,11 +4,13 @@
 //! until the [`ServerHandle`] is shut down. State: open connections, all bounded. It reads the hub
 //! and changes nothing; what operators tell sinks, dead letters they give again, and switches of models it hands on.
 //!
-//! There is no authentication here: the server binds to the loopback by default and says so when it does not. Against
-//! other people's pages in the same browser it checks `Host` on a loopback bind and `Origin` on WebSocket upgrades, and
-//! it allows no cross-origin reads.
+//! Who may ask what is decided by [`auth`]; without it everybody who reaches the port may do everything, which is for the
+//! loopback, where the server is by default. Against other people's pages in the same browser it checks `Host` on a loopback
+//! bind and `Origin` on WebSocket upgrades, and pages of origins that are not named may read nothing. TLS is by rustls
+//! ([`tls`]), with certificates that may be replaced while it runs.
 
 mod alerts;
+pub mod auth;
 mod console;
 mod dead_letters;
 mod docs;
@@ -18,10 +20,12 @@ mod health;
 mod listener;
 mod models;
 mod posts;
+mod predict;
 mod query;
 mod reply;
 mod routes;
 mod sinks;
+pub mod tls;
 mod views;
 mod ws;
 
@@ -30,14 +34,17 @@ pub use health::{Health, HealthReport, Service, SinkAction, SinkRefusal, SinkSta
 pub use models::{
     Labels, ModelComparison, ModelControl, ModelDifference, ModelRefusal, ModelRefusalKind, ModelStatus, ModelSwitch,
 };
+pub use predict::{PredictFailure, PredictRefusal, Predicted, Predicting};
 
 use crate::hub::Hub;
 use crate::metrics::Metrics;
+use auth::{Auth, AuthError, AuthOptions, Limiter, Quota};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tls::{Acceptor, TlsError, TlsFiles};
 use tokio::sync::watch;
 
 /// Where and how to serve.
@@ -45,9 +52,15 @@ use tokio::sync::watch;
 pub struct ServeOptions {
     /// Address to listen on; port 0 takes any free one.
     pub addr: SocketAddr,
+    /// Who may ask; `None` lets everybody do everything.
+    pub auth: Option<AuthOptions>,
+    /// How often somebody may ask.
+    pub quota: Option<Quota>,
+    /// Certificate and key; `None` serves without TLS.
+    pub tls: Option<TlsFiles>,
     /// Names besides `localhost` under which a loopback server may be addressed.
     pub allowed_hosts: Vec<String>,
-    /// Origins of other sites that may open a WebSocket, such as `https://dashboard.example.com`.
+    /// Origins of other sites whose pages may read and open a WebSocket, such as `https://dashboard.example.com`.
     pub allowed_origins: Vec<String>,
     /// Most open connections; others wait to be accepted.
     pub max_connections: usize,
@@ -63,6 +76,9 @@ impl Default for ServeOptions {
     fn default() -> Self {
         ServeOptions {
             addr: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            auth: None,
+            quota: None,
+            tls: None,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             max_connections: 16_384,
@@ -137,6 +153,12 @@ pub enum ServeError {
         /// Why.
         source: std::io::Error,
     },
+    /// Nobody could be let in as configured.
+    #[error("could not set up who may ask: {0}")]
+    Auth(#[from] AuthError),
+    /// The certificate or its key cannot be used.
+    #[error("could not set up TLS: {0}")]
+    Tls(#[from] TlsError),
     /// No threads to serve on.
     #[error("could not start the threads of the server on {addr}: {source}")]
     Threads {
@@ -190,6 +212,10 @@ pub(crate) struct Shared {
     metrics: Arc<Metrics>,
     health: Arc<dyn Health>,
     options: ServeOptions,
+    auth: Option<Auth>,
+    /// Whether the port speaks TLS.
+    secure: bool,
+    limiter: Option<Limiter>,
     stop: watch::Receiver<bool>,
     /// Connections and WebSocket sessions still open.
     open: AtomicUsize,
@@ -233,17 +259,19 @@ impl Shared {
 /// # Errors
 /// [`ServeError`] if the address cannot be had or no thread can be started.
 pub fn serve(
-    options: ServeOptions,
+    mut options: ServeOptions,
     hub: Arc<Hub>,
     metrics: Arc<Metrics>,
     health: Arc<dyn Health>,
 ) -> Result<ServerHandle, ServeError> {
     let asked = options.addr;
+    let auth = options.auth.take().map(Auth::new).transpose()?;
+    let acceptor = options.tls.take().map(Acceptor::open).transpose()?;
     let listener = listener::bind(asked)?;
     let threads = |source| ServeError::Threads { addr: asked, source };
     let addr = listener.local_addr().map_err(threads)?;
-    if !addr.ip().is_loopback() {
-        tracing::warn!(%addr, "listening beyond this host without authentication: put a proxy in front");
+    if !addr.ip().is_loopback() && auth.is_none() {
+        tracing::warn!(%addr, "listening beyond this host, and whoever reaches it may do everything");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(options.workers.max(1))
@@ -257,6 +285,9 @@ pub fn serve(
         hub,
         metrics,
         health,
+        limiter: options.quota.map(Limiter::new),
+        auth,
+        secure: acceptor.is_some(),
         options,
         stop: stopping,
         open: AtomicUsize::new(0),
@@ -271,7 +302,7 @@ pub fn serve(
     let thread = std::thread::Builder::new()
         .name("groundswell-serve".into())
         .spawn(move || {
-            runtime.block_on(listener::run(listener, app));
+            runtime.block_on(listener::run(listener, acceptor, app));
             runtime.shutdown_timeout(Duration::from_millis(100));
         })
         .map_err(threads)?;

@@ -322,11 +322,16 @@ impl Hub {
             .collect()
     }
 
-    /// The newest posts after a place in the listing: tick, version, posts, whether others follow.
-    pub fn newest_posts(&self, after: Option<PostPlace>, limit: usize) -> (Tick, Tick, Vec<(PostKey, Entry)>, bool) {
+    /// The newest wanted posts after a place in the listing: tick, version, posts, and the place after which others follow.
+    pub fn newest_posts(
+        &self,
+        after: Option<PostPlace>,
+        limit: usize,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> (Tick, Tick, Vec<(PostKey, Entry)>, Option<PostPlace>) {
         let state = self.state.read();
-        let (posts, more) = state.posts.page(after, limit);
-        (state.at(), state.feeds[self.slot(Feed::Posts)].version, posts, more)
+        let (posts, next) = state.posts.page(after, limit, wanted);
+        (state.at(), state.feeds[self.slot(Feed::Posts)].version, posts, next)
     }
 
     /// How many posts are live.

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use groundswell_core::acc::UNIT;
 use groundswell_core::id::{Dim, Names, PostKey};
 use groundswell_core::record::Header;
-use groundswell_core::score::{EMOTIONS, Label, PPM, Rung, Score};
+use groundswell_core::score::{EMOTIONS, Label, PPM, Score};
 use groundswell_core::serving::{AlertChange, AlertState, Cause, Evidence, LivePost, RowChange};
 use groundswell_core::spec::{Measure, Method, ViewKey, ViewSpec, WindowSpec};
 use groundswell_core::time::{EventTime, Tick};
@@ -300,10 +300,6 @@ impl Serialize for ScoreJson {
             Label::Neutral => "neutral",
             Label::Negative => "negative",
         };
-        let rung = match score.rung {
-            Rung::Local => "local",
-            Rung::Given => "given",
-        };
         let mut fields = serializer.serialize_struct("Score", 11)?;
         fields.serialize_field("sentiment", &p(score.sentiment()))?;
         fields.serialize_field("label", label)?;
@@ -315,7 +311,7 @@ impl Serialize for ScoreJson {
         fields.serialize_field("is_toxic", &score.is_toxic)?;
         fields.serialize_field("is_sarcastic", &score.is_sarcastic)?;
         fields.serialize_field("emotion", &EMOTIONS.get(usize::from(score.emotion)))?;
-        fields.serialize_field("rung", rung)?;
+        fields.serialize_field("rung", score.rung.name())?;
         fields.end()
     }
 }

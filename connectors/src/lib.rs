@@ -12,3 +12,4 @@ pub mod pace;
 pub mod postgres;
 pub mod registry;
 pub mod sink_file;
+mod web;

@@ -5,9 +5,11 @@
 
 mod models;
 mod registrar;
+mod scorer;
 mod source;
 
 pub use models::ModelLoad;
+pub use scorer::{ScorerMetrics, ScorerTotals};
 pub use source::SourceMetrics;
 
 use prometheus::core::Collector;
@@ -47,7 +49,6 @@ impl StorePart {
 }
 
 const TICK_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
-const SCORER_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0];
 const HTTP_SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
 
 /// All metrics of a process; share it in an [`std::sync::Arc`].
@@ -67,13 +68,7 @@ pub struct Metrics {
     ticks: IntCounter,
     operator_records: IntGaugeVec,
     models: models::ModelMetrics,
-    scorer_queue: IntGauge,
-    scorer_batches: IntCounter,
-    scorer_texts: IntCounter,
-    scorer_forward_passes: IntCounter,
-    scorer_latency: Histogram,
-    scorer_memo_hits: IntCounter,
-    scorer_failed: IntCounter,
+    scorer: ScorerMetrics,
     sink_ticks: IntCounterVec,
     sink_errors: IntCounterVec,
     sink_lag: IntGaugeVec,
@@ -100,21 +95,6 @@ pub struct SourceTotals {
     pub duplicate: u64,
     /// Could not be accepted.
     pub dead_lettered: u64,
-}
-
-/// Totals of a scorer since it started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ScorerTotals {
-    /// Batches given to the model.
-    pub batches: u64,
-    /// Texts answered.
-    pub texts: u64,
-    /// Forward passes, those of bisected batches included.
-    pub forward_passes: u64,
-    /// Texts wanted again and answered from memory.
-    pub memo_hits: u64,
-    /// Texts the model could not score.
-    pub failed: u64,
 }
 
 impl Metrics {
@@ -176,23 +156,7 @@ impl Metrics {
                 &["operator"],
             )?,
             models: models::ModelMetrics::new(&mut r)?,
-            scorer_queue: r.gauge("scorer_queue_texts", "Texts waiting for the model.")?,
-            scorer_batches: r.counter("scorer_batches_total", "Batches given to the model.")?,
-            scorer_texts: r.counter("scorer_texts_total", "Texts scored by the model.")?,
-            scorer_forward_passes: r.counter(
-                "scorer_forward_passes_total",
-                "Forward passes of the model. A change of votes causes none.",
-            )?,
-            scorer_latency: r.histogram(
-                "scorer_latency_seconds",
-                "Time from a text entering the queue to its score.",
-                SCORER_SECONDS,
-            )?,
-            scorer_memo_hits: r.counter(
-                "scorer_memo_hits_total",
-                "Posts whose text already had a score when they arrived.",
-            )?,
-            scorer_failed: r.counter("scorer_failed_texts_total", "Texts the model could not score.")?,
+            scorer: ScorerMetrics::register(&mut r)?,
             sink_ticks: r.counters("sink_ticks_applied_total", "Ticks a sink has applied.", &["sink"])?,
             sink_errors: r.counters(
                 "sink_errors_total",
@@ -310,37 +274,9 @@ impl Metrics {
         self.operator_records.with_label_values(&[operator]).set(whole(records));
     }
 
-    /// Texts waiting for the model.
-    pub fn scorer_queue(&self, texts: usize) {
-        self.scorer_queue.set(whole(texts));
-    }
-
-    /// What the scorer has done since it started; counters move up to these totals.
-    pub fn scorer_totals(&self, totals: ScorerTotals) {
-        for (counter, total) in [
-            (&self.scorer_batches, totals.batches),
-            (&self.scorer_texts, totals.texts),
-            (&self.scorer_forward_passes, totals.forward_passes),
-            (&self.scorer_memo_hits, totals.memo_hits),
-            (&self.scorer_failed, totals.failed),
-        ] {
-            counter.inc_by(total.saturating_sub(counter.get()));
-        }
-    }
-
-    /// How long a text waited for its score, the model's time included.
-    pub fn scorer_latency(&self, took: Duration) {
-        self.scorer_latency.observe(took.as_secs_f64());
-    }
-
-    /// Forward passes so far.
-    pub fn forward_passes_total(&self) -> u64 {
-        self.scorer_forward_passes.get()
-    }
-
-    /// Texts scored so far.
-    pub fn scored_texts_total(&self) -> u64 {
-        self.scorer_texts.get()
+    /// What the scorer does.
+    pub fn scorer(&self) -> &ScorerMetrics {
+        &self.scorer
     }
 
     /// A sink applied ticks, in one go.
@@ -459,7 +395,7 @@ mod tests {
         source.dead_lettered("decode", "invalid_json", 1);
         source.lag(Duration::from_millis(1500), Some(3));
         metrics.tick(Duration::from_millis(3));
-        metrics.scorer_totals(ScorerTotals {
+        metrics.scorer().totals(ScorerTotals {
             batches: 1,
             texts: 32,
             forward_passes: 1,

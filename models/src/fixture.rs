@@ -3,7 +3,7 @@
 //! In: a text. Out: a score from short word lists plus a little noise taken from the text's digest, in integers only, so
 //! that every machine gives the same answer. It is chosen by a configuration that says `fixture`, and by nothing else.
 
-use crate::scorer::{Batch, ScoreFailure, Scorer};
+use crate::scorer::{Batch, ScoreFailure, Scorer, padding};
 use groundswell_core::id::{ModelKey, TextKey};
 use groundswell_core::score::{PPM, Rung, Score};
 
@@ -192,9 +192,11 @@ impl Scorer for FixtureScorer {
     }
 
     fn forward(&self, texts: &[&str]) -> Result<Batch, ScoreFailure> {
+        let lengths = || texts.iter().map(|text| self.length_of(text));
         Ok(Batch {
             results: texts.iter().map(|text| Ok(self.answer(text))).collect(),
-            tokens: texts.iter().map(|text| self.length_of(text)).sum(),
+            tokens: lengths().sum(),
+            padding: padding(lengths()),
             truncated: 0,
         })
     }

@@ -9,6 +9,7 @@
 mod answer;
 pub mod bundle;
 pub mod eval;
+pub mod fallback;
 mod fixture;
 mod lot;
 mod pool;
@@ -25,6 +26,6 @@ pub use fixture::FixtureScorer;
 pub use lot::{Answer, Limits, score_all, score_all_on};
 pub use pool::{Lane, PoolError, PoolOptions, ScorerPool, Traffic};
 pub use scorer::{Batch, ScoreFailure, Scorer, score_each};
-pub use stats::{ScorerStats, StatsSnapshot};
+pub use stats::{ScorerStats, StatsSnapshot, Watch};
 #[cfg(feature = "torch")]
 pub use torch::{Precision, TorchOptions, TorchScorer};

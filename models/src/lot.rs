@@ -4,7 +4,7 @@
 //! directly by strict mode, where a tick closes only when its texts are scored.
 
 use crate::scorer::{ScoreFailure, Scorer, score_each};
-use crate::stats::{ScorerStats, add, count};
+use crate::stats::ScorerStats;
 use crossbeam_channel::bounded;
 use groundswell_core::id::{ModelKey, TextKey};
 use groundswell_core::score::Score;
@@ -133,13 +133,11 @@ fn score_batch(scorer: &dyn Scorer, batch: &[Sized], stats: &ScorerStats) -> Vec
     let started = Instant::now();
     let texts: Vec<&str> = batch.iter().map(|(_, _, text)| &**text).collect();
     let results = score_each(scorer, &texts, stats);
-    count(&stats.batches);
-    add(&stats.texts, results.len());
-    add(&stats.failures, results.iter().filter(|r| r.is_err()).count());
-    add(
-        &stats.busy_us,
-        usize::try_from(started.elapsed().as_micros()).unwrap_or(usize::MAX),
-    );
+    stats.batch(results.len(), started.elapsed());
+    results
+        .iter()
+        .filter_map(|r| r.as_ref().err())
+        .for_each(|failure| stats.failed(failure));
     let model = scorer.model();
     batch
         .iter()

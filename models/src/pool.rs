@@ -303,7 +303,7 @@ impl Shared {
             match (self.fetch)(key) {
                 Some(text) => found.push((key, text)),
                 None => {
-                    count(&self.stats.failures);
+                    self.stats.failed(&ScoreFailure::TextMissing);
                     let (model, result) = (self.scorer.model(), Err(ScoreFailure::TextMissing));
                     missing.push(Answer {
                         text: key,
@@ -317,7 +317,9 @@ impl Shared {
     }
 
     fn deliver(&self, answers: &Sender<Vec<Answer>>, stopped: &Receiver<()>, batch: Vec<Answer>) -> bool {
-        self.with_queue(|queue| queue.landed(&batch));
+        for since in self.with_queue(|queue| queue.landed(&batch)) {
+            self.stats.tell(|watch| watch.answered(since.elapsed()));
+        }
         send(answers, stopped, batch)
     }
 }

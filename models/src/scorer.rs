@@ -26,6 +26,9 @@ pub enum ScoreFailure {
     /// The model panicked.
     #[error("the model panicked: {0}")]
     Panicked(String),
+    /// There is no model.
+    #[error("there is no model")]
+    NoModel,
     /// Nobody knows the text behind the key (any more).
     #[error("the text is not in the text store")]
     TextMissing,
@@ -39,6 +42,7 @@ impl ScoreFailure {
             ScoreFailure::Tokens(_) => "text_not_tokenised",
             ScoreFailure::Model(_) => "model_failed",
             ScoreFailure::Panicked(_) => "model_panicked",
+            ScoreFailure::NoModel => "no_model",
             ScoreFailure::TextMissing => "text_missing",
         }
     }
@@ -56,8 +60,19 @@ pub struct Batch {
     pub results: Vec<Result<Score, ScoreFailure>>,
     /// Tokens the model looked at, special ones included.
     pub tokens: usize,
+    /// Tokens of padding that a batch of one length would have had on top.
+    pub padding: usize,
     /// Texts that were longer than the model reads.
     pub truncated: usize,
+}
+
+/// Padding of a batch of texts with these lengths, if all had the length of the longest.
+pub(crate) fn padding(lengths: impl Iterator<Item = usize>) -> usize {
+    let (mut longest, mut texts, mut tokens) = (0, 0, 0);
+    for length in lengths {
+        (longest, texts, tokens) = (longest.max(length), texts + 1, tokens + length);
+    }
+    longest * texts - tokens
 }
 
 /// A model.
@@ -92,6 +107,7 @@ fn bisect(scorer: &dyn Scorer, texts: &[&str], stats: &ScorerStats, results: &mu
     match attempt(scorer, texts, stats) {
         Ok(batch) => {
             add(&stats.tokens, batch.tokens);
+            add(&stats.padding, batch.padding);
             add(&stats.truncated, batch.truncated);
             results.extend(batch.results);
         }

@@ -1,7 +1,37 @@
-//! Counters of a scorer at work, for metrics and tests. Written by the scoring threads, read by anybody.
+//! Counters of a scorer at work, for metrics and tests. Written by the scoring threads, read by anybody. What a sum cannot
+//! say (how long, how many at once, why not) is told to a [`Watch`], if there is one.
 
+use crate::scorer::ScoreFailure;
+use groundswell_core::score::Rung;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+/// Somebody who is told what a scorer does, on the scorer's threads: it must not wait.
+pub trait Watch: Send + Sync {
+    /// A batch of so many texts was answered.
+    fn batch(&self, texts: usize, took: Duration);
+    /// A text was answered so long after it was wanted.
+    fn answered(&self, waited: Duration);
+    /// A text could not be scored; see [`ScoreFailure::code`].
+    fn failed(&self, code: &'static str);
+    /// An answer of this rung goes to the record; `None` is that there is none.
+    fn recorded(&self, rung: Option<Rung>);
+    /// A request to the HTTP scorer ended like this.
+    fn asked(&self, outcome: &'static str, took: Duration);
+    /// So many texts wait for a rung below the model, and whether its breaker is open.
+    fn below(&self, waiting: usize, broken: bool);
+}
+
+/// At most one [`Watch`].
+#[derive(Default)]
+struct Watched(OnceLock<Arc<dyn Watch>>);
+
+impl std::fmt::Debug for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.get().is_some() { "watched" } else { "unwatched" })
+    }
+}
 
 /// Counters since the start, and two gauges.
 #[derive(Debug, Default)]
@@ -20,12 +50,15 @@ pub struct ScorerStats {
     pub tokens: AtomicU64,
     /// Time spent in the model, µs.
     pub busy_us: AtomicU64,
+    /// Tokens of padding that batches of one length would have had on top.
+    pub padding: AtomicU64,
     /// Texts longer than the model reads.
     pub truncated: AtomicU64,
     /// Texts that could not be scored.
     pub failures: AtomicU64,
     /// Texts wanted again soon after their answer, and answered from memory.
     pub memo_hits: AtomicU64,
+    watched: Watched,
 }
 
 /// [`ScorerStats`] at one moment.
@@ -39,6 +72,7 @@ pub struct StatsSnapshot {
     pub passes: u64,
     pub tokens: u64,
     pub busy: Duration,
+    pub padding: u64,
     pub truncated: u64,
     pub failures: u64,
     pub memo_hits: u64,
@@ -55,10 +89,40 @@ impl ScorerStats {
             passes: self.passes.load(Relaxed),
             tokens: self.tokens.load(Relaxed),
             busy: Duration::from_micros(self.busy_us.load(Relaxed)),
+            padding: self.padding.load(Relaxed),
             truncated: self.truncated.load(Relaxed),
             failures: self.failures.load(Relaxed),
             memo_hits: self.memo_hits.load(Relaxed),
         }
+    }
+
+    /// Who is told from now on; the first one stays.
+    pub fn watch(&self, watch: Arc<dyn Watch>) {
+        // A second one would count everything twice.
+        let _ = self.watched.0.set(watch);
+    }
+
+    pub(crate) fn batch(&self, texts: usize, took: Duration) {
+        count(&self.batches);
+        add(&self.texts, texts);
+        add(&self.busy_us, usize::try_from(took.as_micros()).unwrap_or(usize::MAX));
+        self.tell(|watch| watch.batch(texts, took));
+    }
+
+    pub(crate) fn failed(&self, failure: &ScoreFailure) {
+        count(&self.failures);
+        self.tell(|watch| watch.failed(failure.code()));
+    }
+
+    pub(crate) fn tell(&self, what: impl FnOnce(&dyn Watch)) {
+        if let Some(watch) = self.watched.0.get() {
+            what(&**watch);
+        }
+    }
+
+    /// An answer goes to the record.
+    pub fn recorded(&self, rung: Option<Rung>) {
+        self.tell(|watch| watch.recorded(rung));
     }
 }
 

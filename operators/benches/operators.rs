@@ -315,7 +315,7 @@ fn keyed_by_post(worker: &mut Worker, c: &mut Criterion, size: u64) {
                 model: ModelKey(1),
                 score: Some(answer(7)),
             });
-            score(posts, facts, control, None)
+            score(posts, facts, control, None, Arc::default())
         },
         (vec![Control::LiveModel(ModelKey(1))], &|i| {
             vec![(text_key(i), post(i), 0, 0)]
@@ -378,7 +378,7 @@ fn by_row(worker: &mut Worker, c: &mut Criterion, size: u64) {
         let live = live_post(i, votes);
         Watched::Row(Row {
             at: row_of(&live),
-            acc: contribution(&live.post),
+            acc: contribution(&live.post, Policy::default()),
         })
     };
     operator(
@@ -417,6 +417,7 @@ fn whole(worker: &mut Worker, c: &mut Criterion, size: u64) {
                 ..LinkSpec::default()
             },
             weight: WeightSpec::Log1p,
+            scoring: Default::default(),
         },
         |_| false,
     );

@@ -14,6 +14,7 @@
 
 use crate::event::{Control, PostEvent, PostRow, VoteAt, clock_of};
 use crate::expiry::Expiry;
+use crate::score::Recalled;
 use differential_dataflow::VecCollection;
 use groundswell_core::dataflow::{Complete, per_tick};
 use groundswell_core::id::{DigestMap, Dim, PostKey};
@@ -50,6 +51,7 @@ pub enum Unchanged {
 #[derive(Clone, Default, Debug)]
 pub struct Duplicates {
     kept: Arc<Mutex<Kept>>,
+    recalled: Arc<Recalled>,
     travel: bool,
 }
 
@@ -98,6 +100,11 @@ impl Duplicates {
             travel: true,
             ..Duplicates::default()
         }
+    }
+
+    /// Posts of this process whose text needed no answer when they came: those repeat as well.
+    pub fn recalled(&self) -> &Arc<Recalled> {
+        &self.recalled
     }
 
     /// Whether the counts are an output of the graph.

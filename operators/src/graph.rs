@@ -17,13 +17,14 @@ use crate::evidence::{Item, Proven, evidence};
 use crate::inherit::inherit;
 use crate::link::{FetchText, link};
 use crate::live::{Live, Part, live};
-use crate::score::{Scored, sample, score};
+use crate::score::{Scored, Wanted, sample, score};
 use crate::threshold::{Carry, Told, Watched, threshold};
 use crate::window::{RowKey, contribution, for_each_row, window};
 use differential_dataflow::VecCollection;
-use groundswell_core::id::{Dim, ModelKey, PostKey, TextKey};
+use groundswell_core::id::{Dim, PostKey, TextKey};
+use groundswell_core::scoring::Policy;
 use groundswell_core::spec::{GraphSpec, LinkSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec};
-use groundswell_core::time::{EventTime, HOUR, Tick};
+use groundswell_core::time::{HOUR, Tick};
 use std::sync::Arc;
 
 /// What is rendered: the pipeline's views, and hidden ones that rules on sliding views need.
@@ -35,9 +36,13 @@ pub struct Plan {
     pub declared: usize,
     /// For each declared view, the view whose rows its rules watch, if any rule may watch it.
     watched: Arc<[Option<u16>]>,
+    /// How answers count in each view.
+    policies: Arc<[Policy]>,
     link: LinkSpec,
     weight: WeightSpec,
     compare: bool,
+    /// Whether texts without a model's answer stay wanted.
+    ladder: bool,
 }
 
 impl Plan {
@@ -48,6 +53,7 @@ impl Plan {
     /// twice its length, at least an hour.
     pub fn new(spec: &GraphSpec, watched: impl Fn(&str) -> bool) -> Plan {
         let mut views = spec.views.clone();
+        let mut policies: Vec<Policy> = views.iter().map(|view| spec.scoring.policy(&view.name)).collect();
         let mut targets = Vec::new();
         for (i, view) in spec.views.iter().enumerate() {
             targets.push(if !watched(&view.name) {
@@ -61,6 +67,7 @@ impl Plan {
                     keep,
                     ..view.clone()
                 });
+                policies.push(spec.scoring.policy(&view.name));
                 u16::try_from(views.len() - 1).ok()
             } else {
                 u16::try_from(i).ok()
@@ -70,9 +77,11 @@ impl Plan {
             views: views.into(),
             declared: spec.views.len(),
             watched: targets.into(),
+            policies: policies.into(),
             link: spec.link,
             weight: spec.weight.clone(),
             compare: false,
+            ladder: spec.scoring.ladder,
         }
     }
 
@@ -84,8 +93,15 @@ impl Plan {
 
     /// A digest of everything that decides how the graph is rendered: equal where two processes can share one.
     pub fn digest(&self) -> u128 {
-        let how = (&self.link, &self.weight, self.compare);
-        let all = (&self.views, self.declared, &self.watched, how);
+        let counted = (&self.policies, self.ladder, self.compare);
+        let all = (
+            &self.views,
+            self.declared,
+            &self.watched,
+            &self.link,
+            &self.weight,
+            counted,
+        );
         // `Debug` writes every field; nothing in here is a float or a hash map.
         PostKey::of(format!("{all:?}").as_bytes()).0
     }
@@ -107,6 +123,11 @@ impl Plan {
     /// Whether other models are compared with the live one.
     pub fn compares(&self) -> bool {
         self.compare
+    }
+
+    /// How answers count in a view, hidden ones included.
+    pub fn policy(&self, view: u16) -> Policy {
+        self.policies.get(usize::from(view)).copied().unwrap_or_default()
     }
 
     /// Whether rules watch any view.
@@ -149,7 +170,7 @@ pub struct Outputs<'s> {
     /// Live posts.
     pub live: VecCollection<'s, Tick, Live>,
     /// Texts that wait for a model.
-    pub wanted: VecCollection<'s, Tick, (ModelKey, TextKey, EventTime)>,
+    pub wanted: VecCollection<'s, Tick, Wanted>,
     /// What is counted of models; the diffs are the numbers.
     pub tallies: VecCollection<'s, Tick, Tally>,
     /// Alert transitions with their evidence, and what forgotten windows leave behind in alerts.
@@ -169,7 +190,7 @@ pub struct Alerts<'s> {
 /// Renders the graph.
 pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates: Duplicates) -> Outputs<'s> {
     let Inputs { posts, facts, control } = inputs;
-    let travel = duplicates.travel();
+    let (travel, recalled) = (duplicates.travel(), Arc::clone(duplicates.recalled()));
     let upserted = dedupe(posts, control.clone(), plan.retention(), duplicates);
     let unchanged = travel.then(|| {
         upserted.clone().flat_map(|(_, u)| match u {
@@ -187,13 +208,13 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
     let texts = rows
         .filter(|(_, row)| row.given.is_none() && row.text != TextKey::NONE)
         .map(|(key, row)| (row.text, key, row.created_at, sample(row.author, key)));
-    let scored = score(texts, facts, control.clone(), plan.retention());
+    let scored = score(texts, facts, control.clone(), plan.retention(), plan.ladder, recalled);
     let scores = scored.clone().flat_map(|s| match s {
         Scored::Post(key, score) => Some((key, Part::Score(score))),
         _ => None,
     });
     let wanted = scored.clone().flat_map(|s| match s {
-        Scored::Wanted(model, text, at) => Some((model, text, at)),
+        Scored::Wanted(wanted) => Some(wanted),
         _ => None,
     });
     let mut tallies = scored.clone().flat_map(|s| match s {
@@ -216,7 +237,11 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
         .concat(mentions.map(|(key, m)| (key, Part::Mentions(m))))
         .concat(scores);
     let live = live(parts, control.clone(), plan.weight.clone());
-    let view_rows = aggregate(window(live.clone(), &plan.views), control.clone(), &plan.views);
+    let view_rows = aggregate(
+        window(live.clone(), &plan.views, &plan.policies),
+        control.clone(),
+        &plan.views,
+    );
     let alerts = plan
         .watched
         .iter()
@@ -262,12 +287,20 @@ fn alerts<'s>(
             out
         })
     };
+    let policies = plan.clone();
     let posts = live.flat_map(move |live| {
         let mut out = smallvec::SmallVec::<[_; 4]>::new();
         if let Some(score) = live.post.score {
-            debug_assert_eq!(contribution(&live.post).w, live.post.weight);
-            let item = Item::Post(live.key, live.post.weight, score.sentiment());
-            each_row(&live, &mut |row| out.push((row, item.clone())));
+            each_row(&live, &mut |row| {
+                let policy = policies.policy(row.view);
+                debug_assert_eq!(
+                    contribution(&live.post, policy).w > 0,
+                    policy.sentiment(&score).is_some() && live.post.weight > 0
+                );
+                if let Some(x) = policy.sentiment(&score) {
+                    out.push((row, Item::Post(live.key, live.post.weight, x)));
+                }
+            });
         }
         out
     });

@@ -4,8 +4,8 @@
 //! *Out*: the score of each post, the texts that wait for a model (the scorers' work list), the posts that two models have
 //! answered, and how many texts each has. *State*: per text its live posts and all known facts of all models;
 //! facts stay when the posts go, so an identical text is scored once, ever; with a *retention*, facts nobody had a use for
-//! that long are forgotten. *Emits* at the tick of the change. *A
-//! retraction* of a post retracts its score from state. A model switch re-points every post at one tick; what the new
+//! that long are forgotten. Of two answers for one text and model the one of the better rung stands, whichever came first; of
+//! equals the first. *Emits* at the tick of the change. *A retraction* of a post retracts its score from state. A model switch re-points every post at one tick; what the new
 //! model has not answered yet becomes wanted. Votes never come here.
 //!
 //! A model beside the live one changes nothing but its own wishes, pairs and counts. It may be asked about a *share* of the
@@ -17,13 +17,14 @@ use crate::expiry::Expiry;
 use differential_dataflow::VecCollection;
 use groundswell_core::dataflow::{Complete, Emit, mix, per_tick};
 use groundswell_core::id::{Dim, ModelKey, PostKey, TextKey};
-use groundswell_core::score::{PPM, Score};
+use groundswell_core::score::{PPM, Rung, Score};
 use groundswell_core::table;
 use groundswell_core::time::{EventTime, Tick};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Input of the operator, keyed by text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -34,13 +35,26 @@ pub enum TextEvent {
     Fact(ModelKey, Option<Score>),
 }
 
+/// A text that waits for a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Wanted {
+    /// The model.
+    pub model: ModelKey,
+    /// The text.
+    pub text: TextKey,
+    /// Its newest post that asks was written then.
+    pub at: EventTime,
+    /// Something stands for an answer: nobody waits for a better one, which may come or not.
+    pub stopgap: bool,
+}
+
 /// Output of the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Scored {
     /// The post's score by the live model.
     Post(PostKey, Score),
-    /// This model has not answered for this text; the newest post that asks for it is this old.
-    Wanted(ModelKey, TextKey, EventTime),
+    /// This model has not answered for this text, or somebody else did who can do less.
+    Wanted(Wanted),
     /// The post has answers of the live model and of another.
     Pair(PostKey, Pair),
     /// How many texts of live posts there are, and how many of them a model has; the diff is the number.
@@ -56,16 +70,44 @@ pub fn sample(author: Dim, post: PostKey) -> u32 {
     u32::try_from(place >> 32).unwrap_or(0)
 }
 
-/// See the module documentation; `retention` in ms.
+/// Counts posts whose text had an answer when they came, from some tick on: what is restored came before.
+#[derive(Debug, Default)]
+pub struct Recalled {
+    after: AtomicU64,
+    count: AtomicU64,
+}
+
+impl Recalled {
+    /// Counts posts of ticks after this one only.
+    pub fn after(&self, tick: Tick) {
+        self.after.store(tick, Ordering::Relaxed);
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, tick: Tick, posts: usize) {
+        if posts > 0 && tick > self.after.load(Ordering::Relaxed) {
+            self.count.fetch_add(posts as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+/// See the module documentation; `retention` in ms. With a `ladder` texts for which something only stands stay wanted of the
+/// live model.
 pub fn score<'s>(
     posts: VecCollection<'s, Tick, (TextKey, PostKey, EventTime, u32)>,
     facts: VecCollection<'s, Tick, Fact>,
     control: VecCollection<'s, Tick, Control>,
     retention: Option<i64>,
+    ladder: bool,
+    recalled: Arc<Recalled>,
 ) -> VecCollection<'s, Tick, Scored> {
     let posts = posts.map(|(text, post, at, sample)| (text, TextEvent::Post(post, at, sample)));
     let facts = facts.map(|fact| (fact.text, TextEvent::Fact(fact.model, fact.score)));
-    let mut table = Table::new(retention);
+    let mut table = Table::new(retention, ladder);
     per_tick(
         posts.concat(facts),
         control.filter(move |c| match c {
@@ -74,7 +116,7 @@ pub fn score<'s>(
         }),
         "Score",
         |(text, _)| text.route(),
-        move |Complete { rows, side, .. }, out| {
+        move |Complete { tick, rows, side }, out| {
             if let Some(clock) = clock_of(side) {
                 table.forget(clock);
             }
@@ -89,7 +131,7 @@ pub fn score<'s>(
             table.switch(asked, out);
             rows.sort_unstable_by_key(|((text, _), diff)| (*text, *diff));
             for group in rows.chunk_by(|a, b| a.0.0 == b.0.0) {
-                table.apply(group[0].0.0, group, out);
+                recalled.add(tick, table.apply(group[0].0.0, group, out));
             }
             for ((model, count), n) in std::mem::take(&mut table.counts) {
                 if n != 0 {
@@ -117,14 +159,29 @@ impl Text {
         self.facts.iter().find(|(m, _)| *m == model).map(|(_, score)| *score)
     }
 
-    /// When the newest of its posts that are in the share was written, if the model has not answered.
-    fn wanted(&self, model: ModelKey, share: u32) -> Option<EventTime> {
-        if self.fact(model).is_some() {
-            return None;
+    /// The model's score, if it is one: what stands where nobody answered is none.
+    fn said(&self, model: ModelKey) -> Option<Score> {
+        self.fact(model).flatten().filter(|score| score.rung != Rung::Neutral)
+    }
+
+    /// Of equals the first stands: a fact is true for ever.
+    fn learn(&mut self, model: ModelKey, score: Option<Score>) {
+        match self.facts.iter_mut().find(|(m, _)| *m == model) {
+            None => self.facts.push((model, score)),
+            Some((_, known)) if quality(score.as_ref()) > quality(known.as_ref()) => *known = score,
+            Some(_) => {}
         }
+    }
+
+    /// When the newest of its posts that are in the share was written.
+    fn newest(&self, share: u32) -> Option<EventTime> {
         let asking = self.posts.iter().filter(|(.., sample)| *sample < share);
         asking.map(|(_, at, _)| *at).max()
     }
+}
+
+fn quality(fact: Option<&Score>) -> i64 {
+    fact.map_or(0, |score| score.rung.quality())
 }
 
 /// Which models are asked.
@@ -132,15 +189,19 @@ impl Text {
 struct Asked {
     live: Option<ModelKey>,
     background: Arc<[Background]>,
+    ladder: bool,
 }
+
+/// Since when a text waits, and whether something stands for an answer.
+type Wish = Option<(EventTime, bool)>;
 
 /// What a text shows: its posts' score and pairs, and who is to answer. One place for every background model, in order.
 #[derive(Default)]
 struct Shown {
     score: Option<Score>,
-    wanted: Option<EventTime>,
+    wanted: Wish,
     pairs: SmallVec<[Option<Pair>; 1]>,
-    wishes: SmallVec<[Option<EventTime>; 1]>,
+    wishes: SmallVec<[Wish; 1]>,
 }
 
 impl Asked {
@@ -155,19 +216,30 @@ impl Asked {
         let Some(live) = self.live else {
             return Shown::default();
         };
-        let score = text.fact(live).flatten();
+        let fact = text.fact(live);
+        let (score, stopgap) = (fact.flatten(), fact.is_some());
+        let waits = !stopgap || (self.ladder && quality(score.as_ref()) <= Rung::Neutral.quality());
+        let newest = |share| text.newest(share);
+        let wish = |b: &Background| match text.fact(b.model) {
+            Some(_) => None,
+            None => newest(b.share).map(|at| (at, false)),
+        };
         let pair = |b: &Background| {
             Some(Pair {
                 model: b.model,
-                live: Verdict::of(&score?),
-                other: Verdict::of(&text.fact(b.model).flatten()?),
+                live: Verdict::of(&text.said(live)?),
+                other: Verdict::of(&text.said(b.model)?),
             })
         };
         Shown {
             score,
-            wanted: text.wanted(live, u32::MAX),
+            wanted: if waits {
+                newest(u32::MAX).map(|at| (at, stopgap))
+            } else {
+                None
+            },
             pairs: self.beside().map(pair).collect(),
-            wishes: self.beside().map(|b| text.wanted(b.model, b.share)).collect(),
+            wishes: self.beside().map(wish).collect(),
         }
     }
 
@@ -197,8 +269,12 @@ struct Table {
 }
 
 impl Table {
-    fn new(retention: Option<i64>) -> Self {
+    fn new(retention: Option<i64>, ladder: bool) -> Self {
         Table {
+            asked: Asked {
+                ladder,
+                ..Asked::default()
+            },
             unused: retention.map(Expiry::new),
             ..Table::default()
         }
@@ -226,7 +302,8 @@ impl Table {
         }
     }
 
-    fn apply(&mut self, key: TextKey, events: &[((TextKey, TextEvent), isize)], out: &mut Out<'_, '_>) {
+    /// Applies the events of a text; how many posts found it answered.
+    fn apply(&mut self, key: TextKey, events: &[((TextKey, TextEvent), isize)], out: &mut Out<'_, '_>) -> usize {
         let text = self.texts.get_or_default(key);
         self.asked.count(text, -1, &mut self.counts);
         let before = self.asked.shown(text);
@@ -235,14 +312,14 @@ impl Table {
             match event {
                 TextEvent::Post(post, at, sample) if *diff > 0 => new.push((*post, *at, *sample)),
                 TextEvent::Post(post, at, sample) => gone.push((*post, *at, *sample)),
-                // The first recorded answer stands: a fact is true for ever.
-                TextEvent::Fact(model, score) => {
-                    if text.facts.iter().all(|(m, _)| m != model) {
-                        text.facts.push((*model, *score));
-                    }
-                }
+                TextEvent::Fact(model, score) => text.learn(*model, *score),
             }
         }
+        let found = if before.score.is_some() {
+            new.len().saturating_sub(gone.len())
+        } else {
+            0
+        };
         text.posts.retain(|post| !gone.contains(post));
         let stayed = text.posts.clone();
         text.posts.extend(new.iter().copied());
@@ -269,6 +346,7 @@ impl Table {
         {
             unused.push(unused.clock(), key);
         }
+        found
     }
 }
 
@@ -303,14 +381,22 @@ impl Moved<'_> {
     }
 }
 
-fn wish(text: TextKey, model: ModelKey, before: Option<EventTime>, after: Option<EventTime>, out: &mut Out<'_, '_>) {
+fn wish(text: TextKey, model: ModelKey, before: Wish, after: Wish, out: &mut Out<'_, '_>) {
     if before != after {
-        before
-            .into_iter()
-            .for_each(|at| out.give(Scored::Wanted(model, text, at), -1));
-        after
-            .into_iter()
-            .for_each(|at| out.give(Scored::Wanted(model, text, at), 1));
+        one_wish(text, model, before, -1, out);
+        one_wish(text, model, after, 1, out);
+    }
+}
+
+fn one_wish(text: TextKey, model: ModelKey, wish: Wish, diff: isize, out: &mut Out<'_, '_>) {
+    if let Some((at, stopgap)) = wish {
+        let wanted = Wanted {
+            model,
+            text,
+            at,
+            stopgap,
+        };
+        out.give(Scored::Wanted(wanted), diff);
     }
 }
 
@@ -323,12 +409,9 @@ fn give(asked: &Asked, key: TextKey, posts: &Posts, shown: &Shown, diff: isize, 
     for pair in shown.pairs.iter().flatten() {
         each(&|post| Scored::Pair(post, *pair));
     }
-    if let (Some(live), Some(at)) = (asked.live, shown.wanted) {
-        out.give(Scored::Wanted(live, key, at), diff);
-    }
-    for (b, at) in asked.beside().zip(&shown.wishes) {
-        at.iter()
-            .for_each(|at| out.give(Scored::Wanted(b.model, key, *at), diff));
+    one_wish(key, asked.live.unwrap_or_default(), shown.wanted, diff, out);
+    for (b, wish) in asked.beside().zip(&shown.wishes) {
+        one_wish(key, b.model, *wish, diff, out);
     }
 }
 

@@ -9,6 +9,7 @@ use differential_dataflow::VecCollection;
 use differential_dataflow::difference::Multiply;
 use groundswell_core::acc::Acc;
 use groundswell_core::id::Dim;
+use groundswell_core::scoring::Policy;
 use groundswell_core::serving::LivePost;
 use groundswell_core::spec::{GroupColumn, ViewKey, ViewSpec};
 use groundswell_core::time::{EventTime, Tick};
@@ -49,15 +50,22 @@ impl RowKey {
 pub fn window<'s>(
     live: VecCollection<'s, Tick, Live>,
     views: &Arc<[ViewSpec]>,
+    policies: &Arc<[Policy]>,
 ) -> VecCollection<'s, Tick, RowKey, Acc> {
     use differential_dataflow::AsCollection;
     use timely::dataflow::operators::vec::Map;
-    let views = Arc::clone(views);
+    let (views, policies) = (Arc::clone(views), Arc::clone(policies));
     live.inner
         .flat_map(move |(live, tick, diff)| {
-            let acc = contribution(&live.post).multiply(&diff);
+            // Mostly all views have one policy.
+            let mut last: Option<(Policy, Acc)> = None;
             let mut rows = smallvec::SmallVec::<[_; 4]>::new();
-            for (view, spec) in (0u16..).zip(views.iter()) {
+            for ((view, spec), policy) in (0u16..).zip(views.iter()).zip(policies.iter()) {
+                let acc = match last {
+                    Some((same, acc)) if same == *policy => acc,
+                    _ => contribution(&live.post, *policy).multiply(&diff),
+                };
+                last = Some((*policy, acc));
                 for_each_row(spec, &live.post, &mut |key| {
                     rows.push((RowKey { view, key }, tick, acc))
                 });
@@ -68,10 +76,13 @@ pub fn window<'s>(
 }
 
 /// What one post adds to each row it falls in.
-pub fn contribution(post: &LivePost) -> Acc {
-    match &post.score {
-        None => Acc::unscored(),
-        Some(s) => Acc::scored(post.weight, s.sentiment(), s.label(), s.is_toxic, s.is_sarcastic),
+pub fn contribution(post: &LivePost, policy: Policy) -> Acc {
+    let Some(score) = &post.score else {
+        return Acc::unscored();
+    };
+    match policy.sentiment(score) {
+        None => Acc::left_out(score.is_toxic, score.is_sarcastic),
+        Some(x) => Acc::scored(post.weight, x, policy.label(score), score.is_toxic, score.is_sarcastic),
     }
 }
 

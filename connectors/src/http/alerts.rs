@@ -1,12 +1,15 @@
 //! `/api/v1/alerts`, `/api/v1/alerts/{id}` and `/api/v1/alerts/{id}/explain`.
 
 use super::App;
+use super::auth::Principal;
 use super::error::ApiError;
 use super::query::{Params, encode_cursor};
 use super::reply::{Metadata, conditional, envelope};
+use super::views::tag;
 use crate::hub::alerts::{AlertPlace, AlertRecord};
 use crate::hub::filter::AlertFilter;
 use crate::hub::render::AlertJson;
+use axum::Extension;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
@@ -17,12 +20,21 @@ use std::sync::Arc;
 const LISTING: &str = "alerts";
 
 /// Alerts, the newest transition first.
-pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, ApiError> {
+pub async fn list(
+    State(app): State<App>,
+    Extension(who): Extension<Principal>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let params = Params::parse(&uri, &["rule", "state", "view", "limit", "cursor"])?;
     let limit = params.limit()?;
     let mut filter = AlertFilter::default();
     for (name, value) in params.iter().filter(|(name, _)| AlertFilter::PARAMETERS.contains(name)) {
         filter.add(name, value)?;
+    }
+    let tenancy = who.tenancy(&app);
+    if let Some(tenancy) = tenancy {
+        tenancy.alerts(&app.hub, &mut filter);
     }
     let after: Option<AlertPlace> = params.cursor::<24>(LISTING)?.map(|bytes| {
         let (mut at, mut id) = ([0; 8], [0; 16]);
@@ -32,7 +44,7 @@ pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
     });
     app.require_served()?;
     let (at, version, alerts) = app.hub.alerts();
-    conditional(&headers, &app.hub.tag(version), || {
+    conditional(&headers, &tag(&app, version, tenancy), || {
         let place = |a: &AlertRecord| (a.latest.at, a.latest.id);
         let matching: Vec<&Arc<AlertRecord>> = alerts.iter().filter(|a| filter.alert(&a.latest)).collect();
         let rest = matching.iter().filter(|a| after.is_none_or(|after| place(a) < after));
@@ -68,25 +80,38 @@ pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
 type Id = Result<Path<String>, PathRejection>;
 
 /// One alert with its history.
-pub async fn one(State(app): State<App>, id: Id, uri: Uri, headers: HeaderMap) -> Result<Response, ApiError> {
-    let (at, record) = find(&app, id, &uri)?;
+pub async fn one(
+    State(app): State<App>,
+    Extension(who): Extension<Principal>,
+    id: Id,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let (at, record) = find(&app, &who, id, &uri)?;
     conditional(&headers, &app.hub.tag(record.latest.at), || {
         answer(&app, at, &record, false)
     })
 }
 
 /// One alert with the posts that carry it, as they are now.
-pub async fn explain(State(app): State<App>, id: Id, uri: Uri) -> Result<Response, ApiError> {
-    let (at, record) = find(&app, id, &uri)?;
+pub async fn explain(
+    State(app): State<App>,
+    Extension(who): Extension<Principal>,
+    id: Id,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let (at, record) = find(&app, &who, id, &uri)?;
     answer(&app, at, &record, true)
 }
 
-fn find(app: &App, id: Id, uri: &Uri) -> Result<(Tick, Arc<AlertRecord>), ApiError> {
+fn find(app: &App, who: &Principal, id: Id, uri: &Uri) -> Result<(Tick, Arc<AlertRecord>), ApiError> {
     let Path(id) = id.map_err(|error| ApiError::not_found(error.body_text()))?;
     Params::parse(uri, &[])?;
     app.require_served()?;
     let parsed = (id.len() == 32).then(|| u128::from_str_radix(&id, 16).ok()).flatten();
     let (at, found) = parsed.map_or((0, None), |id| app.hub.alert(id));
+    let tenancy = who.tenancy(app);
+    let found = found.filter(|alert| tenancy.is_none_or(|t| t.owns_alert(&app.hub, &alert.latest)));
     let record = found.ok_or_else(|| ApiError::not_found("There is no alert with this id among those kept"))?;
     Ok((at, record))
 }

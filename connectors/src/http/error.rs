@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 /// Seconds after which a client may try again when the engine is not ready.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
+/// What RFC 9110 wants to be said to somebody without credentials.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"groundswell\"");
+
 /// An error answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiError {
@@ -19,6 +22,8 @@ pub struct ApiError {
     pub message: String,
     /// What is known about it.
     pub details: Value,
+    /// Seconds after which it is worth to ask again.
+    pub retry_after: Option<u64>,
 }
 
 impl ApiError {
@@ -29,6 +34,7 @@ impl ApiError {
             code,
             message: message.into(),
             details: json!({}),
+            retry_after: None,
         }
     }
 
@@ -36,6 +42,13 @@ impl ApiError {
     #[must_use]
     pub fn with(mut self, details: Value) -> Self {
         self.details = details;
+        self
+    }
+
+    /// With a time to wait (s).
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
         self
     }
 
@@ -107,8 +120,14 @@ impl IntoResponse for ApiError {
         response
             .headers_mut()
             .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        } else if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
         }
         response
     }

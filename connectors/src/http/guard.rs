@@ -1,7 +1,7 @@
 //! What every request passes: limits, the host check, a request id, security headers, counting.
 
 use super::error::ApiError;
-use super::{App, dead_letters};
+use super::{App, dead_letters, predict};
 use crate::dlq::REQUEST_BYTES;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -36,6 +36,9 @@ const SECURITY: [(HeaderName, HeaderValue); 6] = [
     ),
 ];
 
+/// A year, as browsers' preload lists ask for at least.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
 /// The outermost layer.
 pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let began = Instant::now();
@@ -57,6 +60,9 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id);
     headers.extend(SECURITY);
+    if app.secure {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+    }
     response
 }
 
@@ -81,6 +87,7 @@ fn check(app: &App, request: &Request) -> Result<(), ApiError> {
     }
     let most = match request.extensions().get::<MatchedPath>() {
         Some(route) if route.as_str() == dead_letters::ROUTE => REQUEST_BYTES as u64,
+        Some(route) if route.as_str() == predict::ROUTE => predict::BODY_BYTES as u64,
         _ => BODY_BYTES,
     };
     let length = request

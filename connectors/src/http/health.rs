@@ -3,6 +3,7 @@
 use super::App;
 use super::error::ApiError;
 use super::models::ModelControl;
+use super::predict::{PredictRefusal, Predicting};
 use super::reply::json;
 use crate::dlq::{Letter, Refusal, Replayed};
 use crate::hub::render;
@@ -97,6 +98,15 @@ pub trait Health: Send + Sync + 'static {
     fn replay(&self, letters: &[Letter], dry_run: bool) -> Result<Replayed, Refusal> {
         let _ = (letters, dry_run);
         Err(Refusal::NotNow("there is no engine to replay into".to_owned()))
+    }
+
+    /// Asks the model about texts; nothing of it is recorded. Returns at once, the answers come later.
+    ///
+    /// # Errors
+    /// If there is no model, or others wait already.
+    fn predict(&self, texts: Vec<String>) -> Result<Predicting, PredictRefusal> {
+        let _ = texts;
+        Err(PredictRefusal::NoModel)
     }
 
     /// Tells a sink what an operator wants of it. Returns at once; the sink does it when it can.

@@ -1,5 +1,7 @@
 //! The port: binding it, accepting connections, closing them.
 
+use super::auth::Peer;
+use super::tls::Acceptor;
 use super::{App, ServeError, routes, stopped};
 use axum::body::Body;
 use axum::extract::Request;
@@ -12,11 +14,14 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tower::ServiceExt;
 
 /// A request's head must arrive within this time; an idle connection is closed after it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// And its TLS handshake must be done within this.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// What is buffered of a request's head; the exact limits are the guard's.
 const HEAD_BYTES: usize = 64 << 10;
 const HEADERS: usize = 100;
@@ -44,7 +49,7 @@ fn free_near(addr: SocketAddr) -> Option<SocketAddr> {
 }
 
 /// Serves until asked to stop, then lets what is under way finish.
-pub async fn run(listener: TcpListener, app: App) {
+pub async fn run(listener: TcpListener, acceptor: Option<Acceptor>, app: App) {
     let router = routes::router(app.clone());
     let mut stop = app.stop.clone();
     loop {
@@ -54,9 +59,24 @@ pub async fn run(listener: TcpListener, app: App) {
             () = stopped(&mut stop) => break,
             () = tokio::time::sleep(Duration::from_millis(20)), if full => {}
             accepted = listener.accept(), if !full => match accepted {
-                Ok((stream, _)) => {
-                    let open = Open::new(&app);
-                    tokio::spawn(connection(stream, router.clone(), open));
+                Ok((stream, peer)) => {
+                    let (open, router) = (Open::new(&app), router.clone());
+                    let tls = acceptor.as_ref().map(Acceptor::current);
+                    tokio::spawn(async move {
+                        // Frames are small and wanted at once.
+                        if let Err(error) = stream.set_nodelay(true) {
+                            tracing::debug!(%error, "could not switch off Nagle's algorithm");
+                        }
+                        let peer = Peer(peer.ip().to_canonical());
+                        match tls {
+                            None => connection(stream, peer, router, open).await,
+                            Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                                Ok(Ok(stream)) => connection(stream, peer, router, open).await,
+                                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                                Err(_) => tracing::debug!("a TLS handshake took too long"),
+                            },
+                        }
+                    });
                 }
                 // Out of file handles or a connection that is gone already: others may still come.
                 Err(error) => {
@@ -73,12 +93,15 @@ pub async fn run(listener: TcpListener, app: App) {
     }
 }
 
-async fn connection(stream: TcpStream, router: axum::Router, open: Open) {
-    // Frames are small and wanted at once.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "could not switch off Nagle's algorithm");
-    }
-    let service = service_fn(move |request: Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
+async fn connection<S>(stream: S, peer: Peer, router: axum::Router, open: Open)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        router.clone().oneshot(request)
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

@@ -1,10 +1,14 @@
 //! `/api/v1/posts` and `/api/v1/posts/{id}`.
 
 use super::App;
+use super::auth::Principal;
 use super::error::ApiError;
 use super::query::{Params, encode_cursor};
 use super::reply::{Metadata, conditional, envelope};
+use super::views::tag;
+use crate::hub::posts::Entry;
 use crate::hub::render::{PostJson, post_key};
+use axum::Extension;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
@@ -14,7 +18,12 @@ use groundswell_core::id::PostKey;
 const LISTING: &str = "posts";
 
 /// The newest posts.
-pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, ApiError> {
+pub async fn list(
+    State(app): State<App>,
+    Extension(who): Extension<Principal>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let params = Params::parse(&uri, &["limit", "cursor"])?;
     let limit = params.limit()?;
     let after = params.cursor::<24>(LISTING)?.map(|bytes| {
@@ -24,11 +33,12 @@ pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
         (i64::from_le_bytes(sort), PostKey(u128::from_le_bytes(key)))
     });
     app.require_served()?;
-    let (at, version, posts, more) = app.hub.newest_posts(after, limit);
-    conditional(&headers, &app.hub.tag(version), || {
-        let next_cursor = posts.last().filter(|_| more).map(|(key, entry)| {
-            encode_cursor(LISTING, &[&entry.sort.to_le_bytes()[..], &key.0.to_le_bytes()].concat())
-        });
+    let tenancy = who.tenancy(&app);
+    let own = |entry: &Entry| tenancy.is_none_or(|t| t.owns_post(&entry.post));
+    let (at, version, posts, next) = app.hub.newest_posts(after, limit, own);
+    conditional(&headers, &tag(&app, version, tenancy), || {
+        let next_cursor =
+            next.map(|(sort, key)| encode_cursor(LISTING, &[&sort.to_le_bytes()[..], &key.0.to_le_bytes()].concat()));
         let lookup = app.hub.lookup();
         let data: Vec<PostJson> = posts
             .iter()
@@ -38,7 +48,7 @@ pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
                 entry,
             })
             .collect();
-        let total = Some(app.hub.post_count());
+        let total = tenancy.is_none().then(|| app.hub.post_count());
         envelope(
             &data,
             Metadata {
@@ -54,6 +64,7 @@ pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
 /// One post.
 pub async fn one(
     State(app): State<App>,
+    Extension(who): Extension<Principal>,
     id: Result<Path<String>, PathRejection>,
     uri: Uri,
     headers: HeaderMap,
@@ -61,7 +72,9 @@ pub async fn one(
     let Path(id) = id.map_err(|error| ApiError::not_found(error.body_text()))?;
     Params::parse(&uri, &[])?;
     app.require_served()?;
+    let tenancy = who.tenancy(&app);
     let (at, found) = app.hub.post(post_key(&id));
+    let found = found.filter(|entry| tenancy.is_none_or(|t| t.owns_post(&entry.post)));
     let entry = found.ok_or_else(|| {
         ApiError::not_found(
             "There is no live post with this id: it never came, it was deleted, or it is older than the posts kept",

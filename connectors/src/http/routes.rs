@@ -1,15 +1,16 @@
 //! Which path is answered by what.
 
 use super::error::ApiError;
-use super::{App, alerts, console, dead_letters, docs, guard, health, models, posts, sinks, views, ws};
+use super::{App, alerts, auth, console, dead_letters, docs, guard, health, models, posts, predict, sinks, views, ws};
 use axum::Router;
 use axum::extract::State;
-use axum::http::{Method, StatusCode, Uri, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 /// Every documented route. `openapi.json` describes exactly these.
 fn documented() -> Vec<(&'static str, MethodRouter<App>)> {
@@ -28,6 +29,7 @@ fn documented() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/api/v1/models/{model}/comparison", get(models::comparison)),
         ("/api/v1/models/{model}/promote", post(models::promote)),
         (dead_letters::ROUTE, dead_letters::route()),
+        (predict::ROUTE, predict::route()),
         ("/health", get(health::full)),
         ("/health/live", get(health::live)),
         ("/health/ready", get(health::ready)),
@@ -56,8 +58,34 @@ pub fn router(app: App) -> Router {
         .fallback(fallback)
         .method_not_allowed_fallback(not_allowed)
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .layer(from_fn_with_state(app.clone(), auth::authenticate))
+        .layer(cors(&app))
         .layer(from_fn_with_state(app.clone(), guard::guard))
         .with_state(app)
+}
+
+/// Pages of the origins that are named may read, with credentials they bring themselves; those of others may not.
+fn cors(app: &App) -> CorsLayer {
+    let named = app
+        .options
+        .allowed_origins
+        .iter()
+        .filter_map(|o| HeaderValue::from_str(o).ok());
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(named))
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_NONE_MATCH,
+            HeaderName::from_static("x-api-key"),
+        ])
+        .expose_headers([
+            header::ETAG,
+            header::RETRY_AFTER,
+            HeaderName::from_static("x-request-id"),
+        ])
+        .max_age(std::time::Duration::from_secs(600))
 }
 
 async fn metrics(State(app): State<App>) -> Result<Response, ApiError> {
@@ -74,7 +102,7 @@ async fn metrics(State(app): State<App>) -> Result<Response, ApiError> {
 /// What is no route is a file of the console, or nothing.
 async fn fallback(method: Method, uri: Uri) -> Result<Response, ApiError> {
     let path = uri.path();
-    if ["/api", "/health", "/metrics", "/ws"]
+    if ["/api", "/health", "/metrics", "/predict", "/ws"]
         .iter()
         .any(|p| path == *p || path.starts_with(&format!("{p}/")))
     {

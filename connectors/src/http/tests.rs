@@ -1,5 +1,6 @@
 //! The server through a real port: good and bad requests, and subscribers that must end up with what HTTP says.
 
+mod auth;
 pub(crate) mod client;
 mod dead_letters;
 pub(crate) mod fold;
@@ -50,14 +51,22 @@ pub struct Running {
 
 impl Running {
     pub fn start(seed: u64, ticks: usize, socket: SocketLimits, limits: HubLimits) -> Running {
+        let options = ServeOptions {
+            socket,
+            ..ServeOptions::default()
+        };
+        Running::with(options, seed, ticks, limits)
+    }
+
+    /// The same with other options; the address is a free port.
+    pub fn with(options: ServeOptions, seed: u64, ticks: usize, limits: HubLimits) -> Running {
         let hub = Arc::new(hub(limits));
         let metrics = Arc::new(Metrics::new().expect("no clash"));
         let health = Arc::new(Switch::default());
         let options = ServeOptions {
             addr: ([127, 0, 0, 1], 0).into(),
             drain: Duration::from_secs(2),
-            socket,
-            ..ServeOptions::default()
+            ..options
         };
         let server = serve(
             options,

@@ -1,6 +1,7 @@
 //! `/api/v1/views` and `/api/v1/views/{view}`.
 
 use super::App;
+use super::auth::{Principal, Tenancy};
 use super::error::ApiError;
 use super::query::{Params, encode_cursor};
 use super::reply::{Metadata, conditional, envelope};
@@ -8,28 +9,35 @@ use crate::hub::filter::{Filter, Invalid, view_parameters};
 use crate::hub::render::{self, RowJson};
 use crate::hub::table::{Order, Page};
 use crate::hub::{Feed, ViewState};
+use axum::Extension;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use groundswell_core::id::Dim;
 use groundswell_core::spec::{ViewKey, ViewSpec, WindowSpec};
+use groundswell_core::time::Tick;
 use serde_json::{Value, json};
 
 /// All views: what they are and how they stand.
-pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, ApiError> {
+pub async fn list(
+    State(app): State<App>,
+    Extension(who): Extension<Principal>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let tenancy = who.tenancy(&app);
     Params::parse(&uri, &[])?;
     app.require_served()?;
     let states = app.hub.view_states();
     let at = states.first().map_or(0, |s| s.at);
     let newest = states.iter().map(|s| s.version).max().unwrap_or(0);
-    conditional(&headers, &app.hub.tag(newest), || {
-        let views: Vec<Value> = app
-            .hub
-            .specs()
-            .iter()
-            .zip(&states)
-            .map(|(spec, state)| describe(spec, state))
+    conditional(&headers, &tag(&app, newest, tenancy), || {
+        let all = app.hub.specs().iter().zip(&states);
+        let seen = all.filter(|(spec, _)| tenancy.is_none_or(|t| t.sees(spec)));
+        // How many rows all tenants have together is nobody's business.
+        let views: Vec<Value> = seen
+            .map(|(spec, state)| describe(spec, state, tenancy.is_none()))
             .collect();
         envelope(
             &views,
@@ -42,7 +50,15 @@ pub async fn list(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
     })
 }
 
-fn describe(spec: &ViewSpec, state: &ViewState) -> Value {
+/// The tag of an answer: tenants' answers differ.
+pub(super) fn tag(app: &App, version: Tick, tenancy: Option<Tenancy>) -> String {
+    let tag = app.hub.tag(version);
+    tenancy.map_or(tag.clone(), |t| {
+        format!("{}-{:x}\"", tag.trim_end_matches('"'), t.tag())
+    })
+}
+
+fn describe(spec: &ViewSpec, state: &ViewState, count: bool) -> Value {
     let (kind, size, every) = match spec.window {
         WindowSpec::Tumble { size } => ("tumble", size, size),
         WindowSpec::Hop { size, every } => ("hop", size, every),
@@ -55,7 +71,7 @@ fn describe(spec: &ViewSpec, state: &ViewState) -> Value {
         "measures": spec.measures.iter().map(|m| m.name()).collect::<Vec<_>>(),
         "keep_ms": spec.keep,
         "key": render::key_columns(spec),
-        "rows": state.table.len(),
+        "rows": count.then(|| state.table.len()),
         "version": state.version,
         "updated_at": (state.version > 0).then(|| render::tick_time(state.version)),
     })
@@ -64,22 +80,30 @@ fn describe(spec: &ViewSpec, state: &ViewState) -> Value {
 /// Rows of a view, in the order of window start.
 pub async fn rows(
     State(app): State<App>,
+    Extension(who): Extension<Principal>,
     name: Result<Path<String>, PathRejection>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let Path(name) = name.map_err(|error| ApiError::not_found(error.body_text()))?;
-    let Some((Feed::View(index), spec)) = app.hub.feed(&name).zip(app.hub.spec(&name)) else {
-        let available: Vec<&str> = app.hub.specs().iter().map(|v| v.name.as_str()).collect();
+    let tenancy = who.tenancy(&app);
+    let sees = |spec: &ViewSpec| tenancy.is_none_or(|t| t.sees(spec));
+    let found = app.hub.feed(&name).zip(app.hub.spec(&name).filter(|spec| sees(spec)));
+    let Some((Feed::View(index), spec)) = found else {
+        let seen = app.hub.specs().iter().filter(|spec| sees(spec));
+        let available: Vec<&str> = seen.map(|v| v.name.as_str()).collect();
         return Err(ApiError::unknown_view(&name, &available));
     };
-    let request = RowsRequest::parse(spec, &uri)?;
+    let mut request = RowsRequest::parse(spec, &uri)?;
+    if let Some(tenancy) = tenancy {
+        tenancy.rows(spec, &mut request.filter);
+    }
     app.require_served()?;
     let state = app
         .hub
         .view(index)
         .ok_or_else(|| ApiError::not_found("There is no such view"))?;
-    let tag = app.hub.tag(state.version);
+    let tag = tag(&app, state.version, tenancy);
     let spec = spec.clone();
     let answering = app.clone();
     // A filter on a large view looks at many rows: not on the threads that serve everybody else.

@@ -8,15 +8,18 @@ mod frames;
 mod request;
 mod session;
 
+use super::auth::{Principal, SUBPROTOCOL, Tenancy};
 use super::error::ApiError;
 use super::listener::Open;
 use super::{App, guard, stopped};
+use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use session::{End, Session};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -30,6 +33,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Upgrades a connection, if the page it comes from may have it and there is room.
 pub async fn upgrade(
     State(app): State<App>,
+    Extension(who): Extension<Principal>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
@@ -50,13 +54,14 @@ pub async fn upgrade(
         ));
     }
     let bytes = limits.frame_bytes;
-    let seat = Seat::new(&app);
+    let (seat, tenancy) = (Seat::new(&app), who.tenancy(&app));
     Ok(upgrade
+        .protocols([SUBPROTOCOL])
         .max_message_size(bytes)
         .max_frame_size(bytes)
         .on_upgrade(move |socket| async move {
             let client = app.metrics.websocket_client();
-            Client::new(app.clone(), socket).run().await;
+            Client::new(app.clone(), tenancy, socket).run().await;
             drop((client, seat));
         }))
 }
@@ -97,8 +102,9 @@ struct Client {
 }
 
 impl Client {
-    fn new(app: App, socket: WebSocket) -> Self {
-        let session = Session::new(app.hub.clone(), app.metrics.clone(), app.options.socket.clone());
+    fn new(app: App, tenancy: Option<Tenancy>, socket: WebSocket) -> Self {
+        let (hub, metrics) = (Arc::clone(&app.hub), Arc::clone(&app.metrics));
+        let session = Session::new(hub, metrics, app.options.socket.clone(), tenancy);
         Client {
             app,
             socket,

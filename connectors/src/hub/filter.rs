@@ -112,6 +112,22 @@ impl Filter {
         Ok(())
     }
 
+    /// Leaves nothing but one value of a column: whatever else was asked for matches nothing.
+    pub fn only(&mut self, allowed: &[GroupColumn], column: GroupColumn, value: Dim) {
+        let keep = |asked: &mut Vec<Dim>| asked.retain(|dim| *dim == value);
+        match self.columns.iter_mut().find(|(c, _)| *c == column) {
+            Some((_, asked)) => keep(asked),
+            None => self.columns.push((column, vec![value])),
+        }
+        let slot = allowed.iter().position(|c| *c == column);
+        if let Some(accepted) = slot.and_then(|slot| self.slots.get_mut(slot)) {
+            match accepted {
+                Some(asked) => keep(asked),
+                None => *accepted = Some(vec![value]),
+            }
+        }
+    }
+
     /// Whether everything matches.
     pub fn is_empty(&self) -> bool {
         self.columns.is_empty() && self.since.is_none() && self.until.is_none()
@@ -174,6 +190,8 @@ pub struct AlertFilter {
     rules: Vec<String>,
     states: Vec<AlertState>,
     views: Vec<String>,
+    /// By view: the slot of its key that must have this value. Alerts of other views do not match.
+    only: Option<(Vec<(Box<str>, usize)>, Dim)>,
 }
 
 impl AlertFilter {
@@ -199,6 +217,11 @@ impl AlertFilter {
         Ok(())
     }
 
+    /// Leaves alerts whose view's key has this value in its slot; `slots` names the views that have one.
+    pub fn only(&mut self, slots: Vec<(Box<str>, usize)>, value: Dim) {
+        self.only = Some((slots, value));
+    }
+
     /// Whether every alert matches.
     pub fn is_empty(&self) -> bool {
         *self == AlertFilter::default()
@@ -210,6 +233,10 @@ impl AlertFilter {
         any(&self.rules, &alert.rule)
             && any(&self.views, &alert.view)
             && (self.states.is_empty() || self.states.contains(&alert.state))
+            && self.only.as_ref().is_none_or(|(slots, value)| {
+                let slot = slots.iter().find(|(view, _)| **view == *alert.view);
+                slot.is_some_and(|(_, slot)| alert.key.group.get(*slot) == Some(value))
+            })
     }
 }
 

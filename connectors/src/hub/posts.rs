@@ -13,6 +13,9 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
+/// Most posts that one page looks at: readers hold up the next tick meanwhile.
+const LOOKED_AT: usize = 20_000;
+
 /// A live post with the tick that last changed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -120,19 +123,27 @@ impl Posts {
         self.live.is_empty()
     }
 
-    /// The newest posts, after a place in the listing: at most `limit`, and whether others follow.
-    pub fn page(&self, after: Option<PostPlace>, limit: usize) -> (Vec<(PostKey, Entry)>, bool) {
+    /// The newest wanted posts, after a place in the listing: at most `limit`, and the place after which others follow. At
+    /// most [`LOOKED_AT`] posts are looked at, so that a page may have fewer although others follow.
+    pub fn page(
+        &self,
+        after: Option<PostPlace>,
+        limit: usize,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> (Vec<(PostKey, Entry)>, Option<PostPlace>) {
         let upper = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut found: Vec<(PostKey, Entry)> = self
-            .newest
-            .range((Bound::Unbounded, upper))
-            .rev()
-            .take(limit + 1)
-            .filter_map(|(_, key)| Some((*key, self.live.get(key)?.clone())))
-            .collect();
-        let more = found.len() > limit;
-        found.truncate(limit);
-        (found, more)
+        let (mut found, mut last) = (Vec::new(), None);
+        let newest = self.newest.range((Bound::Unbounded, upper)).rev();
+        for (n, place) in newest.enumerate() {
+            if found.len() == limit || n == LOOKED_AT {
+                return (found, last);
+            }
+            last = Some(*place);
+            if let Some(entry) = self.live.get(&place.1).filter(|entry| wanted(entry)) {
+                found.push((place.1, entry.clone()));
+            }
+        }
+        (found, None)
     }
 
     /// What the feed holds, newest first.
@@ -174,7 +185,7 @@ mod tests {
             }
             let feed: HashMap<PostKey, Entry> = posts.feed().into_iter().collect();
             assert_eq!(feed, folded);
-            let (page, _) = posts.page(None, 3);
+            let (page, _) = posts.page(None, 3, |_| true);
             assert_eq!(page, posts.feed());
         }
     }

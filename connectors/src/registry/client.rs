@@ -9,9 +9,8 @@ use serde::Deserialize;
 use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, PemItem, parse_pem};
 
 /// Largest answer read.
 const ANSWER: u64 = 8 << 20;
@@ -129,17 +128,7 @@ impl Client {
     pub(super) fn new(spec: &RegistrySpec) -> Result<Self, RegistryError> {
         let url = spec.url.trim_end_matches('/').to_owned();
         check_url(&url).map_err(|why| RegistryError::Config(format!("the registry's URL cannot be used: {why}")))?;
-        let tls = TlsConfig::builder()
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .root_certs(RootCerts::Specific(Arc::new(match &spec.ca {
-                Some(file) => authorities(file)?,
-                None => of_the_system(),
-            })))
-            .build();
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(spec.timeout))
-            .tls_config(tls);
+        let authorities = spec.ca.as_deref().map(authorities).transpose()?;
         let basic = |(user, password): &(String, String)| {
             let both = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
             format!("Basic {both}")
@@ -147,7 +136,7 @@ impl Client {
         Ok(Client {
             url,
             authorization: spec.credentials.as_ref().map(basic),
-            agent: config.build().into(),
+            agent: crate::web::agent(spec.timeout, authorities),
         })
     }
 
@@ -291,9 +280,4 @@ fn authorities(file: &Path) -> Result<Vec<Certificate<'static>>, RegistryError> 
         true => Err(unusable("there is no certificate in it".to_owned())),
         false => Ok(all),
     }
-}
-
-fn of_the_system() -> Vec<Certificate<'static>> {
-    let found = rustls_native_certs::load_native_certs().certs;
-    found.iter().map(|der| Certificate::from_der(der).to_owned()).collect()
 }

@@ -25,7 +25,7 @@ pub struct Acc {
     pub wx2: i64,
     /// Live posts, scored or not.
     pub posts: i32,
-    /// Posts with a score.
+    /// Posts whose sentiment counts: those with a score, but for what [`crate::scoring::Policy`] leaves out.
     pub scored: i32,
     /// Scored posts labelled positive.
     pub positive: i32,
@@ -33,9 +33,9 @@ pub struct Acc {
     pub neutral: i32,
     /// Scored posts labelled negative.
     pub negative: i32,
-    /// Scored posts above the toxicity cut-off.
+    /// Posts above the toxicity cut-off.
     pub toxic: i32,
-    /// Scored posts above the sarcasm cut-off.
+    /// Posts above the sarcasm cut-off.
     pub sarcastic: i32,
 }
 
@@ -45,6 +45,15 @@ impl Acc {
         Acc {
             posts: 1,
             ..Acc::default()
+        }
+    }
+
+    /// The contribution of a post whose sentiment does not count: what else its answer says does.
+    pub fn left_out(toxic: bool, sarcastic: bool) -> Self {
+        Acc {
+            toxic: i32::from(toxic),
+            sarcastic: i32::from(sarcastic),
+            ..Acc::unscored()
         }
     }
 

@@ -11,6 +11,7 @@ pub mod expr;
 pub mod id;
 pub mod record;
 pub mod score;
+pub mod scoring;
 pub mod serving;
 pub mod source;
 pub mod spec;

@@ -281,7 +281,7 @@ pub enum Record {
         /// The answer.
         score: Score,
     },
-    /// A text the model cannot score: a fact too, so that it is not asked again.
+    /// A text the model cannot score: a fact too, so that it is not asked again. Any score is better.
     Unscorable {
         /// The text.
         text: TextKey,
@@ -379,12 +379,15 @@ pub const UNRANKED: Rank = (i64::MIN, i64::MIN, 0, 0);
 impl Envelope {
     /// The rank by which this record competes with others of the same identity.
     ///
-    /// Votes compete by `(observed_at, votes)`. Everything else by `(order, source, offset)`: the highest source offset
+    /// Votes compete by `(observed_at, votes)`. Answers of models compete by the rung that gave them, so that of equal ones
+    /// the first recorded stands. Everything else by `(order, source, offset)`: the highest source offset
     /// (or mapped version) wins. Rules of the pipeline file stand below rules that come as records, whatever came first:
     /// their orders are ticks and positions, which say nothing about each other.
     pub fn rank(&self) -> Rank {
         match &self.record {
             Record::Votes(v) => votes_rank(v.observed_at, v.votes),
+            Record::Score { score, .. } => (score.rung.quality(), 0, 0, 0),
+            Record::Unscorable { .. } => (0, 0, 0, 0),
             record => (
                 match record {
                     Record::Rule(_) | Record::RuleDeleted { .. } if self.source == CONTROL => -1,

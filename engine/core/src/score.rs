@@ -20,6 +20,34 @@ pub enum Rung {
     Local,
     /// The record brought its sentiment with it.
     Given,
+    /// A scorer asked over HTTP, in place of a model that had no answer.
+    Http,
+    /// Nobody: neutral, so that something stands there.
+    Neutral,
+}
+
+impl Rung {
+    /// All of them.
+    pub const ALL: [Rung; 4] = [Rung::Local, Rung::Given, Rung::Http, Rung::Neutral];
+
+    /// Its name in JSON and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rung::Local => "local",
+            Rung::Given => "given",
+            Rung::Http => "http",
+            Rung::Neutral => "neutral",
+        }
+    }
+
+    /// Of two answers for one text and model the one of the better rung stands, whichever came first; no answer at all is 0.
+    pub fn quality(self) -> i64 {
+        match self {
+            Rung::Neutral => 1,
+            Rung::Http => 2,
+            Rung::Local | Rung::Given => 3,
+        }
+    }
 }
 
 /// A class of sentiment.
@@ -87,6 +115,18 @@ impl Score {
         }
     }
 
+    /// What stands for a text nobody could answer: neutral with a confidence of one half, the rest divided equally.
+    pub fn neutral() -> Self {
+        Score {
+            positive: PPM / 4,
+            neutral: PPM / 2,
+            negative: PPM / 4,
+            emotion: 5,
+            rung: Rung::Neutral,
+            ..Score::default()
+        }
+    }
+
     /// A probability as parts per million; anything not a number is an error of the model, reported as `None`.
     #[allow(clippy::cast_possible_truncation)] // bounded by the clamp
     pub fn ppm(p: f64) -> Option<i32> {
@@ -105,6 +145,24 @@ mod tests {
             let score = Score::given(x);
             assert_eq!(score.sentiment(), x);
             assert_eq!(score.positive + score.neutral + score.negative, PPM);
+        }
+    }
+
+    #[test]
+    fn nobody_is_neutral_with_half_the_mass() {
+        let score = Score::neutral();
+        assert_eq!(
+            (score.label(), score.neutral, score.sentiment()),
+            (Label::Neutral, PPM / 2, 0)
+        );
+        assert_eq!(score.positive + score.neutral + score.negative, PPM);
+        assert_eq!(EMOTIONS[usize::from(score.emotion)], "neutral");
+    }
+
+    #[test]
+    fn rungs_have_the_names_they_are_written_with() {
+        for rung in Rung::ALL {
+            assert_eq!(serde_json::to_value(rung).expect("a word"), rung.name());
         }
     }
 

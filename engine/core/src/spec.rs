@@ -4,6 +4,7 @@
 
 use crate::acc::UNIT;
 use crate::expr::Expr;
+use crate::scoring::ScoringSpec;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +64,7 @@ pub enum Measure {
     Toxic,
     /// Posts above the sarcasm cut-off.
     Sarcastic,
-    /// Posts with a score.
+    /// Posts whose sentiment is in `sentiment`: those with a score, but for what the policies leave out.
     Scored,
 }
 
@@ -318,4 +319,7 @@ pub struct GraphSpec {
     pub link: LinkSpec,
     /// Weights.
     pub weight: WeightSpec,
+    /// How answers count.
+    #[serde(default)]
+    pub scoring: ScoringSpec,
 }

@@ -6,6 +6,7 @@ mod cluster;
 mod demo;
 mod dlq;
 mod fresh;
+mod key;
 mod models;
 mod out;
 mod run;
@@ -80,6 +81,8 @@ enum Command {
         #[command(subcommand)]
         command: models::ModelsCommand,
     },
+    /// Make an API key for `serve.auth.keys`.
+    Key,
     /// List, show and replay the dead letters of a pipeline.
     Dlq {
         #[command(subcommand)]
@@ -203,6 +206,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Score(args) => score::run(&args),
         Command::Sink { command } => sink::run(&command),
         Command::Models { command } => models::run(&command),
+        Command::Key => key::run(),
         Command::Dlq { command } => dlq::run(&command),
         Command::State { command } => state::run(&command),
         Command::Reference { page } => {

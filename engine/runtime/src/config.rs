@@ -12,6 +12,7 @@
 //! [`reference_markdown`] prints. Reading looks at the file system only to see whether named files and folders exist.
 
 mod error;
+mod fallback;
 mod field;
 mod kafka;
 mod keys;
@@ -21,6 +22,7 @@ mod print;
 mod read;
 mod reference;
 mod secret;
+mod serve;
 mod settings;
 mod sinks;
 mod sources;
@@ -31,11 +33,12 @@ mod units;
 mod views;
 
 pub use error::{ConfigError, ConfigErrors};
+pub use fallback::{FallbackConfig, HttpConfig};
 pub use kafka::{Brokers, KafkaSinkConfig, KafkaSourceConfig, Property, RegistryConfig};
 pub use pipeline::{
-    Clock, Collection, DeletedBody, Device, FieldRef, FileFormat, LifecycleConfig, LiveModel, ModelConfig, Pace,
-    Pipeline, Precision, Schemas, ServeConfig, ShadowConfig, ShadowModel, SinkConfig, SinkFrom, SinkKind, SourceConfig,
-    SourceKind, StateConfig, TimeConfig, TimeUnit,
+    AuthConfig, Clock, Collection, DeletedBody, Device, FieldRef, FileFormat, JwtConfig, JwtKeys, KeyConfig,
+    LifecycleConfig, LiveModel, ModelConfig, Pace, Pipeline, Precision, Schemas, ServeConfig, ShadowConfig,
+    ShadowModel, SinkConfig, SinkFrom, SinkKind, SourceConfig, SourceKind, StateConfig, TimeConfig, TimeUnit,
 };
 pub use reference::reference_markdown;
 pub use secret::{Secret, mask_url};
@@ -145,15 +148,26 @@ fn pipeline<'a>(reader: &'a Reader<'a>, node: &tree::Node) -> Option<Pipeline> {
     let (link, model, weight) = (settings::link(&root), settings::model(&root), settings::weight(&root));
     let lifecycle = models::lifecycle(&root, model.as_ref());
     let (views, names) = (views::views(&root), views::view_names(&root));
+    let (views, policies) = views.map_or((None, None), |(views, policies)| (Some(views), Some(policies)));
+    let below = model.as_ref().and_then(|model| model.fallback.as_ref());
+    let scoring = fallback::scoring(&root, policies.unwrap_or_default(), below);
+    if time.is_some_and(|time| time.strict) && below.is_some_and(|below| below.http.is_some()) {
+        let hint = "leave `models.fallback.http` out, or `time.strict`".to_owned();
+        root.error(
+            "time.strict waits for a tick's scores, and an HTTP scorer is waited for by nobody",
+            Some(hint),
+        );
+    }
     let rules = views::rules(&root, &names);
     let sinks = sinks::sinks(&root, &names, sources.as_deref(), state.as_ref());
-    let (serve, workers) = (settings::serve(&root), settings::workers(&root));
+    let (serve, workers) = (serve::serve(&root), settings::workers(&root));
     Some(Pipeline {
         graph: GraphSpec {
             name: name?,
             views: views?,
             link: link?,
             weight: weight?,
+            scoring: scoring?,
         },
         rules: rules?,
         sources: sources?,

@@ -11,23 +11,28 @@
 pub mod cluster;
 mod counters;
 mod dispatch;
+mod fallback;
 mod floors;
 mod log;
 mod models;
+mod predict;
 mod recorder;
 mod release;
 mod replay;
 mod scoring;
 mod sinks;
 mod status;
+mod watch;
 mod worker;
 mod workers;
 
 pub use dispatch::Observer;
+pub use fallback::Rungs;
 pub use log::{MemoryLog, OpenState, State};
 pub use models::{
     Compared, Comparison, ModelOptions, ModelReport, Models, Role, Shadow, SwitchError, Switched, share_of,
 };
+pub use predict::Predictor;
 pub use recorder::{ClockMode, TickOptions};
 pub use replay::Replayer;
 pub use sinks::{FullState, SinkCondition, SinkError, SinkReport, SinkState};
@@ -44,12 +49,12 @@ use groundswell_core::source::{Durable, Source, SourceBatch, SourceContext, Stop
 use groundswell_core::spec::{GraphSpec, RuleSpec};
 use groundswell_core::store::StoreError;
 use groundswell_core::text::Texts;
-use groundswell_core::time::{Tick, wall_now};
+use groundswell_core::time::Tick;
 use groundswell_models::{PoolOptions, Scorer, ScorerStats};
 use groundswell_operators::graph::Plan;
 use recorder::Recorder;
 use scoring::Strict;
-use sinks::{SinkEvent, SinkThread};
+use sinks::SinkThread;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -78,6 +83,8 @@ pub struct EngineOptions {
     pub ticks: TickOptions,
     /// What scores texts; `None` if records bring their sentiment.
     pub scorer: Option<Arc<dyn Scorer>>,
+    /// What answers where it cannot.
+    pub rungs: Rungs,
     /// How the scorer's threads work.
     pub pool: PoolOptions,
     /// The models beside it, and how one takes another's place.
@@ -101,6 +108,7 @@ impl EngineOptions {
             workers: 1,
             ticks: TickOptions::default(),
             scorer: None,
+            rungs: Rungs::default(),
             pool: PoolOptions::default(),
             models: ModelOptions::default(),
             compare: false,
@@ -269,6 +277,7 @@ impl Engine {
             .into_iter()
             .for_each(|ms| shared.texts.expire_after(ms));
         let duplicates = workers::duplicates(cluster.as_ref());
+        duplicates.recalled().after(recorded.upper.unwrap_or(0));
 
         let (to_dispatch, at_dispatch) = bounded(DISPATCH_QUEUE);
         let (input, at_recorder) = bounded(SOURCE_QUEUE);
@@ -279,7 +288,7 @@ impl Engine {
         let (models, switches) = Models::new(pools, Arc::clone(&board), Arc::clone(&status));
 
         let floors = Arc::<floors::Floors>::default();
-        let sink_events = sink_events(&shared.metrics);
+        let sink_events = sinks::events(&shared.metrics);
         let sinks = sinks.into_iter().map(|s| {
             let state = status.watch_sink(s.name(), s.upper().unwrap_or(0), s.can_resync());
             SinkThread::start(s, state, full_state.clone(), stop.clone(), Arc::clone(&sink_events))
@@ -318,6 +327,7 @@ impl Engine {
             // One thread more than the pool's: while the model is at one batch the next is split into tokens.
             threads: options.pool.threads + 1,
             stats: Arc::clone(&stats),
+            neutral: options.rungs.neutral,
             known: hashbrown::HashSet::new(),
         });
         let resume = &recorded.bindings;
@@ -490,18 +500,6 @@ fn spawn(
             Err(_) => status.fail(format!(
                 "the {label} thread panicked; this is a bug, the record is intact"
             )),
-        }
-    })
-}
-
-fn sink_events(metrics: &Arc<Metrics>) -> sinks::SinkEvents {
-    let metrics = Arc::clone(metrics);
-    Arc::new(move |sink, event| match event {
-        SinkEvent::Committed(ticks) => metrics.sink_applied(sink, ticks),
-        SinkEvent::Failed => metrics.sink_error(sink),
-        SinkEvent::Waiting(ticks, oldest) => {
-            let age = oldest.map_or(0, |at| wall_now().saturating_sub(i64::try_from(at).unwrap_or(i64::MAX)));
-            metrics.sink_lag(sink, ticks, Duration::from_millis(u64::try_from(age).unwrap_or(0)));
         }
     })
 }

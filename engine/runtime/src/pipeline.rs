@@ -6,6 +6,8 @@ mod kafka;
 mod letters;
 mod models;
 mod registry;
+mod rungs;
+mod serve;
 mod sinks;
 
 pub use cluster::{follow, member};
@@ -15,12 +17,12 @@ use crate::config::{
     Clock, Collection, DeletedBody, FieldRef, FileFormat, LiveModel, Pace, Pipeline, SourceKind, TimeUnit,
 };
 use crate::engine::{
-    ClockMode, Connections, Engine, EngineError, EngineOptions, FullState, Shared, State, TickOptions,
+    ClockMode, Connections, Engine, EngineError, EngineOptions, FullState, Predictor, Shared, State, TickOptions,
 };
 use groundswell_connectors::decode::{self, DecoderSpec, FieldMap, MapError};
 use groundswell_connectors::file::{self, FileSource, FileSpec};
 use groundswell_connectors::generator::{Generator, GeneratorSpec};
-use groundswell_connectors::http::{self, Health, ServeError, ServeOptions, ServerHandle};
+use groundswell_connectors::http::{self, Health, ServeError, ServerHandle};
 use groundswell_connectors::hub::{Hub, HubLimits, HubOptions};
 use groundswell_connectors::kafka::KafkaError;
 use groundswell_connectors::postgres::PostgresError;
@@ -28,6 +30,7 @@ use groundswell_connectors::registry::RegistryError;
 use groundswell_connectors::sink_file::FileError;
 use groundswell_core::source::Source;
 use groundswell_core::spec::WindowSpec;
+use groundswell_models::fallback::LadderError;
 use groundswell_models::{FixtureScorer, Limits, PoolOptions, Scorer};
 use health::EngineHealth;
 use registry::Registries;
@@ -94,6 +97,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// What is below the model.
+    #[error("models.fallback.http: {0}")]
+    Fallback(#[from] LadderError),
     /// The model.
     #[error("the live model cannot be used: {0}")]
     Model(String),
@@ -176,10 +182,7 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
     let server = match &pipeline.serve {
         None => None,
         Some(serve) => {
-            let options = ServeOptions {
-                addr: serve.http,
-                ..ServeOptions::default()
-            };
+            let options = serve::options(serve);
             let (hub, metrics) = (Arc::clone(&hub), Arc::clone(&shared.metrics));
             Some(http::serve(
                 options,
@@ -190,7 +193,10 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
         }
     };
     let mut options = engine_options(pipeline);
-    options.scorer = open_model(pipeline, &pipeline.model.live)?;
+    let model = open_model(pipeline, &pipeline.model.live)?;
+    let predictor = (pipeline.serve.is_some()).then(|| predictor(model.as_ref(), options.pool.limits));
+    options.rungs = rungs::rungs(pipeline)?;
+    options.scorer = model.or_else(|| rungs::in_its_place(pipeline));
     options.models.shadows = models::shadows(pipeline, options.scorer.as_ref())?;
     options.models.as_configured = extra.live_as_configured;
     options.collect_posts |= !extra.observers.is_empty() && !extra.without_posts;
@@ -220,7 +226,8 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
             ..Connections::default()
         },
     )?;
-    // Nobody else sets it.
+    // Nobody else sets them.
+    let _ = health.predictor.set(predictor.transpose()?.flatten());
     let _ = health.status.set(Arc::clone(engine.status()));
     let _ = health.replayer.set(Arc::clone(engine.replayer()));
     let _ = health.models.set(models::Control::new(engine.models(), &shared.names));
@@ -331,6 +338,12 @@ fn engine_options(pipeline: &Pipeline) -> EngineOptions {
     options
 }
 
+/// Who asks the model for those who ask the server.
+fn predictor(model: Option<&Arc<dyn Scorer>>, limits: Limits) -> Result<Option<Predictor>, StartError> {
+    let started = model.map(|scorer| Predictor::start(Arc::clone(scorer), limits));
+    Ok(started.transpose().map_err(EngineError::from)?)
+}
+
 /// The scorer a pipeline asks for; `None` if its records bring their sentiment.
 fn open_model(pipeline: &Pipeline, model: &LiveModel) -> Result<Option<Arc<dyn Scorer>>, StartError> {
     match model {
@@ -347,6 +360,7 @@ fn open_model(pipeline: &Pipeline, model: &LiveModel) -> Result<Option<Arc<dyn S
             let device = match device {
                 crate::config::Device::Auto => DeviceChoice::Auto,
                 crate::config::Device::Cpu => DeviceChoice::Cpu,
+                crate::config::Device::Cuda(n) => DeviceChoice::Cuda(*n),
             };
             let threads = pipeline.model.threads.unwrap_or(TorchOptions::default().threads);
             let precision = match precision {

@@ -176,10 +176,8 @@ pub enum BundleError {
         why: String,
     },
     /// The device the configuration asks for is not there.
-    #[error(
-        "device \"{0}\" is not available: this LibTorch has no CUDA or the machine no GPU; use `device: auto` or `cpu`"
-    )]
-    Device(String),
+    #[error("device \"{0}\" is not available: {1}; use `device: auto` or `cpu`")]
+    Device(String, String),
     /// 8-bit integers on a GPU.
     #[error("precision int8 is for the CPU; use `precision: bf16` on a GPU, or `device: cpu`")]
     Precision,

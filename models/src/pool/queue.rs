@@ -22,10 +22,11 @@ pub(super) enum Due {
 
 /// The queue.
 pub(super) struct Queue {
-    waiting: HashMap<TextKey, i64>,
+    /// And since when they have been wanted.
+    waiting: HashMap<TextKey, (i64, Instant)>,
     by_recency: BTreeSet<(i64, TextKey)>,
-    /// And whether they are still wanted.
-    in_flight: HashMap<TextKey, bool>,
+    /// And whether they are still wanted, and since when.
+    in_flight: HashMap<TextKey, (bool, Instant)>,
     memo: Memo,
     /// Answers from memory, to be delivered with the next ones.
     known: Vec<Answer>,
@@ -49,7 +50,7 @@ impl Queue {
     /// A text is wanted. One that is in flight is not taken up again: its answer is on its way. Returns whether it is
     /// answered from memory.
     pub(super) fn want(&mut self, text: TextKey, recency: i64, now: Instant) -> bool {
-        if let Some(wanted) = self.in_flight.get_mut(&text) {
+        if let Some((wanted, _)) = self.in_flight.get_mut(&text) {
             *wanted = true;
             return false;
         }
@@ -61,17 +62,13 @@ impl Queue {
                 return true;
             }
         }
-        match self.waiting.insert(text, recency) {
-            // Wanted for several posts: the newest counts.
-            Some(before) if before >= recency => {
-                self.waiting.insert(text, before);
-                return false;
-            }
-            Some(before) => {
-                self.by_recency.remove(&(before, text));
-            }
-            None => {}
+        let (before, _) = *self.waiting.entry(text).or_insert((recency, now));
+        // Wanted for several posts: the newest counts.
+        if before > recency {
+            return false;
         }
+        self.by_recency.remove(&(before, text));
+        self.waiting.entry(text).and_modify(|slot| slot.0 = recency);
         self.by_recency.insert((recency, text));
         self.opened.get_or_insert(now);
         false
@@ -79,10 +76,10 @@ impl Queue {
 
     /// A text is no longer wanted. What is in flight is answered nevertheless: the answer is a fact.
     pub(super) fn unwant(&mut self, text: TextKey) {
-        if let Some(recency) = self.waiting.remove(&text) {
+        if let Some((recency, _)) = self.waiting.remove(&text) {
             self.by_recency.remove(&(recency, text));
         }
-        if let Some(wanted) = self.in_flight.get_mut(&text) {
+        if let Some((wanted, _)) = self.in_flight.get_mut(&text) {
             *wanted = false;
         }
         self.memo.unwant(text);
@@ -108,8 +105,8 @@ impl Queue {
         while lot.len() < n
             && let Some((_, text)) = self.by_recency.pop_last()
         {
-            self.waiting.remove(&text);
-            self.in_flight.insert(text, true);
+            let since = self.waiting.remove(&text).map_or_else(Instant::now, |(_, since)| since);
+            self.in_flight.insert(text, (true, since));
             lot.push(text);
         }
         if self.waiting.is_empty() {
@@ -123,14 +120,18 @@ impl Queue {
         std::mem::take(&mut self.known)
     }
 
-    /// These texts have been answered.
-    pub(super) fn landed(&mut self, answers: &[Answer]) {
+    /// These texts have been answered; since when those of them that are wanted have been so.
+    pub(super) fn landed(&mut self, answers: &[Answer]) -> Vec<Instant> {
+        let mut wanted_since = Vec::with_capacity(answers.len());
         for answer in answers {
-            let wanted = self.in_flight.remove(&answer.text).unwrap_or(false);
+            let flight = self.in_flight.remove(&answer.text);
+            let wanted = flight.is_some_and(|(wanted, _)| wanted);
+            wanted_since.extend(flight.filter(|(wanted, _)| *wanted).map(|(_, since)| since));
             if answer.result.as_ref().err().is_none_or(crate::ScoreFailure::is_lasting) {
                 self.memo.put(answer.clone(), wanted);
             }
         }
+        wanted_since
     }
 
     /// Texts waiting and texts in flight.

@@ -5,7 +5,7 @@ use super::network::{BatchLogits, Network, logits};
 use super::tokens::{Packed, Tokens};
 use crate::answer::{Logits, Probabilities, probabilities, score_of};
 use crate::bundle::{Bundle, BundleError, Tasks};
-use crate::scorer::{Batch, ScoreFailure, Scorer};
+use crate::scorer::{Batch, ScoreFailure, Scorer, padding};
 use groundswell_core::id::ModelKey;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -22,8 +22,8 @@ pub enum DeviceChoice {
     Auto,
     /// The CPU.
     Cpu,
-    /// The first GPU, or an error.
-    Cuda,
+    /// The GPU of this number, or an error.
+    Cuda(usize),
 }
 
 /// How the model runs.
@@ -64,6 +64,15 @@ pub struct TorchScorer {
     team: usize,
 }
 
+fn no_such_gpu(n: usize) -> BundleError {
+    let there = match Cuda::device_count() {
+        _ if !Cuda::is_available() => "this LibTorch sees no GPU".to_owned(),
+        1 => "there is one GPU, cuda:0".to_owned(),
+        all => format!("there are {all} GPUs, cuda:0 to cuda:{}", all - 1),
+    };
+    BundleError::Device(format!("cuda:{n}"), there)
+}
+
 thread_local! {
     /// Whether LibTorch was told to use no other thread from this one.
     static ALONE: Cell<bool> = const { Cell::new(false) };
@@ -86,8 +95,12 @@ impl TorchScorer {
         let device = match options.device {
             DeviceChoice::Cpu => Device::Cpu,
             DeviceChoice::Auto => Device::cuda_if_available(),
-            DeviceChoice::Cuda if Cuda::is_available() => Device::Cuda(0),
-            DeviceChoice::Cuda => return Err(BundleError::Device("cuda".into())),
+            DeviceChoice::Cuda(n)
+                if Cuda::is_available() && i64::try_from(n).is_ok_and(|n| n < Cuda::device_count()) =>
+            {
+                Device::Cuda(n)
+            }
+            DeviceChoice::Cuda(n) => return Err(no_such_gpu(n)),
         };
         if options.precision == Precision::Int8 && device.is_cuda() {
             return Err(BundleError::Precision);
@@ -185,6 +198,10 @@ impl Scorer for TorchScorer {
         Ok(Batch {
             results: (0..texts.len()).map(score).collect(),
             tokens: packed.iter().map(|packed| packed.ids.len()).sum(),
+            padding: packed
+                .iter()
+                .map(|packed| padding(packed.lengths.iter().copied()))
+                .sum(),
             truncated: (0..texts.len()).filter(cut).count(),
         })
     }

@@ -220,3 +220,16 @@ fn the_base_models_tokenizer_loads_if_it_was_fetched() {
     assert_eq!((packed.lengths, packed.places), (vec![2, 6], vec![1, 0]));
     assert_eq!(packed.cut, [false, false]);
 }
+
+#[test]
+fn a_gpu_that_is_not_there_is_refused_by_its_number() {
+    let (_folder, path) = tiny();
+    let device = DeviceChoice::Cuda(99);
+    let error = TorchScorer::open(&path, TorchOptions { device, ..CPU }).err();
+    let error = error.map(|e| e.to_string()).unwrap_or_default();
+    assert!(error.contains("device \"cuda:99\" is not available: "), "{error}");
+    assert!(
+        error.contains("no GPU") || error.contains("GPUs") || error.contains("one GPU"),
+        "{error}"
+    );
+}

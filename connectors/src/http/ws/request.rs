@@ -1,5 +1,6 @@
 //! What a client may say.
 
+use crate::http::auth::Tenancy;
 use crate::hub::filter::{AlertFilter, Filter, Invalid, view_parameters};
 use crate::hub::render::is_sliding;
 use crate::hub::{Feed, Hub};
@@ -70,6 +71,20 @@ impl Wanted {
                 }
                 Ok(Wanted::Alerts(wanted))
             }
+        }
+    }
+
+    /// Leaves what a tenant may see.
+    pub fn narrow(&mut self, hub: &Hub, feed: Feed, tenancy: Tenancy) {
+        match (self, feed) {
+            (Wanted::Rows(filter), Feed::View(index)) => {
+                if let Some(spec) = hub.specs().get(index) {
+                    tenancy.rows(spec, filter);
+                }
+            }
+            (Wanted::Posts(filter), _) => tenancy.posts(filter),
+            (Wanted::Alerts(filter), _) => tenancy.alerts(hub, filter),
+            (Wanted::Rows(_), _) => {}
         }
     }
 

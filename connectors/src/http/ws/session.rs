@@ -7,6 +7,7 @@
 use super::frames;
 use super::request::{Request, Wanted};
 use crate::http::SocketLimits;
+use crate::http::auth::Tenancy;
 use crate::http::error::{ApiError, nearest};
 use crate::hub::history::Delta;
 use crate::hub::render;
@@ -49,6 +50,7 @@ pub struct Session {
     hub: Arc<Hub>,
     metrics: Arc<Metrics>,
     limits: SocketLimits,
+    tenancy: Option<Tenancy>,
     subscriptions: Vec<Subscription>,
     out: Vec<Utf8Bytes>,
     bad_frames: usize,
@@ -58,12 +60,13 @@ pub struct Session {
 
 impl Session {
     /// A client that just connected.
-    pub fn new(hub: Arc<Hub>, metrics: Arc<Metrics>, limits: SocketLimits) -> Self {
+    pub fn new(hub: Arc<Hub>, metrics: Arc<Metrics>, limits: SocketLimits, tenancy: Option<Tenancy>) -> Self {
         let (subscriptions, out) = (Vec::new(), Vec::new());
         Session {
             hub,
             metrics,
             limits,
+            tenancy,
             subscriptions,
             out,
             bad_frames: 0,
@@ -141,7 +144,8 @@ impl Session {
         filter: &serde_json::Map<String, serde_json::Value>,
         from: Option<Tick>,
     ) -> Result<(), ApiError> {
-        let feed = self.hub.feed(view).ok_or_else(|| self.unknown(view))?;
+        let feed = self.hub.feed(view).filter(|feed| self.sees(*feed));
+        let feed = feed.ok_or_else(|| self.unknown(view))?;
         if let Some(id) = id
             .as_deref()
             .filter(|id| id.is_empty() || id.chars().count() > ID_CHARS)
@@ -158,7 +162,10 @@ impl Session {
             let message = format!("A connection may have {} subscriptions", self.limits.subscriptions);
             return Err(invalid("TOO_MANY_SUBSCRIPTIONS", &message));
         }
-        let wanted = Wanted::parse(&self.hub, feed, filter)?;
+        let mut wanted = Wanted::parse(&self.hub, feed, filter)?;
+        if let Some(tenancy) = self.tenancy {
+            wanted.narrow(&self.hub, feed, tenancy);
+        }
         let subscription = Subscription {
             name,
             id,
@@ -210,8 +217,14 @@ impl Session {
         }
     }
 
+    fn sees(&self, feed: Feed) -> bool {
+        self.tenancy.is_none_or(|t| t.sees_feed(&self.hub, feed))
+    }
+
     fn unknown(&self, view: &str) -> ApiError {
-        let mut available: Vec<&str> = self.hub.specs().iter().map(|v| v.name.as_str()).collect();
+        let specs = self.hub.specs().iter().enumerate();
+        let seen = specs.filter(|(index, _)| self.sees(Feed::View(*index)));
+        let mut available: Vec<&str> = seen.map(|(_, v)| v.name.as_str()).collect();
         available.extend([POSTS_FEED, ALERTS_FEED]);
         ApiError {
             code: "UNKNOWN_VIEW",

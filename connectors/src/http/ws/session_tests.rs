@@ -19,7 +19,7 @@ impl Bench {
             ..HubLimits::default()
         }));
         let metrics = Arc::new(Metrics::new().expect("no clash"));
-        let session = Session::new(Arc::clone(&hub), metrics, limits);
+        let session = Session::new(Arc::clone(&hub), metrics, limits, None);
         Bench {
             hub,
             history: History::new(9),

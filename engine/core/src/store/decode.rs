@@ -220,8 +220,9 @@ impl<'a> Rows<'a> {
             Kind::EntityDeleted => Record::EntityDeleted { id: id()? },
             Kind::Rule => Record::Rule(self.json(row)?),
             Kind::RuleDeleted => Record::RuleDeleted { id: id()? },
-            Kind::Score => {
-                let score = self.score(row)?.ok_or_else(|| missing(row, "positive"))?;
+            kind @ (Kind::Score | Kind::ScoreHttp | Kind::ScoreNeutral) => {
+                let mut score = self.score(row)?.ok_or_else(|| missing(row, "positive"))?;
+                score.rung = rung_of(kind).unwrap_or(score.rung);
                 Record::Score {
                     text: text_key()?,
                     model: model()?,
@@ -334,6 +335,15 @@ pub(super) struct Competitor {
     pub created_at: Option<EventTime>,
 }
 
+/// The rung that a kind of answer says; the others are in the flags.
+fn rung_of(kind: Kind) -> Option<Rung> {
+    match kind {
+        Kind::ScoreHttp => Some(Rung::Http),
+        Kind::ScoreNeutral => Some(Rung::Neutral),
+        _ => None,
+    }
+}
+
 /// What each row replaces and with which rank, from the [`COMPETING`] columns.
 ///
 /// "Who wins" stays defined in `record.rs` alone: each row is turned into the smallest record that competes as the row
@@ -365,10 +375,18 @@ pub(super) fn competitors(batch: &RecordBatch) -> Result<Vec<Competitor>, String
             }),
             Kind::Entity | Kind::EntityDeleted => Record::EntityDeleted { id: id()? },
             Kind::Rule | Kind::RuleDeleted => Record::RuleDeleted { id: id()? },
-            Kind::Score | Kind::Unscorable => Record::Unscorable {
-                text: TextKey(digest(text_key, row, "text_key")?),
-                model: ModelKey(digest(model_key, row, "model_key")?),
-            },
+            kind @ (Kind::Score | Kind::ScoreHttp | Kind::ScoreNeutral | Kind::Unscorable) => {
+                let text = TextKey(digest(text_key, row, "text_key")?);
+                let model = ModelKey(digest(model_key, row, "model_key")?);
+                let rung = rung_of(kind).or((kind == Kind::Score).then_some(Rung::Local));
+                match rung.map(|rung| Score {
+                    rung,
+                    ..Score::default()
+                }) {
+                    Some(score) => Record::Score { text, model, score },
+                    None => Record::Unscorable { text, model },
+                }
+            }
             Kind::LiveModel => Record::LiveModel {
                 model: ModelKey(digest(model_key, row, "model_key")?),
                 past: Past::default(),

@@ -75,6 +75,11 @@ kinds! {
     AlertFloor = 14 "alert_floor",
     /// Whether an alert is kept from the sinks.
     AlertMuted = 15 "alert_muted",
+    /// An answer of the HTTP scorer. A kind of its own: versions before this one refuse it, where they would take it for the
+    /// model's otherwise.
+    ScoreHttp = 20 "score_http",
+    /// Neutral, as nobody answered.
+    ScoreNeutral = 21 "score_neutral",
 }
 
 /// Bits of the `flags` column.
@@ -317,7 +322,11 @@ impl Columns {
             Record::Score { text, model, score } => {
                 self.keys(row, Some(text.0), model.0)?;
                 self.score(row, score);
-                Kind::Score
+                match score.rung {
+                    Rung::Local | Rung::Given => Kind::Score,
+                    Rung::Http => Kind::ScoreHttp,
+                    Rung::Neutral => Kind::ScoreNeutral,
+                }
             }
             Record::Unscorable { text, model } => {
                 self.keys(row, Some(text.0), model.0)?;
@@ -445,10 +454,7 @@ impl Columns {
         self.toxic.at(row).append_value(score.toxic);
         self.sarcastic.at(row).append_value(score.sarcastic);
         self.emotion.at(row).append_value(score.emotion);
-        let given = match score.rung {
-            Rung::Local => 0,
-            Rung::Given => GIVEN,
-        };
+        let given = if score.rung == Rung::Given { GIVEN } else { 0 };
         let toxic = if score.is_toxic { TOXIC } else { 0 };
         let sarcastic = if score.is_sarcastic { SARCASTIC } else { 0 };
         self.flags.at(row).append_value(given | toxic | sarcastic);
@@ -488,7 +494,7 @@ mod tests {
 
     #[test]
     fn codes_and_kinds_agree() {
-        for code in 1..=15 {
+        for code in (1..=15).chain([20, 21]) {
             assert_eq!(Kind::from_code(code).map(|k| k as u8), Some(code));
         }
         assert_eq!(Kind::from_code(0), None);

@@ -1,6 +1,7 @@
 //! `groundswell score`: a model on its own. Texts in, JSON lines out; or labelled texts in, figures out.
 
 use super::Failure;
+use crate::config::Device;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -14,8 +15,8 @@ pub(super) struct ScoreArgs {
     /// The model: a bundle, or a Hugging Face folder with a sentiment classifier.
     #[arg(long)]
     model: PathBuf,
-    /// Where it runs.
-    #[arg(long, value_enum, default_value = "auto")]
+    /// Where it runs: `auto`, `cpu`, or `cuda:N`.
+    #[arg(long, default_value = "auto", value_parser = device)]
     device: Device,
     /// How exactly it computes.
     #[arg(long, value_enum, default_value = "fp32")]
@@ -31,11 +32,8 @@ pub(super) struct ScoreArgs {
     task: Option<Task>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Device {
-    Auto,
-    Cpu,
-    Cuda,
+fn device(word: &str) -> Result<Device, String> {
+    Device::named(word).ok_or_else(|| "write auto, cpu, or cuda:N with the number of a GPU".to_owned())
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -75,7 +73,7 @@ pub(super) fn run(args: &ScoreArgs) -> Result<(), Failure> {
         device: match args.device {
             Device::Auto => DeviceChoice::Auto,
             Device::Cpu => DeviceChoice::Cpu,
-            Device::Cuda => DeviceChoice::Cuda,
+            Device::Cuda(n) => DeviceChoice::Cuda(n),
         },
         precision: match args.precision {
             Precision::Fp32 => Exactly::Fp32,

@@ -1,7 +1,11 @@
 //! Every key of the pipeline file, as data: what the reader accepts, what the reference documents, and the one home of
 //! defaults and limits. `*` in a path stands for a name the user chooses.
 
+mod scoring;
+mod serve;
+
 use Kind::*;
+use std::sync::LazyLock;
 
 /// What a key holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +40,8 @@ pub(super) enum Kind {
     Sections,
     /// A list of names from elsewhere in the file.
     Names,
+    /// A list of texts.
+    Texts,
 }
 
 /// One key.
@@ -145,8 +151,11 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|k| k.path == path)
 }
 
-/// The table.
-pub(super) static KEYS: &[Key] = &[
+/// All keys.
+pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| [TABLE, scoring::KEYS, serve::KEYS].concat());
+
+/// The table, but for what is in files of its own.
+const TABLE: &[Key] = &[
     key("name", Text, "The pipeline's name: a lower-case letter, then letters, digits, `_` or `-`.")
         .required()
         .example("live-threads"),
@@ -354,10 +363,13 @@ pub(super) static KEYS: &[Key] = &[
     .default("given")
     .example("{path: models/social}"),
     key("models.live.path", Path, "The model's folder.").required().example("models/social"),
-    key("models.live.device", Choice(&["auto", "cpu"]), "Where it runs.")
-        .default("auto")
-        .later_values(&[("cuda", "scoring on a GPU"), ("mps", "scoring on a GPU")])
-        .example("cpu"),
+    key(
+        "models.live.device",
+        Text,
+        "Where it runs: `auto` (a GPU if LibTorch sees one), `cpu`, or `cuda:N`; one that is not there is an error.",
+    )
+    .default("auto")
+    .example("cpu"),
     key(
         "models.live.precision",
         Choice(&["fp32", "bf16", "int8"]),
@@ -384,7 +396,7 @@ pub(super) static KEYS: &[Key] = &[
     key("models.shadow.name", Text, "What it is called; if it is not given, as its folder is.").example("candidate"),
     key("models.shadow.path", Path, "The model's folder.").example("models/next"),
     key("models.shadow.fixture", Text, "In place of a folder: a variant of the tests' word-list scorer.").example("b"),
-    key("models.shadow.device", Choice(&["auto", "cpu"]), "As `models.live.device`.")
+    key("models.shadow.device", Text, "As `models.live.device`.")
         .default("auto")
         .example("cpu"),
     key("models.shadow.precision", Choice(&["fp32", "bf16", "int8"]), "As `models.live.precision`.")
@@ -578,10 +590,6 @@ pub(super) static KEYS: &[Key] = &[
         .default("true")
         .only("type", "postgres")
         .example("false"),
-    key("serve", Section, "HTTP, WebSocket and console; `false` serves nothing.").or(&["false"]).example("false"),
-    key("serve.http", Text, "Address to listen on; loopback only, as there is no authentication yet.")
-        .default("127.0.0.1:8080")
-        .example("\"127.0.0.1:8080\""),
     key("workers", Integer(1, 256), "Threads of the dataflow, in every process.").default("1").example("2"),
 ];
 

@@ -1,9 +1,11 @@
 //! A pipeline file after validation: the only form in which configuration reaches other code.
 
+use super::fallback::FallbackConfig;
 use super::kafka::{KafkaSinkConfig, KafkaSourceConfig};
 use super::secret::Secret;
 use groundswell_connectors::decode;
-use groundswell_core::spec::{GraphSpec, RuleSpec};
+use groundswell_connectors::http::auth::Role;
+use groundswell_core::spec::{GraphSpec, GroupColumn, RuleSpec};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -192,6 +194,8 @@ pub struct ModelConfig {
     pub batch_max: usize,
     /// Longest time a text waits for its batch to fill (ms).
     pub batch_age_ms: i64,
+    /// What answers texts that it cannot.
+    pub fallback: Option<FallbackConfig>,
 }
 
 /// Where a post's sentiment comes from.
@@ -276,6 +280,30 @@ pub enum Device {
     Auto,
     /// The processor.
     Cpu,
+    /// The GPU of this number.
+    Cuda(usize),
+}
+
+impl Device {
+    /// The one with this word: `auto`, `cpu`, `cuda:N`, or `cuda` for the first.
+    pub fn named(word: &str) -> Option<Device> {
+        match word {
+            "auto" => Some(Device::Auto),
+            "cpu" => Some(Device::Cpu),
+            "cuda" => Some(Device::Cuda(0)),
+            _ => word.strip_prefix("cuda:")?.parse().ok().map(Device::Cuda),
+        }
+    }
+}
+
+impl std::fmt::Display for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Device::Auto => f.write_str("auto"),
+            Device::Cpu => f.write_str("cpu"),
+            Device::Cuda(n) => write!(f, "cuda:{n}"),
+        }
+    }
 }
 
 /// How exactly a model computes.
@@ -347,10 +375,70 @@ impl SinkConfig {
 }
 
 /// `serve:`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServeConfig {
-    /// Address to listen on; loopback.
+    /// Address to listen on.
     pub http: SocketAddr,
+    /// Who may ask; `None` lets everybody do everything.
+    pub auth: Option<AuthConfig>,
+    /// Requests a second, and at once.
+    pub quota: Option<(u32, u32)>,
+    /// Certificate and key.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Other names of a server on the loopback.
+    pub hosts: Vec<String>,
+    /// Other sites whose pages may read.
+    pub origins: Vec<String>,
+}
+
+/// `serve.auth:`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthConfig {
+    /// API keys, by name.
+    pub keys: Vec<KeyConfig>,
+    /// JSON web tokens.
+    pub jwt: Option<JwtConfig>,
+    /// The column that holds the tenant.
+    pub tenant: Option<GroupColumn>,
+}
+
+/// One key of `serve.auth.keys:`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyConfig {
+    /// What logs call it.
+    pub name: String,
+    /// SHA-256 of the key.
+    pub sha256: [u8; 32],
+    /// What its holder may do.
+    pub role: Role,
+    /// The only tenant its holder sees.
+    pub tenant: Option<String>,
+}
+
+/// `serve.auth.jwt:`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwtConfig {
+    /// What tokens are signed with.
+    pub key: JwtKeys,
+    /// `aud`.
+    pub audience: String,
+    /// `iss`.
+    pub issuer: Option<String>,
+    /// The claim with the role.
+    pub role_claim: String,
+    /// The claim with the tenant.
+    pub tenant_claim: String,
+}
+
+/// What verifies tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JwtKeys {
+    /// HS256 with a secret.
+    Secret(Secret),
+    /// RS256 with the keys of a file.
+    File(PathBuf),
+    /// RS256 with the keys of an address.
+    Url(String),
 }
 
 /// Defines `ALL` and `name()`: the enum's words in the pipeline file, in one place for reading and printing.
@@ -381,7 +469,6 @@ words!(DeletedBody { Gone = "gone", Text = "text" });
 words!(FileFormat { Jsonl = "jsonl", Json = "json", Yaml = "yaml" });
 words!(Schemas { Avro = "avro", Protobuf = "protobuf" });
 words!(TimeUnit { Seconds = "s", Millis = "ms", Micros = "us" });
-words!(Device { Auto = "auto", Cpu = "cpu" });
 words!(Precision { Fp32 = "fp32", Bf16 = "bf16", Int8 = "int8" });
 
 impl Collection {

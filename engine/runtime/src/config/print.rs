@@ -1,8 +1,10 @@
 //! A validated pipeline → the pipeline file that says it in full: every key with its value, secrets masked.
 
+use super::fallback::FallbackConfig;
 use super::kafka::{Brokers, Property, RegistryConfig};
 use super::pipeline::{
-    Collection, FieldRef, LiveModel, Pace, Pipeline, ShadowModel, SinkKind, SourceConfig, SourceKind,
+    AuthConfig, Collection, FieldRef, JwtKeys, LiveModel, Pace, Pipeline, ServeConfig, ShadowModel, SinkKind,
+    SourceConfig, SourceKind,
 };
 use super::secret::mask_url;
 use super::units::{show_duration, show_size};
@@ -36,7 +38,12 @@ impl Pipeline {
         self.models(&mut out);
         out.weight(&self.graph.weight);
         out.section(0, "views");
-        self.graph.views.iter().for_each(|view| out.view(view));
+        for view in &self.graph.views {
+            out.view(view);
+            if let Some(policy) = self.graph.scoring.views.get(&view.name) {
+                out.line(2, "sarcasm", policy.name());
+            }
+        }
         if !self.rules.is_empty() {
             out.section(0, "rules");
             self.rules.iter().for_each(|rule| out.rule(rule));
@@ -91,12 +98,11 @@ impl Pipeline {
         }
         match &self.serve {
             None => out.line(0, "serve", "false"),
-            Some(serve) => {
-                out.section(0, "serve");
-                out.line(1, "http", text(&serve.http.to_string()));
-            }
+            Some(serve) => print_serve(serve, &mut out),
         }
         out.line(0, "workers", self.workers);
+        out.section(0, "scoring");
+        out.line(1, "sarcasm", self.graph.scoring.sarcasm.name());
         out.0
     }
 
@@ -128,7 +134,7 @@ impl Pipeline {
             } => {
                 out.section(1, "live");
                 out.line(2, "path", file(path));
-                out.line(2, "device", device.name());
+                out.line(2, "device", device);
                 out.line(2, "precision", precision.name());
             }
         }
@@ -140,6 +146,9 @@ impl Pipeline {
         out.section(1, "batch");
         out.line(2, "max", self.model.batch_max);
         out.line(2, "age", show_duration(self.model.batch_age_ms));
+        if let Some(fallback) = &self.model.fallback {
+            out.fallback(fallback);
+        }
         self.lifecycle(out);
     }
 }
@@ -157,7 +166,7 @@ impl Pipeline {
                     device,
                     precision,
                 }) => {
-                    let (device, precision) = (device.name(), precision.name());
+                    let (device, precision) = (device, precision.name());
                     format!("path: {}, device: {device}, precision: {precision}", file(path))
                 }
                 ShadowModel::Fixture(variant) => format!("fixture: {}", text(variant)),
@@ -334,6 +343,36 @@ impl Yaml {
         }
     }
 
+    fn fallback(&mut self, fallback: &FallbackConfig) {
+        self.section(1, "fallback");
+        if let Some(http) = &fallback.http {
+            self.section(2, "http");
+            self.line(3, "url", text(&http.url));
+            self.line(3, "model", text(&http.model));
+            if let Some(token) = &http.token {
+                self.line(3, "token", text(&token.to_string()));
+            }
+            if let Some(prompt) = &http.prompt {
+                self.line(3, "prompt", text(prompt));
+            }
+            if let Some((path, _)) = &http.schema {
+                self.line(3, "schema", file(path));
+            }
+            self.line(3, "timeout", show_duration(http.timeout_ms));
+            self.line(3, "retries", http.retries);
+            self.section(3, "breaker");
+            self.line(4, "failures", http.failures);
+            self.line(4, "open", show_duration(http.open_ms));
+            let budget = http.budget_per_minute.map(|n| n.to_string());
+            self.line(3, "budget_per_minute", budget.unwrap_or_else(|| "none".to_owned()));
+            let after = http.after_ms.map(show_duration);
+            self.line(3, "after", after.unwrap_or_else(|| "never".to_owned()));
+            self.line(3, "plain_http", http.plain);
+        }
+        self.line(2, "neutral", fallback.neutral);
+        self.line(2, "count_neutral", fallback.count_neutral);
+    }
+
     fn view(&mut self, view: &ViewSpec) {
         let words = |words: Vec<&str>| format!("[{}]", words.join(", "));
         self.section(1, &view.name);
@@ -387,4 +426,63 @@ fn text(value: &str) -> String {
 
 fn file(path: &Path) -> String {
     text(&path.display().to_string())
+}
+
+fn print_serve(serve: &ServeConfig, out: &mut Yaml) {
+    out.section(0, "serve");
+    out.line(1, "http", text(&serve.http.to_string()));
+    match &serve.auth {
+        None if serve.http.ip().is_loopback() => {}
+        None => out.line(1, "auth", "false"),
+        Some(auth) => print_auth(auth, out),
+    }
+    if let Some((per_second, burst)) = serve.quota {
+        out.section(1, "quota");
+        out.line(2, "per_second", per_second);
+        out.line(2, "burst", burst);
+    }
+    if let Some((cert, key)) = &serve.tls {
+        out.section(1, "tls");
+        out.line(2, "cert", file(cert));
+        out.line(2, "key", file(key));
+    }
+    for (key, all) in [("hosts", &serve.hosts), ("origins", &serve.origins)] {
+        if !all.is_empty() {
+            let all: Vec<String> = all.iter().map(|t| text(t)).collect();
+            out.line(1, key, format!("[{}]", all.join(", ")));
+        }
+    }
+}
+
+fn print_auth(auth: &AuthConfig, out: &mut Yaml) {
+    out.section(1, "auth");
+    if !auth.keys.is_empty() {
+        out.section(2, "keys");
+    }
+    for key in &auth.keys {
+        out.section(3, &text(&key.name));
+        let hex: String = key.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        out.line(4, "sha256", hex);
+        out.line(4, "role", key.role.name());
+        if let Some(tenant) = &key.tenant {
+            out.line(4, "tenant", text(tenant));
+        }
+    }
+    if let Some(jwt) = &auth.jwt {
+        out.section(2, "jwt");
+        match &jwt.key {
+            JwtKeys::Secret(secret) => out.line(3, "secret", text(&secret.to_string())),
+            JwtKeys::File(path) => out.line(3, "jwks", file(path)),
+            JwtKeys::Url(url) => out.line(3, "jwks", text(url)),
+        }
+        out.line(3, "audience", text(&jwt.audience));
+        if let Some(issuer) = &jwt.issuer {
+            out.line(3, "issuer", text(issuer));
+        }
+        out.line(3, "role_claim", text(&jwt.role_claim));
+        out.line(3, "tenant_claim", text(&jwt.tenant_claim));
+    }
+    if let Some(column) = auth.tenant {
+        out.line(2, "tenant", column.name());
+    }
 }

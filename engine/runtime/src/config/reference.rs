@@ -112,6 +112,7 @@ fn value(key: &Key) -> String {
         Kind::Pairs => "list of pairs".to_owned(),
         Kind::Sections => "list of sections".to_owned(),
         Kind::Names => "list of names".to_owned(),
+        Kind::Texts => "list of texts".to_owned(),
     };
     std::iter::once(kind)
         .chain(words(key.or))

@@ -1,12 +1,12 @@
 //! The single sections: `name`, `state`, `time`, `link`, `models`, `weight`, `serve`, `workers`.
 
 use super::error::quoted;
+use super::fallback::fallback;
 use super::field::Field;
-use super::pipeline::{Clock, Device, LiveModel, ModelConfig, Precision, ServeConfig, StateConfig, TimeConfig};
+use super::pipeline::{Clock, Device, LiveModel, ModelConfig, Precision, StateConfig, TimeConfig};
 use super::read::Section;
 use groundswell_core::acc::UNIT;
 use groundswell_core::spec::{LinkSpec, MAX_WEIGHT, WeightSpec};
-use std::net::SocketAddr;
 
 /// Longest name: what Postgres allows for tables and schemas.
 const MAX_NAME: usize = 63;
@@ -135,7 +135,9 @@ pub(super) fn model(root: &Section<'_>) -> Option<ModelConfig> {
         .and_then(|b| b.get("max")?.integer())
         .and_then(|v| usize::try_from(v).ok());
     let age = batch.as_ref().and_then(|b| b.get("age")?.duration());
+    let fallback = fallback(&section);
     Some(ModelConfig {
+        fallback: fallback?,
         live: live?,
         threads: threads?,
         batch_max: max?,
@@ -155,7 +157,7 @@ fn live_model(field: &Field<'_>) -> Option<LiveModel> {
 
 /// The model whose folder a section names.
 pub(super) fn bundle(section: &Section<'_>) -> Option<LiveModel> {
-    let device = section.get("device").and_then(|f| f.choice()).and_then(Device::named);
+    let device = section.get("device").and_then(|f| device(&f));
     let precision = section
         .get("precision")
         .and_then(|f| f.choice())
@@ -173,6 +175,16 @@ pub(super) fn bundle(section: &Section<'_>) -> Option<LiveModel> {
         device: device?,
         precision: precision?,
     })
+}
+
+fn device(field: &Field<'_>) -> Option<Device> {
+    let word = field.text()?;
+    let device = Device::named(&word);
+    if device.is_none() {
+        let hint = "write auto, cpu, or cuda:N with the number of a GPU".to_owned();
+        field.error(format!("{} is not a device", quoted(&word)), Some(hint));
+    }
+    device
 }
 
 /// `weight:`
@@ -234,34 +246,6 @@ fn step(item: &Field<'_>, before: Option<i64>) -> Option<(i64, i64)> {
         return None;
     }
     Some((from?, (units * UNIT as f64).round() as i64))
-}
-
-/// `serve:`; `Some(None)` is "serve nothing".
-pub(super) fn serve(root: &Section<'_>) -> Option<Option<ServeConfig>> {
-    if root.given("serve").is_some_and(|f| f.is("false")) {
-        return Some(None);
-    }
-    let field = root.section("serve")?.get("http")?;
-    let text = field.text()?;
-    let numeric = text
-        .strip_prefix("localhost:")
-        .map_or_else(|| text.clone(), |port| format!("127.0.0.1:{port}"));
-    let Ok(http) = numeric.parse::<SocketAddr>() else {
-        field.error(
-            format!("{} is not an address", quoted(&text)),
-            Some("for example \"127.0.0.1:8080\"".to_owned()),
-        );
-        return None;
-    };
-    if !http.ip().is_loopback() {
-        let hint = format!("use \"127.0.0.1:{}\" and a proxy that authenticates", http.port());
-        field.error(
-            "off loopback needs authentication, which this build does not have",
-            Some(hint),
-        );
-        return None;
-    }
-    Some(Some(ServeConfig { http }))
 }
 
 /// `workers:`

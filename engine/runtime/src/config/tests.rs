@@ -20,6 +20,7 @@ fn folder() -> TempDir {
     for model in ["models/social", "models/next"] {
         std::fs::create_dir_all(folder.path().join(model)).expect("created");
     }
+    std::fs::write(folder.path().join("schema.json"), "{\"type\": \"object\"}").expect("written");
     folder
 }
 

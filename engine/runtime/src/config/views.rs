@@ -1,12 +1,15 @@
 //! `views:` and `rules:`
 
 use super::error::{Pos, suggest};
+use super::fallback::sarcasm;
 use super::field::Field;
 use super::read::Section;
 use super::sources::checked_name;
 use super::units::show_duration;
 use groundswell_core::expr::Expr;
+use groundswell_core::scoring::Sarcasm;
 use groundswell_core::spec::{GroupColumn, Measure, RuleSpec, ViewSpec, WindowSpec};
+use std::collections::BTreeMap;
 
 /// Names that tables and sinks use themselves.
 const RESERVED: [&str; 4] = ["alerts", "all", "dead_letters", "rules"];
@@ -14,15 +17,22 @@ const RESERVED: [&str; 4] = ["alerts", "all", "dead_letters", "rules"];
 /// Most windows that one post is in.
 const MAX_HOPS: i64 = 1000;
 
+/// The views, and the policies of those that have their own.
+type Views = (Vec<ViewSpec>, BTreeMap<String, Sarcasm>);
+
 /// Reads the views; at least one.
-pub(super) fn views(root: &Section<'_>) -> Option<Vec<ViewSpec>> {
+pub(super) fn views(root: &Section<'_>) -> Option<Views> {
     let field = root.required("views")?;
     let all = field.section()?.named();
     if all.is_empty() {
         field.key_error("a pipeline needs at least one view", None);
     }
-    let read: Vec<Option<ViewSpec>> = all.iter().map(|(name, field)| view(name, field)).collect();
-    read.into_iter().collect()
+    let mut policies = BTreeMap::new();
+    let read: Vec<Option<ViewSpec>> = all
+        .iter()
+        .map(|(name, field)| view(name, field, &mut policies))
+        .collect();
+    Some((read.into_iter().collect::<Option<_>>()?, policies))
 }
 
 /// The names under `views:`, those of faulty views too: a rule that names one is not at fault.
@@ -39,7 +49,7 @@ pub(super) fn view_names(root: &Section<'_>) -> Vec<String> {
         .collect()
 }
 
-fn view(name: &str, field: &Field<'_>) -> Option<ViewSpec> {
+fn view(name: &str, field: &Field<'_>, policies: &mut BTreeMap<String, Sarcasm>) -> Option<ViewSpec> {
     let mut checked = checked_name(name, field);
     if RESERVED.contains(&name) {
         field.key_error(
@@ -50,6 +60,7 @@ fn view(name: &str, field: &Field<'_>) -> Option<ViewSpec> {
     }
     let section = field.section()?;
     let group_by = section.required("group_by").and_then(|f| f.choices());
+    let policy = section.given("sarcasm").map_or(Some(None), |f| sarcasm(&f).map(Some));
     let measures = section
         .given("measures")
         .map_or_else(|| Some(Measure::ALL.to_vec()), |f| measures(&f));
@@ -63,6 +74,9 @@ fn view(name: &str, field: &Field<'_>) -> Option<ViewSpec> {
     });
     let column = |word: &&str| GroupColumn::ALL.into_iter().find(|c| c.name() == *word);
     let group_by = group_by.map(|words| words.iter().filter_map(column).collect());
+    if let Some(policy) = policy? {
+        policies.insert(name.to_owned(), policy);
+    }
     Some(ViewSpec {
         name: checked?,
         group_by: group_by?,

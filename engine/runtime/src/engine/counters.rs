@@ -146,19 +146,23 @@ impl Counters {
         }
     }
 
-    /// Notes that a tick went out: how old it is by now, and how far the scorer is.
-    pub(crate) fn handed_over(&self, tick: Tick, scorer: &ScorerStats) {
+    /// Notes that a tick went out: how old it is by now, and how far the scorer is. `recalled` posts have found their text
+    /// answered when they came.
+    pub(crate) fn handed_over(&self, tick: Tick, scorer: &ScorerStats, recalled: u64) {
         let age = u64::try_from(wall_now()).unwrap_or(0).saturating_sub(tick);
         self.metrics.frontier_lag(Duration::from_millis(age));
         let now = scorer.snapshot();
-        self.metrics
-            .scorer_queue(usize::try_from(now.waiting).unwrap_or(usize::MAX));
-        self.metrics.scorer_totals(ScorerTotals {
+        let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        self.metrics.scorer().queue(size(now.waiting), size(now.in_flight));
+        self.metrics.scorer().totals(ScorerTotals {
             batches: now.batches,
             texts: now.texts,
             forward_passes: now.passes,
-            memo_hits: now.memo_hits,
+            memo_hits: now.memo_hits + recalled,
             failed: now.failures,
+            tokens: now.tokens,
+            padding: now.padding,
+            truncated: now.truncated,
         });
     }
 

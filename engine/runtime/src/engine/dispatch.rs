@@ -9,7 +9,7 @@ use super::models::{Board, ModelFacts, Mutes};
 use super::sinks::SinkThread;
 use super::status::Status;
 use crossbeam_channel::Receiver;
-use groundswell_core::id::{ModelKey, PostKey, TextKey};
+use groundswell_core::id::PostKey;
 use groundswell_core::record::SourceId;
 use groundswell_core::serving::{AlertChange, AlertState, DeadChange, PostChange, RowChange, TickChanges};
 use groundswell_core::spec::ViewSpec;
@@ -21,6 +21,7 @@ use groundswell_operators::dedupe::Duplicates;
 use groundswell_operators::evidence::Proven;
 use groundswell_operators::graph::Plan;
 use groundswell_operators::live::Live;
+use groundswell_operators::score::Wanted;
 use groundswell_operators::threshold::Carry;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 pub(crate) enum Part {
     Rows(Tick, Vec<(Row, isize)>),
     Posts(Tick, Vec<(Live, isize)>),
-    Wanted(Tick, Vec<((ModelKey, TextKey, EventTime), isize)>),
+    Wanted(Tick, Vec<(Wanted, isize)>),
     Tallies(Tick, Vec<(ModelTally, isize)>),
     Alerts(Tick, Vec<(Proven, isize)>),
     Carries(Tick, Vec<(Carry, isize)>),
@@ -72,7 +73,8 @@ pub type Observer = Box<dyn FnMut(&TickChanges) + Send>;
 
 /// Told which texts models should score; says how many wait for the live one.
 pub(crate) trait Wants: Send {
-    fn change(&mut self, tick: Tick, changes: Vec<((ModelKey, TextKey, EventTime), isize)>) -> usize;
+    /// Takes a tick's changes; how many texts wait now for which nothing stands.
+    fn change(&mut self, tick: Tick, changes: Vec<(Wanted, isize)>) -> usize;
 }
 
 pub(crate) struct Dispatcher {
@@ -100,7 +102,7 @@ pub(crate) struct Gathered {
     carries: Vec<Carry>,
     dead: Vec<DeadChange>,
     counts: Tally,
-    wanted: Vec<((ModelKey, TextKey, EventTime), isize)>,
+    wanted: Vec<(Wanted, isize)>,
     tallies: Vec<(ModelTally, isize)>,
     models: ModelFacts,
 }
@@ -217,7 +219,8 @@ impl Dispatcher {
         self.board.apply(gathered.models.live, gathered.tallies);
         let wanted = self.wants.change(tick, gathered.wanted);
         self.status.set_wanted(wanted);
-        self.counters.handed_over(tick, &self.scorer);
+        let recalled = self.duplicates.recalled().count();
+        self.counters.handed_over(tick, &self.scorer, recalled);
         self.counters.models(self.board.loads());
         self.status.set_complete(tick);
     }

@@ -2,9 +2,11 @@
 
 use super::models::Control;
 use super::registry::Registries;
-use crate::engine::{Replayer, SinkCondition, SinkError, SinkReport, Status};
+use crate::engine::{Predictor, Replayer, SinkCondition, SinkError, SinkReport, Status};
 use groundswell_connectors::dlq::{Letter, Refusal, Replayed, Replays};
-use groundswell_connectors::http::{Health, HealthReport, ModelControl, Service, SinkAction, SinkRefusal, SinkStatus};
+use groundswell_connectors::http::{
+    Health, HealthReport, ModelControl, PredictRefusal, Predicting, Service, SinkAction, SinkRefusal, SinkStatus,
+};
 use groundswell_core::time::wall_now;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -15,6 +17,8 @@ pub(super) struct EngineHealth {
     pub(super) status: OnceLock<Arc<Status>>,
     pub(super) replayer: OnceLock<Arc<Replayer>>,
     pub(super) models: OnceLock<Arc<Control>>,
+    /// Who asks the model for others; none if there is no model.
+    pub(super) predictor: OnceLock<Option<Predictor>>,
 }
 
 impl Health for EngineHealth {
@@ -74,6 +78,11 @@ impl Health for EngineHealth {
         replayer.replay(letters, dry_run)
     }
 
+    fn predict(&self, texts: Vec<String>) -> Result<Predicting, PredictRefusal> {
+        let predictor = self.predictor.get().ok_or(PredictRefusal::Starting)?;
+        predictor.as_ref().ok_or(PredictRefusal::NoModel)?.ask(texts)
+    }
+
     fn tell_sink(&self, sink: &str, action: SinkAction) -> Result<(), SinkRefusal> {
         let status = self.status.get().ok_or(SinkRefusal::Unknown)?;
         let sink = status.sink(sink).map_err(|_| SinkRefusal::Unknown)?;
@@ -96,6 +105,7 @@ impl EngineHealth {
             status: OnceLock::new(),
             replayer: OnceLock::new(),
             models: OnceLock::new(),
+            predictor: OnceLock::new(),
         }
     }
 

@@ -7,8 +7,9 @@ use groundswell_connectors::dlq::Origin;
 use groundswell_connectors::json::PostIds;
 use groundswell_connectors::postgres::{PostgresOptions, PostgresSink};
 use groundswell_connectors::sink_file::{AlertFile, DeadLetterFile, ViewFile};
+use groundswell_core::scoring::ScoringSpec;
 use groundswell_core::serving::Sink;
-use groundswell_core::spec::ViewSpec;
+use groundswell_core::spec::{GraphSpec, ViewSpec};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +38,7 @@ pub(super) fn open(
             dead_letters,
         } => {
             let index = |name: &String| views.iter().position(|view| view.name == *name);
-            let basis = serde_json::to_string(&(&pipeline.graph.link, &pipeline.graph.weight));
+            let basis = basis(&pipeline.graph);
             let sink = PostgresSink::open(PostgresOptions {
                 name: sink.name.clone(),
                 url: url.expose().to_owned(),
@@ -58,6 +59,19 @@ pub(super) fn open(
         }
     });
     opened.into_iter().filter_map(Result::transpose).collect()
+}
+
+/// What the numbers of tables depend on besides the record: other numbers would be in the rows that stay.
+fn basis(graph: &GraphSpec) -> serde_json::Result<String> {
+    let scoring = ScoringSpec {
+        ladder: false,
+        ..graph.scoring.clone()
+    };
+    // Tables that were made before there was a choice are as the usual one has them.
+    if scoring == ScoringSpec::default() {
+        return serde_json::to_string(&(&graph.link, &graph.weight));
+    }
+    serde_json::to_string(&(&graph.link, &graph.weight, scoring))
 }
 
 /// What dead letters say about where they come from.

@@ -13,7 +13,8 @@ pub fn refused() {
     let running = Running::start(groundswell(folder, ["run", "p.yaml"]), "serving http://");
     let url = format!("http://{}", running.addr());
     let models = |args: &[&str]| {
-        let all = ["models"].iter().chain(args).chain(&["--url", &url]).copied();
+        let at = ["--url", url.as_str()];
+        let all = ["models"].iter().chain(args).chain(&at).copied();
         run(groundswell(folder, all.collect::<Vec<_>>()))
     };
     let listed = || models(&["list"]).stdout;

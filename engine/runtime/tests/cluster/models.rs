@@ -45,7 +45,8 @@ fn run(world: &World) -> (Value, Vec<String>) {
     let plain = |c: &char| !c.is_whitespace() && *c != '\u{1b}';
     let url = format!("http://{}", address.chars().take_while(plain).collect::<String>());
     let ask = |args: &[&str]| {
-        let all = ["models"].iter().chain(args).chain(&["--url", &url]).copied();
+        let at = ["--url", url.as_str()];
+        let all = ["models"].iter().chain(args).chain(&at).copied();
         let ended = Process::start(all.collect::<Vec<_>>()).end();
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         serde_json::from_str::<Value>(&ended.stdout).unwrap()

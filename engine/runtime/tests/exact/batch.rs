@@ -5,7 +5,8 @@ use crate::harness::{Views, background};
 use groundswell_core::acc::Acc;
 use groundswell_core::id::{Dim, ModelKey, PostKey, TextKey};
 use groundswell_core::record::{Entity, Post, Rank, Record, TickBatch};
-use groundswell_core::score::Score;
+use groundswell_core::score::{Rung, Score};
+use groundswell_core::scoring::{Policy, Sarcasm};
 use groundswell_core::spec::{GroupColumn, LinkSpec, RuleSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec};
 use groundswell_operators::compare::{Count, Tally};
 use groundswell_operators::graph::Plan;
@@ -75,7 +76,7 @@ impl Oracle {
             let bound = spec.window.sliding_bounds(self.clock).1;
             // Watched or not: a rule that comes later sees the windows there are.
             if plan.declared_view(i).is_some() {
-                for (row, acc) in self.rows(i, spec) {
+                for (row, acc) in self.rows(i, spec, plan.policy(i)) {
                     if row.key.start + spec.window.size() <= bound {
                         groups.entry(row.key.group).or_default().insert(row.key.start, acc);
                     }
@@ -104,17 +105,57 @@ impl Oracle {
                 Record::EntityDeleted { id } => put(&mut o.entities, id, rank, None),
                 Record::Rule(r) => put(&mut o.rules, &r.id, rank, Some(r.clone())),
                 Record::RuleDeleted { id } => put(&mut o.rules, id, rank, None),
-                Record::Score { text, model, score } => {
-                    o.facts.entry((*text, *model)).or_insert(Some(*score));
-                }
-                Record::Unscorable { text, model } => {
-                    o.facts.entry((*text, *model)).or_insert(None);
-                }
+                Record::Score { text, model, score } => o.learn(*text, *model, Some(*score)),
+                Record::Unscorable { text, model } => o.learn(*text, *model, None),
                 Record::LiveModel { model, .. } => o.live = Some(*model),
                 // What the engine notes about its own past; the past is here.
                 Record::AlertFloor(_) | Record::AlertMuted { .. } | Record::Dead(_) => {}
             }
         }
+    }
+
+    /// The best answer, whatever came first; of equals the first.
+    fn learn(&mut self, text: TextKey, model: ModelKey, score: Option<Score>) {
+        let known = self.facts.entry((text, model)).or_insert(score);
+        let good = |score: &Option<Score>| match score.map(|s| s.rung) {
+            None => 0,
+            Some(Rung::Neutral) => 1,
+            Some(Rung::Http) => 2,
+            Some(Rung::Local | Rung::Given) => 3,
+        };
+        if good(&score) > good(known) {
+            *known = score;
+        }
+    }
+
+    /// Texts that wait for a model, with their newest post that asks and whether something stands for an answer.
+    pub fn wanted(&self, plan: &Plan) -> BTreeMap<(ModelKey, TextKey), (i64, bool)> {
+        let mut wanted = BTreeMap::<(ModelKey, TextKey), (i64, bool)>::new();
+        let Some(live) = self.live else { return wanted };
+        for (id, post) in self.live_posts() {
+            if post.text.is_empty() || post.score.is_some() {
+                continue;
+            }
+            let text = TextKey::of(post.text.as_bytes());
+            let mut ask = |model, stopgap| {
+                let slot = wanted.entry((model, text)).or_insert((post.created_at, stopgap));
+                slot.0 = slot.0.max(post.created_at);
+            };
+            let known = self.facts.get(&(text, live));
+            if known.is_none_or(|score| score.is_none_or(|s| s.rung == Rung::Neutral)) {
+                ask(live, known.is_some());
+            }
+            let place = sample(
+                Dim::of(post.author.as_deref().unwrap_or("")),
+                PostKey::of(id.as_bytes()),
+            );
+            for b in background().iter().filter(|b| b.model != live && plan.compares()) {
+                if place < b.share && !self.facts.contains_key(&(text, b.model)) {
+                    ask(b.model, false);
+                }
+            }
+        }
+        wanted
     }
 
     pub fn live_posts(&self) -> BTreeMap<&str, &Post> {
@@ -158,7 +199,7 @@ impl Oracle {
         self.mentions().1
     }
 
-    fn contribution(&self, post: &Post) -> Acc {
+    fn contribution(&self, post: &Post, policy: Policy) -> Acc {
         let own = (post.observed_at, post.votes);
         let votes = self.votes.get(&post.id).map_or(own, |seen| own.max(*seen)).1;
         let text = TextKey::of(post.text.as_bytes());
@@ -171,18 +212,48 @@ impl Oracle {
                 posts: 1,
                 ..Acc::default()
             },
-            Some(s) => Acc::scored(
-                WeightSpec::Log1p.weight(votes),
-                s.sentiment(),
-                s.label(),
-                s.is_toxic,
-                s.is_sarcastic,
-            ),
+            Some(s) => {
+                let left_out = s.rung == Rung::Neutral && !policy.count_neutral
+                    || s.is_sarcastic && policy.sarcasm == Sarcasm::Exclude;
+                if left_out {
+                    return Acc {
+                        posts: 1,
+                        toxic: i32::from(s.is_toxic),
+                        sarcastic: i32::from(s.is_sarcastic),
+                        ..Acc::default()
+                    };
+                }
+                let flipped = Score {
+                    positive: s.negative,
+                    negative: s.positive,
+                    ..s
+                };
+                let counted = if s.is_sarcastic && policy.sarcasm == Sarcasm::Flip {
+                    flipped
+                } else {
+                    s
+                };
+                let mut x = counted.sentiment();
+                if policy.sarcasm == Sarcasm::Discount {
+                    #[allow(clippy::cast_possible_truncation)]
+                    {
+                        // Exact in an f64: twelve digits, rounded half away from zero.
+                        x = (f64::from(x) * f64::from(1_000_000 - s.sarcastic) / 1e6).round() as i32;
+                    }
+                }
+                Acc::scored(
+                    WeightSpec::Log1p.weight(votes),
+                    x,
+                    counted.label(),
+                    s.is_toxic,
+                    s.is_sarcastic,
+                )
+            }
         }
     }
 
     /// Sums of every row of a view, ignoring the clock.
-    fn sums(&self, view: u16, spec: &ViewSpec) -> BTreeMap<RowKey, Acc> {
+    fn sums(&self, view: u16, spec: &ViewSpec, policy: Policy) -> BTreeMap<RowKey, Acc> {
         use differential_dataflow::difference::Semigroup;
         let (mentions, _) = self.mentions();
         let mut rows = BTreeMap::<RowKey, Acc>::new();
@@ -215,7 +286,9 @@ impl Oracle {
                         view,
                         key: ViewKey { group, start },
                     };
-                    rows.entry(key).or_default().plus_equals(&self.contribution(post));
+                    rows.entry(key)
+                        .or_default()
+                        .plus_equals(&self.contribution(post, policy));
                     start -= step;
                 }
             }
@@ -223,9 +296,9 @@ impl Oracle {
         rows
     }
 
-    /// What is counted of models, and which texts wait for which.
-    fn models(&self) -> (BTreeMap<Tally, isize>, BTreeMap<(ModelKey, TextKey), i64>) {
-        let (mut tallies, mut wanted) = (BTreeMap::new(), BTreeMap::new());
+    /// What is counted of models.
+    fn tallies(&self) -> BTreeMap<Tally, isize> {
+        let mut tallies = BTreeMap::new();
         let (mentions, _) = self.mentions();
         let mut texts = BTreeMap::<TextKey, Vec<(&str, &Post)>>::new();
         for (id, post) in self.live_posts() {
@@ -246,25 +319,14 @@ impl Oracle {
             let answered = models.iter().filter(|model| fact(**model).is_some());
             answered.for_each(|model| add(*model, Dim::NONE, Count::Answered, 1));
             let Some(live) = self.live else { continue };
-            let newest = |share: u32| {
-                let asking = posts.iter().filter(|(id, post)| {
-                    let author = Dim::of(post.author.as_deref().unwrap_or(""));
-                    sample(author, PostKey::of(id.as_bytes())) < share
-                });
-                asking.map(|(_, post)| post.created_at).max()
-            };
-            if fact(live).is_none() {
-                wanted.insert((live, *text), newest(1_000_000).unwrap());
-            }
             for b in background().iter().filter(|b| b.model != live) {
                 let (ours, theirs) = (fact(live), fact(b.model));
                 if theirs.is_none() {
-                    newest(b.share).into_iter().for_each(|at| {
-                        wanted.insert((b.model, *text), at);
-                    });
                     add(b.model, Dim::NONE, Count::Behind, i32::from(ours.is_some()));
                 }
-                let (Some(Some(ours)), Some(Some(theirs))) = (ours, theirs) else {
+                // What stands where nobody answered is no answer.
+                let said = |fact: Option<Option<Score>>| fact.flatten().filter(|score| score.rung != Rung::Neutral);
+                let (Some(ours), Some(theirs)) = (said(ours), said(theirs)) else {
                     continue;
                 };
                 for (id, _) in posts {
@@ -285,12 +347,12 @@ impl Oracle {
             }
         }
         tallies.retain(|_, n| *n != 0);
-        (tallies, wanted)
+        tallies
     }
 
-    fn rows(&self, view: u16, spec: &ViewSpec) -> BTreeMap<RowKey, Acc> {
+    fn rows(&self, view: u16, spec: &ViewSpec, policy: Policy) -> BTreeMap<RowKey, Acc> {
         use differential_dataflow::difference::Semigroup;
-        let sums = self.sums(view, spec);
+        let sums = self.sums(view, spec, policy);
         if !matches!(spec.window, WindowSpec::Sliding { .. }) {
             let kept = |start: i64| {
                 spec.keep
@@ -329,10 +391,10 @@ impl Oracle {
             ..Views::default()
         };
         for (i, spec) in (0u16..).zip(plan.views.iter()).take(plan.declared) {
-            views.rows.extend(self.rows(i, spec));
+            views.rows.extend(self.rows(i, spec, plan.policy(i)));
         }
         if plan.compares() {
-            (views.tallies, views.wanted) = self.models();
+            views.tallies = self.tallies();
         }
         views
     }

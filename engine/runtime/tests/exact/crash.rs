@@ -328,6 +328,7 @@ fn vote_updates_cost_no_forward_pass() {
             views: vec![view],
             link: groundswell_core::spec::LinkSpec::default(),
             weight: groundswell_core::spec::WeightSpec::Log1p,
+            scoring: Default::default(),
         });
         options.scorer = Some(Arc::new(FixtureScorer::default()));
         let sources = specs.into_iter().map(|(name, path, into)| {

@@ -124,6 +124,7 @@ fn graph() -> GraphSpec {
         ],
         link: LinkSpec::default(),
         weight: WeightSpec::Log1p,
+        scoring: Default::default(),
     }
 }
 

@@ -5,6 +5,7 @@ use groundswell_core::acc::Acc;
 use groundswell_core::dataflow::at_each_tick;
 use groundswell_core::id::{ModelKey, Names, TextKey};
 use groundswell_core::record::{AlertFloor, CONTROL, Envelope, Record, TickBatch};
+use groundswell_core::scoring::{Sarcasm, ScoringSpec};
 use groundswell_core::serving::AlertState;
 use groundswell_core::spec::{GraphSpec, GroupColumn, LinkSpec, Measure, ViewSpec, WeightSpec, WindowSpec};
 use groundswell_core::time::Tick;
@@ -14,6 +15,7 @@ use groundswell_operators::dedupe::Duplicates;
 use groundswell_operators::event::{Background, Control, Event};
 use groundswell_operators::evidence::Proven;
 use groundswell_operators::graph::{Inputs, Plan, render};
+use groundswell_operators::score::Wanted;
 use groundswell_operators::threshold::Carry;
 use groundswell_operators::window::RowKey;
 use std::collections::{BTreeMap, HashMap};
@@ -70,6 +72,17 @@ pub fn plan() -> Plan {
         ],
         link: LinkSpec::default(),
         weight: WeightSpec::Log1p,
+        scoring: ScoringSpec {
+            views: [
+                ("by_thread", Sarcasm::Flip),
+                ("sliding", Sarcasm::Discount),
+                ("kept", Sarcasm::Exclude),
+            ]
+            .map(|(view, policy)| (view.to_owned(), policy))
+            .into(),
+            ladder: true,
+            ..ScoringSpec::default()
+        },
     };
     Plan::new(&spec, |_| true).comparing(true)
 }
@@ -109,6 +122,11 @@ pub fn forgetful_plan(inherit_from_parent: bool) -> Plan {
             ..LinkSpec::default()
         },
         weight: WeightSpec::Log1p,
+        scoring: ScoringSpec {
+            sarcasm: Sarcasm::Discount,
+            count_neutral: true,
+            ..ScoringSpec::default()
+        },
     };
     Plan::new(&spec, |_| true)
 }
@@ -127,6 +145,7 @@ pub fn kept_plan() -> Plan {
         views: vec![view],
         link: LinkSpec::default(),
         weight: WeightSpec::Log1p,
+        scoring: ScoringSpec::default(),
     };
     Plan::new(&spec, |_| true)
 }
@@ -140,8 +159,6 @@ pub struct Views {
     pub alerts: BTreeMap<(String, RowKey), Option<i64>>,
     /// What is counted of models, where they are compared.
     pub tallies: BTreeMap<Tally, isize>,
-    /// Texts that wait for a model, and when the newest post that asks was written; where models are compared.
-    pub wanted: BTreeMap<(ModelKey, TextKey), i64>,
 }
 
 /// Everything the graph put out.
@@ -151,7 +168,7 @@ pub struct Seen {
     alerts: Vec<(Tick, Proven)>,
     carries: Vec<(Tick, Carry)>,
     tallies: Vec<(Tick, Tally, isize)>,
-    wanted: Vec<(Tick, (ModelKey, TextKey, i64), isize)>,
+    wanted: Vec<(Tick, Wanted, isize)>,
     /// Posts the graph remembers as live, at the end.
     pub live: isize,
 }
@@ -196,6 +213,22 @@ impl Seen {
         newest.into_values().map(record).collect()
     }
 
+    /// Texts that wait for a model at a tick.
+    pub fn wanted(&self, tick: Tick) -> BTreeMap<(ModelKey, TextKey), (i64, bool)> {
+        let mut net = BTreeMap::<Wanted, isize>::new();
+        for (_, wanted, diff) in self.wanted.iter().filter(|(at, ..)| *at <= tick) {
+            *net.entry(*wanted).or_default() += diff;
+        }
+        net.retain(|_, n| *n != 0);
+        let mut texts = BTreeMap::new();
+        for (wanted, n) in net {
+            assert_eq!(n, 1, "{wanted:?} has multiplicity {n}");
+            let before = texts.insert((wanted.model, wanted.text), (wanted.at, wanted.stopgap));
+            assert_eq!(before, None, "{wanted:?} is wanted twice");
+        }
+        texts
+    }
+
     /// The state at a tick; each row must net to 0 or 1.
     pub fn at(&self, plan: &Plan, tick: Tick) -> Views {
         let mut net = BTreeMap::<(RowKey, Acc), isize>::new();
@@ -216,18 +249,6 @@ impl Seen {
             *views.tallies.entry(*tally).or_default() += n;
         }
         views.tallies.retain(|_, n| *n != 0);
-        let mut wanted = BTreeMap::<_, isize>::new();
-        for (_, wish, n) in self.wanted.iter().filter(|(at, ..)| *at <= tick && plan.compares()) {
-            *wanted.entry(*wish).or_default() += n;
-        }
-        for ((model, text, at), n) in wanted.into_iter().filter(|(_, n)| *n != 0) {
-            assert_eq!(n, 1, "{text} is wanted {n} times");
-            assert_eq!(
-                views.wanted.insert((model, text), at),
-                None,
-                "{text} is wanted as of two moments"
-            );
-        }
         let mut transitions: Vec<_> = self.alerts.iter().filter(|(at, _)| *at <= tick).collect();
         transitions.sort_by_key(|(at, p)| (*at, p.transition.state != AlertState::Firing));
         for (_, proven) in transitions {
@@ -295,20 +316,24 @@ pub fn run(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Seen {
                     .extend(batch.into_iter().map(|(row, diff)| (tick, row, diff)));
             })
             .probe_with(&probe);
+            let wanted = Arc::clone(&out);
+            at_each_tick(outputs.wanted, "Wanted", move |tick, batch| {
+                wanted
+                    .lock()
+                    .unwrap()
+                    .wanted
+                    .extend(batch.into_iter().map(|(wanted, diff)| (tick, wanted, diff)));
+            })
+            .probe_with(&probe);
             let live = Arc::clone(&out);
             at_each_tick(outputs.live, "Live", move |_, batch| {
                 live.lock().unwrap().live += batch.into_iter().map(|(_, diff)| diff).sum::<isize>();
             })
             .probe_with(&probe);
-            let (tallies, wanted) = (Arc::clone(&out), Arc::clone(&out));
+            let tallies = Arc::clone(&out);
             at_each_tick(outputs.tallies, "Tallies", move |tick, batch| {
                 let said = batch.into_iter().map(|(tally, n)| (tick, tally, n));
                 tallies.lock().unwrap().tallies.extend(said);
-            })
-            .probe_with(&probe);
-            at_each_tick(outputs.wanted, "Wanted", move |tick, batch| {
-                let said = batch.into_iter().map(|(wish, n)| (tick, wish, n));
-                wanted.lock().unwrap().wanted.extend(said);
             })
             .probe_with(&probe);
             let outputs = outputs.alerts.unwrap();

@@ -4,7 +4,7 @@
 use groundswell_core::expr::Expr;
 use groundswell_core::id::{ModelKey, TextKey};
 use groundswell_core::record::{CONTROL, Entity, Envelope, Past, Post, Record, Thread, TickBatch, Votes};
-use groundswell_core::score::{PPM, Score};
+use groundswell_core::score::{PPM, Rung, Score};
 use groundswell_core::spec::RuleSpec;
 use proptest::prelude::*;
 
@@ -53,10 +53,28 @@ pub fn fixed_score(text: &str, model: u8) -> Score {
         negative,
         neutral: PPM - positive - negative,
         toxic: i32::try_from(hash / 13 % 1_000_000).unwrap(),
+        sarcastic: i32::try_from(hash / 17 % 1_000_000).unwrap(),
         is_toxic: hash.is_multiple_of(5),
         is_sarcastic: hash.is_multiple_of(7),
         ..Score::default()
     }
+}
+
+/// An answer is a function of text, model and rung; whether the model has one is a function of the text.
+fn fact(text: &str, m: u8, rung: u8) -> Record {
+    let (key, model) = (TextKey::of(text.as_bytes()), model(m));
+    let rung = if rung == 0 && text.len() % 5 == 1 { 3 } else { rung };
+    let score = match rung {
+        0 => fixed_score(text, m),
+        1 => Score {
+            rung: Rung::Http,
+            ..fixed_score(text, m + 10)
+        },
+        2 => Score::neutral(),
+        _ => return Record::Unscorable { text: key, model },
+    };
+    let text = key;
+    Record::Score { text, model, score }
 }
 
 pub fn model(n: u8) -> ModelKey {
@@ -149,19 +167,6 @@ fn rule(views: &'static [&'static str]) -> impl Strategy<Value = Record> {
         })
 }
 
-/// What a model says of a text; whether it can be scored is a function of the text, too.
-fn fact(text: &str, m: u8) -> Record {
-    let (key, model) = (TextKey::of(text.as_bytes()), model(m));
-    if text.len() % 5 == 1 {
-        return Record::Unscorable { text: key, model };
-    }
-    Record::Score {
-        text: key,
-        model,
-        score: fixed_score(text, m),
-    }
-}
-
 /// Lets most facts be about texts of posts, two after each other about the same.
 fn about_posts(steps: &mut [Step]) {
     let of_post = |step: &Step| match step {
@@ -175,13 +180,18 @@ fn about_posts(steps: &mut [Step]) {
     let mut facts = 0;
     for step in steps {
         let Step::Record(record) = step else { continue };
-        if let Record::Score { model: of, .. } | Record::Unscorable { model: of, .. } = **record {
-            if facts % 6 < 4 && !texts.is_empty() {
-                let m = (0..3).find(|m| model(*m) == of).unwrap();
-                **record = fact(&texts[facts / 2 % texts.len()], m);
-            }
-            facts += 1;
+        let (of, rung) = match &**record {
+            Record::Score { model, score, .. } if score.rung == Rung::Http => (*model, 1),
+            Record::Score { model, score, .. } if score.rung == Rung::Neutral => (*model, 2),
+            Record::Score { model, .. } => (*model, 0),
+            Record::Unscorable { model, .. } => (*model, 3),
+            _ => continue,
+        };
+        if facts % 6 < 4 && !texts.is_empty() {
+            let m = (0..3).find(|m| model(*m) == of).unwrap();
+            **record = fact(&texts[facts / 2 % texts.len()], m, rung);
         }
+        facts += 1;
     }
 }
 
@@ -200,7 +210,8 @@ fn step() -> impl Strategy<Value = Step> {
             ..Thread::default()
         })
     });
-    let fact = (text(), 0..3u8).prop_map(|(text, m)| fact(&text, m));
+    let rung = prop::sample::select(&[0u8, 0, 0, 1, 2, 3][..]);
+    let fact = (text(), 0..3u8, rung).prop_map(|(text, m, rung)| fact(&text, m, rung));
     prop_oneof![
         12 => post().prop_map(recorded),
         2 => id('p', 8).prop_map(|id| recorded(Record::PostDeleted { id })),

@@ -8,6 +8,7 @@ use groundswell::engine::{
 use groundswell_core::acc::Acc;
 use groundswell_core::expr::Expr;
 use groundswell_core::record::{Binding, Envelope, Post, Record};
+use groundswell_core::scoring::ScoringSpec;
 use groundswell_core::serving::{AlertChange, AlertState, Cause, Sink, TickChanges};
 use groundswell_core::source::{Source, SourceBatch, SourceContext, SourceError};
 use groundswell_core::spec::{GraphSpec, LinkSpec, Measure, RuleSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec};
@@ -95,6 +96,7 @@ fn options(shadows: Vec<Shadow>) -> EngineOptions {
         views: vec![view],
         link: LinkSpec::default(),
         weight: WeightSpec::Uniform,
+        scoring: ScoringSpec::default(),
     });
     options.rules = vec![RuleSpec {
         id: "toxic".into(),

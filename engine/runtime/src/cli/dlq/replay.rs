@@ -82,7 +82,7 @@ fn address(pipeline: &Pipeline, url: Option<&str>) -> Result<String, Failure> {
             "letters are replayed through the running pipeline's HTTP address, and {why}"
         )))
     };
-    match (url, pipeline.serve) {
+    match (url, &pipeline.serve) {
         (Some(url), _) => Ok(url.trim_end_matches('/').to_owned()),
         (None, None) => {
             usage("this one has `serve: false`; give it an address, such as `serve: {http: \"127.0.0.1:8080\"}`")
@@ -90,7 +90,10 @@ fn address(pipeline: &Pipeline, url: Option<&str>) -> Result<String, Failure> {
         (None, Some(serve)) if serve.http.port() == 0 => {
             usage("this one takes any free port; name the one it took with --url http://127.0.0.1:PORT")
         }
-        (None, Some(serve)) => Ok(format!("http://{}", serve.http)),
+        (None, Some(serve)) => {
+            let scheme = if serve.tls.is_some() { "https" } else { "http" };
+            Ok(format!("{scheme}://{}", serve.http))
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The table agrees with itself, and with the words that other code knows.
 
-use super::super::pipeline::{Clock, Collection, DeletedBody, Device, FileFormat, Precision, Schemas, TimeUnit};
+use super::super::pipeline::{Clock, Collection, DeletedBody, FileFormat, Precision, Schemas, TimeUnit};
 use super::*;
+use groundswell_core::scoring::Sarcasm;
 use groundswell_core::spec::{GroupColumn, MAX_WEIGHT, Measure};
 
 fn all<T: Copy>(variants: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {
@@ -36,9 +37,9 @@ fn the_table_agrees_with_itself_and_the_core() {
         all(DeletedBody::ALL, DeletedBody::name)
     );
     assert_eq!(words("sources.*.map.*.unit"), all(TimeUnit::ALL, TimeUnit::name));
-    assert_eq!(words("models.live.device"), all(Device::ALL, Device::name));
+    assert_eq!(words("scoring.sarcasm"), Sarcasm::ALL.map(Sarcasm::name));
+    assert_eq!(words("views.*.sarcasm"), Sarcasm::ALL.map(Sarcasm::name));
     assert_eq!(words("models.live.precision"), all(Precision::ALL, Precision::name));
-    assert_eq!(words("models.shadow.device"), words("models.live.device"));
     assert_eq!(words("models.shadow.precision"), words("models.live.precision"));
     assert_eq!(find("weight.max").map(|k| k.kind), Some(Integer(1, MAX_WEIGHT)));
 }

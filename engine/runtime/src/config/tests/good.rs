@@ -116,7 +116,8 @@ fn the_contract_example_parses() {
             live: bundle,
             threads: None,
             batch_max: 32,
-            batch_age_ms: 20
+            batch_age_ms: 20,
+            fallback: None
         }
     );
     let named: Vec<_> = pipeline
@@ -161,7 +162,8 @@ fn defaults() {
             live: LiveModel::Given,
             threads: None,
             batch_max: 32,
-            batch_age_ms: 20
+            batch_age_ms: 20,
+            fallback: None
         }
     );
     assert_eq!(
@@ -291,6 +293,8 @@ sinks:
 serve:
   http: "127.0.0.1:8080"
 workers: 1
+scoring:
+  sarcasm: keep
 "#;
     assert_eq!(
         effective,
@@ -384,6 +388,19 @@ fn base(section: &str, key: &Key) -> String {
         ("sources.*.map.*", _) => "{field: f}",
         ("models", _) => "{live: fixture}",
         ("models.shadow", _) if key.name() != "fixture" => "{path: models/next}",
+        ("serve.auth", _) if key.path == "serve.auth.tenant" || key.path == "serve.auth.jwt" => {
+            return format!("{{keys: {{me: {{sha256: {}}}}}}}", "0f".repeat(32));
+        }
+        ("serve.auth.keys.*", _) if key.name() == "sha256" => "{}",
+        ("serve.auth.keys.*", _) => return format!("{{sha256: {}}}", "0f".repeat(32)),
+        ("serve.auth", _) if key.path.ends_with(".tenant") && key.path.contains("keys") => "{tenant: source}",
+        ("serve.auth.jwt", _) if matches!(key.name(), "secret" | "jwks") => "{audience: a}",
+        ("serve.auth.jwt", _) => {
+            return format!("{{secret: {}, audience: a}}", "s".repeat(32));
+        }
+        ("serve.quota", _) => "{per_second: 1}",
+        ("serve.tls", _) => "{cert: cert.pem, key: key.pem}",
+        ("models.fallback.http", _) => "{url: \"http://127.0.0.1:1/v1\", model: m}",
         ("models.live", _) => "{path: models/social}",
         ("weight", Some((_, kind))) => return format!("{{kind: {kind}}}"),
         ("views.*", _) => "{group_by: [], window: {tumble: 1m}}",

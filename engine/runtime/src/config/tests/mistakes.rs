@@ -67,15 +67,15 @@ fn keys() {
         ("vews: {}", "4:1: unknown key \"vews\"; did you mean \"views\"?"),
         (
             "zzz: 1",
-            "4:1: unknown key \"zzz\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, serve, workers",
+            "4:1: unknown key \"zzz\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, serve, workers, scoring",
         ),
         (
             "state.url: x",
-            "4:1: unknown key \"state.url\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, serve, workers",
+            "4:1: unknown key \"state.url\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, serve, workers, scoring",
         ),
         (
             "\"*\": x",
-            "4:1: unknown key \"*\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, serve, workers",
+            "4:1: unknown key \"*\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, serve, workers, scoring",
         ),
         (
             "time: {tik: 1s}",
@@ -174,7 +174,35 @@ fn values() {
         ),
         (
             "serve: {http: \"0.0.0.0:8080\"}",
-            "4:15: serve.http: off loopback needs authentication, which this build does not have; use \"127.0.0.1:8080\" and a proxy that authenticates",
+            "4:15: serve.http: beyond the loopback it has to be said who may ask; add serve.auth with keys or jwt (`groundswell key` makes a key), or say `auth: false` if a proxy in front decides",
+        ),
+        (
+            "serve: {auth: {tenant: source}}",
+            "4:9: serve.auth: nobody could ever ask; give `keys`, `jwt` or both",
+        ),
+        (
+            "serve: {auth: {keys: {me: {sha256: gsk_secret}}}}",
+            "4:36: serve.auth.keys.me.sha256: expected the SHA-256 of a key, 64 hex digits; `groundswell key` prints a new key and what to write here",
+        ),
+        (
+            "serve: {auth: {jwt: {audience: a, secret: short}}}",
+            "4:43: serve.auth.jwt.secret: has less than 32 bytes, which can be guessed",
+        ),
+        (
+            "serve: {auth: {jwt: {audience: a}}}",
+            "4:16: serve.auth.jwt: has no key to check tokens with; give `secret` (HS256) or `jwks` (RS256)",
+        ),
+        (
+            "serve: {auth: {jwt: {audience: a, jwks: \"http://id.example/jwks\"}}}",
+            "4:41: serve.auth.jwt.jwks: \"http://id.example/jwks\" is not an https address; whoever can change the keys on their way can sign tokens",
+        ),
+        (
+            "serve: {quota: {per_second: 0}}",
+            "4:29: serve.quota.per_second: must be between 1 and 1000000, not 0",
+        ),
+        (
+            "serve: {origins: [\"*\"]}",
+            "4:19: serve.origins[0]: \"*\" is not an origin; scheme, name and perhaps port, as in \"https://dashboard.example.com\"",
         ),
         (
             "serve: {http: 8080}",
@@ -193,8 +221,32 @@ fn values() {
             "4:16: models.live: expected \"given\" or \"fixture\" or a section, found \"fixtures\"; for example live: {path: models/social}",
         ),
         (
-            "models: {live: {path: models/social, device: cuda}}",
-            "4:46: models.live.device: not supported in this build: scoring on a GPU",
+            "models: {live: {path: models/social, device: gpu}}",
+            "4:46: models.live.device: \"gpu\" is not a device; write auto, cpu, or cuda:N with the number of a GPU",
+        ),
+        (
+            "models: {fallback: {neutral: true}}",
+            "4:10: models.fallback: there is no model that could fail, and nothing below it; name a model (`models.live`), or a \
+             scorer (`http`)",
+        ),
+        (
+            "models: {live: fixture, fallback: {http: {url: \"http://me:pw@h/v1\", model: m}}}",
+            "4:48: models.fallback.http.url: \"http://me:***@h/v1\" is not the address of a scorer: credentials do not belong \
+             into it: use `token`; write what comes before /chat/completions, as in https://api.example.com/v1",
+        ),
+        (
+            "models: {live: fixture, fallback: {http: {url: \"http://h/v1\", model: m, token: hush}}}",
+            "4:78: models.fallback.http.token: a token does not belong into this file; write token: \"${NAME}\", or file:PATH",
+        ),
+        (
+            "models: {live: fixture, fallback: {http: {url: \"http://h/v1\", model: m}}}",
+            "4:48: models.fallback.http.url: \"http://h/v1\" is not the address of a scorer: texts and token would go to h \
+             unencrypted: use https, or say `plain_http: true`; write what comes before /chat/completions, as in \
+             https://api.example.com/v1",
+        ),
+        (
+            "scoring: {sarcasm: flap}",
+            "4:20: scoring.sarcasm: unknown value \"flap\"; did you mean \"flip\"?",
         ),
         (
             "weight: {kind: linear_clamped}",

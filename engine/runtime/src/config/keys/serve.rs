@@ -1,0 +1,83 @@
+//! The keys of the server.
+
+use super::Kind::*;
+use super::{Key, key};
+
+pub(super) const KEYS: &[Key] = &[
+    key("serve", Section, "HTTP, WebSocket and console; `false` serves nothing.").or(&["false"]).example("false"),
+    key(
+        "serve.http",
+        Text,
+        "Address to listen on. Beyond the loopback it needs `serve.auth`.",
+    )
+    .default("127.0.0.1:8080")
+    .example("\"127.0.0.1:8080\""),
+    key(
+        "serve.auth",
+        Section,
+        "Who may ask; then everybody needs a key or a token, on the loopback too. `false` lets whoever reaches the port do \
+         everything, and has to be said for an address beyond the loopback.",
+    )
+    .or(&["false"])
+    .example("false"),
+    key("serve.auth.keys", Named, "API keys by the names that logs call them; `groundswell key` makes one.")
+        .example("{grafana: {sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855}}"),
+    key("serve.auth.keys.*", Section, "A key."),
+    key("serve.auth.keys.*.sha256", Text, "SHA-256 of the key, in hex; the key itself is not kept.")
+        .required()
+        .example("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+    key(
+        "serve.auth.keys.*.role",
+        Choice(&["read", "operate", "admin"]),
+        "`read`: views, posts, alerts, `/metrics`, `/ws`. `operate`: also tell sinks what to do, see and replay dead letters. \
+         `admin`: also erase.",
+    )
+    .default("read")
+    .example("operate"),
+    key("serve.auth.keys.*.tenant", Text, "Whoever has the key sees this tenant only.").example("acme"),
+    key("serve.auth.jwt", Section, "JSON web tokens that are let in.")
+        .example("{secret: \"${JWT_SECRET:-a secret of at least thirty-two bytes}\", audience: groundswell}"),
+    key(
+        "serve.auth.jwt.secret",
+        Text,
+        "What tokens are signed with by HS256, at least 32 bytes. A secret: `${NAME}` or `file:PATH`. It or `jwks`.",
+    )
+    .example("\"${JWT_SECRET:-a secret of at least thirty-two bytes}\""),
+    key(
+        "serve.auth.jwt.jwks",
+        Text,
+        "The public keys that tokens are signed with by RS256: an `https` address of a JSON web key set, or a file.",
+    )
+    .example("\"https://id.example.com/.well-known/jwks.json\""),
+    key("serve.auth.jwt.audience", Text, "Tokens must be for this audience (`aud`).").required().example("groundswell"),
+    key("serve.auth.jwt.issuer", Text, "And from this issuer (`iss`).").example("\"https://id.example.com\""),
+    key("serve.auth.jwt.role_claim", Text, "The claim with the role; a token without it may read.")
+        .default("role")
+        .example("scope"),
+    key("serve.auth.jwt.tenant_claim", Text, "The claim with the tenant.").default("tenant").example("org"),
+    key(
+        "serve.auth.tenant",
+        Choice(&["thread", "entity", "author", "source"]),
+        "The group column that holds the tenant. Who has a tenant sees the rows, posts and alerts with it, and of views \
+         without this column nothing.",
+    )
+    .example("source"),
+    key("serve.quota", Section, "How often one key, one token's holder or one address may ask."),
+    key("serve.quota.per_second", Integer(1, 1_000_000), "Requests a second in the long run.").required().example("50"),
+    key("serve.quota.burst", Integer(1, 1_000_000), "Requests at once; if it is not given, as many as a second's.").example("100"),
+    key("serve.tls", Section, "Certificate and key; read again when they change."),
+    key("serve.tls.cert", Path, "The chain (PEM), the server's own certificate first.").required().example("cert.pem"),
+    key("serve.tls.key", Path, "Its private key (PEM).").required().example("key.pem"),
+    key(
+        "serve.hosts",
+        Texts,
+        "Names besides `localhost` under which a server on the loopback may be addressed.",
+    )
+    .example("[console.test]"),
+    key(
+        "serve.origins",
+        Texts,
+        "Other sites whose pages may read and subscribe, such as `https://dashboard.example.com`.",
+    )
+    .example("[\"https://dashboard.example.com\"]"),
+];
