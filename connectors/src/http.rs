@@ -2,7 +2,7 @@
 //!
 //! In: a [`Hub`], [`Metrics`], somebody who knows whether the engine is ready. Out: a listening port on threads of its own,
 //! until the [`ServerHandle`] is shut down. State: open connections, all bounded. It reads the hub
-//! and changes nothing; what operators tell sinks, and dead letters they give again, it hands on.
+//! and changes nothing; what operators tell sinks, dead letters they give again, and switches of models it hands on.
 //!
 //! Who may ask what is decided by [`auth`]; without it everybody who reaches the port may do everything, which is for the
 //! loopback, where the server is by default. Against other people's pages in the same browser it checks `Host` on a loopback
@@ -18,6 +18,7 @@ mod error;
 mod guard;
 mod health;
 mod listener;
+mod models;
 mod posts;
 mod predict;
 mod query;
@@ -30,6 +31,9 @@ mod ws;
 
 pub use error::{ApiError, nearest};
 pub use health::{Health, HealthReport, Service, SinkAction, SinkRefusal, SinkStatus};
+pub use models::{
+    Labels, ModelComparison, ModelControl, ModelDifference, ModelRefusal, ModelRefusalKind, ModelStatus, ModelSwitch,
+};
 pub use predict::{PredictFailure, PredictRefusal, Predicted, Predicting};
 
 use crate::hub::Hub;

@@ -3,10 +3,12 @@
 //! In: calls from sources, the worker loop, the scorer, sinks and the server. Out: the Prometheus text format and a page
 //! of reference made from the same list. State: counters; every method is cheap and waits for nobody.
 
+mod models;
 mod registrar;
 mod scorer;
 mod source;
 
+pub use models::ModelLoad;
 pub use scorer::{ScorerMetrics, ScorerTotals};
 pub use source::SourceMetrics;
 
@@ -65,6 +67,7 @@ pub struct Metrics {
     tick_duration: Histogram,
     ticks: IntCounter,
     operator_records: IntGaugeVec,
+    models: models::ModelMetrics,
     scorer: ScorerMetrics,
     sink_ticks: IntCounterVec,
     sink_errors: IntCounterVec,
@@ -152,6 +155,7 @@ impl Metrics {
                 "Records held in an operator's arrangements.",
                 &["operator"],
             )?,
+            models: models::ModelMetrics::new(&mut r)?,
             scorer: ScorerMetrics::register(&mut r)?,
             sink_ticks: r.counters("sink_ticks_applied_total", "Ticks a sink has applied.", &["sink"])?,
             sink_errors: r.counters(

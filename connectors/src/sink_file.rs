@@ -108,7 +108,7 @@ impl Sink for AlertFile {
 
     fn apply(&mut self, changes: &TickChanges) -> Result<(), String> {
         let mut lines = Vec::new();
-        for alert in &changes.alerts {
+        for alert in changes.told_alerts() {
             let Some(view) = self.views.iter().find(|v| *v.name == *alert.view) else {
                 return Err(format!(
                     "rule \"{}\" watches a view \"{}\" that the pipeline lacks",

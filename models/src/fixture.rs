@@ -72,6 +72,8 @@ const EMOTION_WORDS: [&[&str]; 5] = [
     &["omg", "unbelievable", "what", "wow"],
 ];
 const NEUTRAL: u8 = 5;
+/// The variant behind [`FixtureScorer::contrary`].
+const CONTRARY: &str = "contrary";
 
 /// The scorer behind `path: fixture`.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +87,12 @@ impl FixtureScorer {
         FixtureScorer {
             variant: name.to_owned(),
         }
+    }
+
+    /// A model whose answers nobody could take for those of another: positive and negative change places, and every text is
+    /// toxic.
+    pub fn contrary() -> Self {
+        Self::variant(CONTRARY)
     }
 
     /// The answer for one text.
@@ -118,7 +126,7 @@ impl FixtureScorer {
         } else {
             noise[4] * 300
         };
-        Score {
+        let score = Score {
             positive,
             neutral: PPM - positive - negative,
             negative,
@@ -128,6 +136,16 @@ impl FixtureScorer {
             is_toxic: toxic > 700_000,
             is_sarcastic: sarcastic > 600_000,
             rung: Rung::Local,
+        };
+        if self.variant != CONTRARY {
+            return score;
+        }
+        Score {
+            positive: negative,
+            negative: positive,
+            toxic: PPM,
+            is_toxic: true,
+            ..score
         }
     }
 
@@ -226,5 +244,9 @@ mod tests {
         let (one, two) = (FixtureScorer::default(), FixtureScorer::variant("b"));
         assert_ne!(one.model(), two.model());
         assert_ne!(one.answer("good"), two.answer("good"));
+        let contrary = FixtureScorer::contrary();
+        assert_ne!(contrary.model(), two.model());
+        assert_eq!(contrary.answer("good, so good").label(), Label::Negative);
+        assert!(contrary.answer("good").is_toxic);
     }
 }

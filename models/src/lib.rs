@@ -24,7 +24,7 @@ pub use answer::{Logits, Probabilities, probabilities, score_of};
 pub use bundle::{Bundle, BundleError};
 pub use fixture::FixtureScorer;
 pub use lot::{Answer, Limits, score_all, score_all_on};
-pub use pool::{PoolError, PoolOptions, ScorerPool};
+pub use pool::{Lane, PoolError, PoolOptions, ScorerPool, Traffic};
 pub use scorer::{Batch, ScoreFailure, Scorer, score_each};
 pub use stats::{ScorerStats, StatsSnapshot, Watch};
 #[cfg(feature = "torch")]

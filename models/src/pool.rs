@@ -7,15 +7,19 @@
 //!
 //! A lot is taken when a batch is full or its oldest text has waited for [`PoolOptions::age`]. Under load a lot is a few
 //! batches long so that texts of like length meet. When answers are not picked up the pool stops after the batch at
-//! hand; `want` never blocks. A failing or panicking model costs the text to blame its score, and nothing else.
+//! hand; `want` never blocks. Pools of one process share a [`Lane`]: those in the background step back for the live one. A failing or panicking model costs the text to blame its score, and nothing else.
 
+mod gate;
 mod memo;
 mod queue;
+
+pub use gate::{Lane, Traffic};
 
 use crate::lot::{Answer, Limits, score_lot};
 use crate::scorer::{ScoreFailure, Scorer};
 use crate::stats::{ScorerStats, count, set};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
+use gate::Gate;
 use groundswell_core::id::TextKey;
 use parking_lot::{Condvar, Mutex};
 use queue::{Due, Queue};
@@ -78,6 +82,7 @@ struct Shared {
 
 struct State {
     queue: Queue,
+    gate: Gate,
     stopped: bool,
 }
 
@@ -95,6 +100,19 @@ impl ScorerPool {
     /// # Errors
     /// If a thread cannot be started or an option is zero.
     pub fn start(
+        scorer: Arc<dyn Scorer>,
+        fetch: impl Fn(TextKey) -> Option<Arc<str>> + Send + Sync + 'static,
+        options: PoolOptions,
+    ) -> Result<(Self, Receiver<Vec<Answer>>), PoolError> {
+        Self::start_in(Lane::default(), scorer, fetch, options)
+    }
+
+    /// The same, beside other pools.
+    ///
+    /// # Errors
+    /// If a thread cannot be started or an option is zero.
+    pub fn start_in(
+        lane: Lane,
         scorer: Arc<dyn Scorer>,
         fetch: impl Fn(TextKey) -> Option<Arc<str>> + Send + Sync + 'static,
         options: PoolOptions,
@@ -117,6 +135,7 @@ impl ScorerPool {
         let shared = Arc::new(Shared {
             queue: Mutex::new(State {
                 queue: Queue::new(options.memory),
+                gate: Gate::new(lane),
                 stopped: false,
             }),
             wake: Condvar::new(),
@@ -162,6 +181,15 @@ impl ScorerPool {
         self.shared.with_queue(|queue| queue.unwant(text));
     }
 
+    /// Lets the pool step back for others, or not any more.
+    pub fn set_background(&self, background: bool) {
+        let mut state = self.shared.queue.lock();
+        let (waiting, in_flight) = state.queue.sizes();
+        state.gate.set_background(background, waiting + in_flight);
+        drop(state);
+        self.shared.wake.notify_all();
+    }
+
     /// The counters.
     pub fn stats(&self) -> &Arc<ScorerStats> {
         &self.shared.stats
@@ -205,12 +233,13 @@ impl Shared {
     fn with_queue<T>(&self, f: impl FnOnce(&mut Queue) -> T) -> T {
         let mut state = self.queue.lock();
         let result = f(&mut state.queue);
-        self.publish_sizes(&state.queue);
+        self.publish_sizes(&mut state);
         result
     }
 
-    fn publish_sizes(&self, queue: &Queue) {
-        let (waiting, in_flight) = queue.sizes();
+    fn publish_sizes(&self, state: &mut State) {
+        let (waiting, in_flight) = state.queue.sizes();
+        state.gate.load(waiting + in_flight);
         set(&self.stats.waiting, waiting);
         set(&self.stats.in_flight, in_flight);
     }
@@ -244,19 +273,27 @@ impl Shared {
             if state.stopped {
                 return None;
             }
-            match state.queue.due(texts, self.options.age, Instant::now()) {
-                Due::Now => break,
+            let now = Instant::now();
+            match state.queue.due(texts, self.options.age, now) {
+                Due::Now => match state.gate.wait(now) {
+                    None => break,
+                    Some(left) => {
+                        self.wake.wait_for(&mut state, left);
+                    }
+                },
                 Due::In(left) => {
                     self.wake.wait_for(&mut state, left);
                 }
                 Due::Idle => self.wake.wait(&mut state),
             }
         }
+        let portion = state.gate.portion(texts * LOT);
         let work = Work {
             known: state.queue.take_known(),
-            lot: state.queue.take(texts * LOT),
+            lot: state.queue.take(portion),
         };
-        self.publish_sizes(&state.queue);
+        state.gate.took(work.lot.len(), Instant::now());
+        self.publish_sizes(&mut state);
         Some(work)
     }
 

@@ -315,7 +315,7 @@ fn keyed_by_post(worker: &mut Worker, c: &mut Criterion, size: u64) {
         c,
         ("score: posts with known texts", size),
         |posts, control| {
-            let facts = posts.clone().filter(|(_, _, at)| *at == 0).map(|(text, ..)| Fact {
+            let facts = posts.clone().filter(|(_, _, at, _)| *at == 0).map(|(text, ..)| Fact {
                 text,
                 model: ModelKey(1),
                 score: Some(answer(7)),
@@ -323,15 +323,15 @@ fn keyed_by_post(worker: &mut Worker, c: &mut Criterion, size: u64) {
             score(posts, facts, control, None, false, Arc::default())
         },
         (vec![Control::LiveModel(ModelKey(1))], &|i| {
-            vec![(text_key(i), post(i), 0)]
+            vec![(text_key(i), post(i), 0, 0)]
         }),
-        &|i, v| replaced(i, v, |i, v| (text_key(i), post(i), v)),
+        &|i, v| replaced(i, v, |i, v| (text_key(i), post(i), v, 0)),
     );
     operator(
         worker,
         c,
         ("live: votes", size),
-        |parts, _| live(parts, WeightSpec::Log1p),
+        |parts, control| live(parts, control, WeightSpec::Log1p),
         (none(), &|i| {
             let parts = [
                 Part::Row(row(i, 0)),

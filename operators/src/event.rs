@@ -77,6 +77,8 @@ pub enum Control {
     Clock(EventTime),
     /// From this tick on views use this model.
     LiveModel(ModelKey),
+    /// Models that are asked beside the live one, from this tick on; given with the first tick after a start.
+    Background(Arc<[Background]>),
     /// A thread, alive or deleted.
     Thread {
         /// Which.
@@ -108,6 +110,15 @@ pub enum Control {
     Floor(Arc<Floor>),
     /// Of this tick somebody wants to know which records changed nothing, not only how many.
     Watched,
+}
+
+/// A model that is asked beside the live one; while it is live itself this says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Background {
+    /// The model.
+    pub model: ModelKey,
+    /// Authors whose posts it is asked about, in ppm; see [`crate::score::sample`].
+    pub share: u32,
 }
 
 /// The clock among a tick's control events, if it is there.
@@ -199,7 +210,7 @@ impl Event {
                 model: *model,
                 score: None,
             }),
-            Record::LiveModel { model } => Event::Control(Control::LiveModel(*model)),
+            Record::LiveModel { model, .. } => Event::Control(Control::LiveModel(*model)),
             Record::Thread(t) => Event::Control(Control::Thread {
                 id: names.intern(&t.id)?,
                 rank,
@@ -242,7 +253,7 @@ impl Event {
                 }
                 None => Event::Nothing,
             },
-            Record::Dead(_) => Event::Nothing,
+            Record::AlertMuted { .. } | Record::Dead(_) => Event::Nothing,
         })
     }
 }

@@ -3,23 +3,25 @@
 //! ```text
 //! posts ─▶ dedupe ─┬─ rows ─▶ link ─▶ inherit ─┐
 //!                  ├─ rows ─▶ score ◀─ facts ──┼─▶ live ─▶ window ─▶ aggregate ─▶ view rows
+//!                  │            └─ pairs ─▶ compare ─▶ tallies of models
 //!                  └─ votes ───────────────────┘     │                    │
 //!                                                    └──▶ evidence ◀── threshold ─▶ alerts
 //! ```
 //! Control events (clock, dictionary, rules, threads, live model) go to every worker.
 
 use crate::aggregate::{Row, aggregate};
+use crate::compare::{Tally, compare};
 use crate::dedupe::{Duplicates, Unchanged, Upserted, dedupe};
 use crate::event::{Control, Fact, PostEvent};
 use crate::evidence::{Item, Proven, evidence};
 use crate::inherit::inherit;
 use crate::link::{FetchText, link};
 use crate::live::{Live, Part, live};
-use crate::score::{Scored, Wanted, score};
+use crate::score::{Scored, Wanted, sample, score};
 use crate::threshold::{Carry, Told, Watched, threshold};
 use crate::window::{RowKey, contribution, for_each_row, window};
 use differential_dataflow::VecCollection;
-use groundswell_core::id::{PostKey, TextKey};
+use groundswell_core::id::{Dim, PostKey, TextKey};
 use groundswell_core::scoring::Policy;
 use groundswell_core::spec::{GraphSpec, LinkSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec};
 use groundswell_core::time::{HOUR, Tick};
@@ -38,6 +40,7 @@ pub struct Plan {
     policies: Arc<[Policy]>,
     link: LinkSpec,
     weight: WeightSpec,
+    compare: bool,
     /// Whether texts without a model's answer stay wanted.
     ladder: bool,
 }
@@ -77,13 +80,20 @@ impl Plan {
             policies: policies.into(),
             link: spec.link,
             weight: spec.weight.clone(),
+            compare: false,
             ladder: spec.scoring.ladder,
         }
     }
 
+    /// The same, with other models compared with the live one.
+    #[must_use]
+    pub fn comparing(self, compare: bool) -> Plan {
+        Plan { compare, ..self }
+    }
+
     /// A digest of everything that decides how the graph is rendered: equal where two processes can share one.
     pub fn digest(&self) -> u128 {
-        let counted = (&self.policies, self.ladder);
+        let counted = (&self.policies, self.ladder, self.compare);
         let all = (
             &self.views,
             self.declared,
@@ -108,6 +118,11 @@ impl Plan {
     pub fn retention(&self) -> Option<i64> {
         let times = if self.link.inherit_from_parent { 2 } else { 1 };
         self.longest_kept().map(|kept| kept.saturating_mul(times))
+    }
+
+    /// Whether other models are compared with the live one.
+    pub fn compares(&self) -> bool {
+        self.compare
     }
 
     /// How answers count in a view, hidden ones included.
@@ -154,8 +169,10 @@ pub struct Outputs<'s> {
     pub rows: VecCollection<'s, Tick, Row>,
     /// Live posts.
     pub live: VecCollection<'s, Tick, Live>,
-    /// Texts that wait for the live model.
+    /// Texts that wait for a model.
     pub wanted: VecCollection<'s, Tick, Wanted>,
+    /// What is counted of models; the diffs are the numbers.
+    pub tallies: VecCollection<'s, Tick, Tally>,
     /// Alert transitions with their evidence, and what forgotten windows leave behind in alerts.
     pub alerts: Option<Alerts<'s>>,
     /// Records that changed nothing; for [`Duplicates::travelling`] only.
@@ -190,21 +207,36 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
     // A post that brought its sentiment needs no model, and one without a text has nothing to score.
     let texts = rows
         .filter(|(_, row)| row.given.is_none() && row.text != TextKey::NONE)
-        .map(|(key, row)| (row.text, key, row.created_at));
+        .map(|(key, row)| (row.text, key, row.created_at, sample(row.author, key)));
     let scored = score(texts, facts, control.clone(), plan.retention(), plan.ladder, recalled);
     let scores = scored.clone().flat_map(|s| match s {
         Scored::Post(key, score) => Some((key, Part::Score(score))),
-        Scored::Wanted(_) => None,
+        _ => None,
     });
-    let wanted = scored.flat_map(|s| match s {
+    let wanted = scored.clone().flat_map(|s| match s {
         Scored::Wanted(wanted) => Some(wanted),
-        Scored::Post(..) => None,
+        _ => None,
     });
+    let mut tallies = scored.clone().flat_map(|s| match s {
+        Scored::Count(model, count) => Some(Tally {
+            model,
+            entity: Dim::NONE,
+            count,
+        }),
+        _ => None,
+    });
+    if plan.compare {
+        let pairs = scored.flat_map(|s| match s {
+            Scored::Pair(post, pair) => Some((post, pair)),
+            _ => None,
+        });
+        tallies = tallies.concat(compare(pairs, mentions.clone()));
+    }
     let parts = upserted
         .flat_map(|(key, u)| Part::of(u).map(|part| (key, part)))
         .concat(mentions.map(|(key, m)| (key, Part::Mentions(m))))
         .concat(scores);
-    let live = live(parts, plan.weight.clone());
+    let live = live(parts, control.clone(), plan.weight.clone());
     let view_rows = aggregate(
         window(live.clone(), &plan.views, &plan.policies),
         control.clone(),
@@ -219,6 +251,7 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
         rows: view_rows,
         live,
         wanted,
+        tallies,
         alerts,
         unchanged,
     }

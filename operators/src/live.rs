@@ -1,17 +1,17 @@
 //! Live: everything a view needs to know about a post, in one row.
 //!
-//! *In*: rows, votes, mentions and scores by post. *Out*: one [`LivePost`] per live post, tagged with what kind of change
+//! *In*: rows, votes, mentions and scores by post, and the switches of the live model. *Out*: one [`LivePost`] per live post, tagged with what kind of change
 //! it comes from. *State*: the four parts of every post, fixed-width. *Emits* at the tick of the change, the old row out
 //! and the new one in. *A retraction* of any part gives back exactly what was emitted, from state.
 
 use crate::dedupe::Upserted;
-use crate::event::PostRow;
+use crate::event::{Control, PostRow};
 use crate::link::Mentions;
 use differential_dataflow::VecCollection;
 use differential_dataflow::consolidation::consolidate;
 use groundswell_core::dataflow::{Complete, per_tick};
 use groundswell_core::id::{PostKey, TextKey};
-use groundswell_core::score::{Rung, Score};
+use groundswell_core::score::Score;
 use groundswell_core::serving::{Cause, LivePost};
 use groundswell_core::spec::WeightSpec;
 use groundswell_core::table::Table;
@@ -54,15 +54,19 @@ pub struct Live {
 }
 
 /// See the module documentation.
-pub fn live<'s>(parts: VecCollection<'s, Tick, (PostKey, Part)>, weight: WeightSpec) -> VecCollection<'s, Tick, Live> {
+pub fn live<'s>(
+    parts: VecCollection<'s, Tick, (PostKey, Part)>,
+    control: VecCollection<'s, Tick, Control>,
+    weight: WeightSpec,
+) -> VecCollection<'s, Tick, Live> {
     let mut posts = Table::<PostKey, Assembled>::default();
-    let no_side = parts.clone().filter(|_| false).map(|_| ());
     per_tick(
         parts,
-        no_side,
+        control.filter(|c| matches!(c, Control::LiveModel(_))),
         "Live",
         |(key, _)| key.route(),
-        move |Complete { rows, .. }, out| {
+        move |Complete { rows, side, .. }, out| {
+            let switch = !side.is_empty();
             rows.sort_unstable_by_key(|((key, _), _)| *key);
             let mut rows = rows.drain(..).peekable();
             let mut group = Vec::new();
@@ -76,7 +80,7 @@ pub fn live<'s>(parts: VecCollection<'s, Tick, (PostKey, Part)>, weight: WeightS
                 }
                 let slot = posts.get_or_default(key);
                 let before = slot.post(&weight);
-                let cause = slot.take(&mut group);
+                let cause = slot.take(&mut group, switch);
                 let after = slot.post(&weight);
                 if slot.is_empty() {
                     posts.remove(key);
@@ -101,6 +105,8 @@ struct Assembled {
     votes: Option<i64>,
     mentions: Mentions,
     score: Option<Score>,
+    /// A switch of models took its score away, and the new model's is still to come.
+    awaits: bool,
 }
 
 impl Assembled {
@@ -127,8 +133,8 @@ impl Assembled {
         self.row.is_none() && self.votes.is_none() && self.mentions.is_empty() && self.score.is_none()
     }
 
-    /// Applies net changes, retractions first, and says what kind of change it was.
-    fn take(&mut self, changes: &mut Vec<(Part, isize)>) -> Cause {
+    /// Applies net changes, retractions first, and says what kind of change it was; `switch` if another model is live.
+    fn take(&mut self, changes: &mut Vec<(Part, isize)>, switch: bool) -> Cause {
         changes.sort_unstable_by_key(|(_, diff)| *diff);
         let (mut row, mut votes, mut links, mut rescored, mut scored) = (false, false, false, false, false);
         for (part, diff) in changes.drain(..) {
@@ -138,16 +144,17 @@ impl Assembled {
                 Part::Votes(v) => (self.votes, votes) = (on.then_some(v), true),
                 Part::Mentions(m) => (self.mentions, links) = (if on { m } else { Mentions::new() }, true),
                 Part::Score(s) => {
-                    // What stood for an answer is replaced by the first one.
-                    rescored |= !on && s.rung != Rung::Neutral;
+                    rescored |= !on && switch;
                     scored |= on;
                     self.score = on.then_some(s);
                 }
             }
         }
+        let late = self.awaits && scored;
+        self.awaits = !row && self.score.is_none() && (self.awaits || rescored);
         if row {
             Cause::Data
-        } else if rescored {
+        } else if rescored || late {
             Cause::Model
         } else if links {
             Cause::Entities

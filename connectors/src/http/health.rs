@@ -2,6 +2,7 @@
 
 use super::App;
 use super::error::ApiError;
+use super::models::ModelControl;
 use super::predict::{PredictRefusal, Predicting};
 use super::reply::json;
 use crate::dlq::{Letter, Refusal, Replayed};
@@ -12,6 +13,7 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A part of the engine or something it depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -82,6 +84,11 @@ pub trait Health: Send + Sync + 'static {
     /// How the sinks are now.
     fn sinks(&self) -> Vec<SinkStatus> {
         Vec::new()
+    }
+
+    /// The models; none while the engine is starting.
+    fn models(&self) -> Option<Arc<dyn ModelControl>> {
+        None
     }
 
     /// Gives dead letters to the engine again; waits for its answer, so it is not called where nothing may wait.

@@ -1,7 +1,7 @@
 //! Which path is answered by what.
 
 use super::error::ApiError;
-use super::{App, alerts, auth, console, dead_letters, docs, guard, health, posts, predict, sinks, views, ws};
+use super::{App, alerts, auth, console, dead_letters, docs, guard, health, models, posts, predict, sinks, views, ws};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -24,6 +24,10 @@ fn documented() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/api/v1/alerts/{id}/explain", get(alerts::explain)),
         ("/api/v1/sinks", get(sinks::list)),
         ("/api/v1/sinks/{sink}/{action}", post(sinks::act)),
+        ("/api/v1/models", get(models::list)),
+        ("/api/v1/models/rollback", post(models::roll_back)),
+        ("/api/v1/models/{model}/comparison", get(models::comparison)),
+        ("/api/v1/models/{model}/promote", post(models::promote)),
         (dead_letters::ROUTE, dead_letters::route()),
         (predict::ROUTE, predict::route()),
         ("/health", get(health::full)),

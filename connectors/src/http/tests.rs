@@ -4,6 +4,7 @@ mod auth;
 pub(crate) mod client;
 mod dead_letters;
 pub(crate) mod fold;
+mod models;
 mod requests;
 mod sinks;
 mod sockets;

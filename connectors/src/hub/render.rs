@@ -285,6 +285,9 @@ impl Serialize for AlertJson<'_> {
         map.serialize_entry("threshold", &change.threshold)?;
         map.serialize_entry("posts", &change.posts)?;
         map.serialize_entry("at", &tick_time(change.at))?;
+        if change.muted {
+            map.serialize_entry("muted", &true)?;
+        }
         map.serialize_entry("evidence", &evidence)?;
         if let Some(record) = self.record {
             let history: Vec<serde_json::Value> = record

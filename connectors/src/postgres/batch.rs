@@ -55,7 +55,7 @@ impl<'a> Batch<'a> {
             }
             wants(i).then_some(net)
         };
-        let alerts = ticks.iter().flat_map(|tick| &tick.alerts);
+        let alerts = ticks.iter().flat_map(|tick| tick.told_alerts());
         Some(Batch {
             tick: last.tick,
             clock: last.clock,

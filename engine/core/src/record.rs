@@ -233,6 +233,17 @@ impl AlertFloor {
     }
 }
 
+/// How a model came to be live.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Past {
+    /// Models that were live before promotions, the latest last: what a rollback goes back to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<ModelKey>,
+    /// The model that the pipeline file named then, if this one was promoted over it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configured: Option<ModelKey>,
+}
+
 /// Everything that can be recorded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Record {
@@ -281,11 +292,21 @@ pub enum Record {
     LiveModel {
         /// The model.
         model: ModelKey,
+        /// How it came to be live.
+        past: Past,
     },
     /// Something that could not be accepted.
     Dead(DeadLetter),
     /// What forgotten windows left behind in a rule's alerts.
     AlertFloor(AlertFloor),
+    /// Whether an alert is kept from the sinks because a switch of models fired it. A fact about the ticks before it, recorded
+    /// so that a snapshot, which no longer says why an alert fired, knows it.
+    AlertMuted {
+        /// The alert's id.
+        id: u128,
+        /// Whether it is; `false` takes it back.
+        muted: bool,
+    },
 }
 
 /// What a record replaces: records with equal identity compete, the winner stays.
@@ -307,6 +328,8 @@ pub enum Identity {
     LiveModel,
     /// What forgotten windows left behind, by rule, view and group.
     AlertFloor(TextKey),
+    /// Whether an alert is muted, by its id.
+    AlertMuted(TextKey),
     /// Dead letters are events; they replace nothing and are not folded.
     None,
 }
@@ -326,6 +349,7 @@ impl Record {
             Record::Score { text, model, .. } | Record::Unscorable { text, model } => Identity::Score(*text, *model),
             Record::LiveModel { .. } => Identity::LiveModel,
             Record::AlertFloor(floor) => Identity::AlertFloor(TextKey::of(floor.key.as_bytes())),
+            Record::AlertMuted { id, .. } => Identity::AlertMuted(TextKey(*id)),
             Record::Dead(_) => Identity::None,
         }
     }

@@ -136,6 +136,8 @@ pub struct AlertChange {
     pub at: Tick,
     /// The posts with the greatest influence in the direction that fired, at most five.
     pub evidence: Vec<Evidence>,
+    /// It is kept from the sinks: a switch of models fired it.
+    pub muted: bool,
 }
 
 /// A dead letter on its way to a sink.
@@ -166,6 +168,13 @@ pub struct TickChanges {
     pub alerts: Vec<AlertChange>,
     /// New dead letters.
     pub dead: Vec<DeadChange>,
+}
+
+impl TickChanges {
+    /// The alert transitions that sinks are to be told: all that are not muted.
+    pub fn told_alerts(&self) -> impl Iterator<Item = &AlertChange> {
+        self.alerts.iter().filter(|alert| !alert.muted)
+    }
 }
 
 /// A sink: sees every tick once, in order, already durable. Runs on a thread of its own.

@@ -3,7 +3,9 @@
 
 use groundswell_core::expr::Expr;
 use groundswell_core::id::{ModelKey, TextKey};
-use groundswell_core::record::{Binding, DeadLetter, Entity, Envelope, Header, Post, Record, Thread, TickBatch, Votes};
+use groundswell_core::record::{
+    Binding, DeadLetter, Entity, Envelope, Header, Past, Post, Record, Thread, TickBatch, Votes,
+};
 use groundswell_core::score::{Rung, Score};
 use groundswell_core::spec::RuleSpec;
 use groundswell_core::store::{Store, StoreOptions, inspect, verify};
@@ -149,7 +151,10 @@ fn history(format: u32) -> Vec<TickBatch> {
                     model,
                     score: score(),
                 },
-                Record::LiveModel { model },
+                Record::LiveModel {
+                    model,
+                    past: Past::default(),
+                },
                 Record::PostDeleted { id: "t1_gone".into() },
             ],
         ),

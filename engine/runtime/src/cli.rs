@@ -7,6 +7,7 @@ mod demo;
 mod dlq;
 mod fresh;
 mod key;
+mod models;
 mod out;
 mod run;
 mod score;
@@ -55,6 +56,9 @@ enum Command {
         /// With --until-done: how long to wait, when all else is done, for a sink that does not get on.
         #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
         patience: Duration,
+        /// Make the model that the file names under models.live the live one, whatever was promoted.
+        #[arg(long)]
+        live_as_configured: bool,
         #[command(flatten)]
         cluster: cluster::ClusterArgs,
     },
@@ -71,6 +75,11 @@ enum Command {
     Sink {
         #[command(subcommand)]
         command: sink::SinkCommand,
+    },
+    /// List the models of a running pipeline, make another one live, or go back.
+    Models {
+        #[command(subcommand)]
+        command: models::ModelsCommand,
     },
     /// Make an API key for `serve.auth.keys`.
     Key,
@@ -182,19 +191,21 @@ fn execute(command: Command) -> Result<(), Failure> {
             pipeline,
             until_done,
             patience,
+            live_as_configured,
             cluster,
         } => {
             let hosts = cluster.hosts()?;
             let (pipeline, patience) = (load(&pipeline)?, until_done.then_some(patience));
             match hosts {
-                None => run::run(&pipeline, patience, None),
-                Some(hosts) => cluster.run(hosts, &pipeline, patience),
+                None => run::run(&pipeline, patience, None, live_as_configured),
+                Some(hosts) => cluster.run(hosts, &pipeline, patience, live_as_configured),
             }
         }
         Command::Check { pipeline } => say(load(&pipeline)?.effective_yaml()),
         Command::Demo(args) => demo::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Sink { command } => sink::run(&command),
+        Command::Models { command } => models::run(&command),
         Command::Key => key::run(),
         Command::Dlq { command } => dlq::run(&command),
         Command::State { command } => state::run(&command),

@@ -16,6 +16,7 @@ mod fallback;
 mod field;
 mod kafka;
 mod keys;
+mod models;
 mod pipeline;
 mod print;
 mod read;
@@ -35,9 +36,9 @@ pub use error::{ConfigError, ConfigErrors};
 pub use fallback::{FallbackConfig, HttpConfig};
 pub use kafka::{Brokers, KafkaSinkConfig, KafkaSourceConfig, Property, RegistryConfig};
 pub use pipeline::{
-    AuthConfig, Clock, Collection, DeletedBody, Device, FieldRef, FileFormat, JwtConfig, JwtKeys, KeyConfig, LiveModel,
-    ModelConfig, Pace, Pipeline, Precision, Schemas, ServeConfig, SinkConfig, SinkFrom, SinkKind, SourceConfig,
-    SourceKind, StateConfig, TimeConfig, TimeUnit,
+    AuthConfig, Clock, Collection, DeletedBody, Device, FieldRef, FileFormat, JwtConfig, JwtKeys, KeyConfig,
+    LifecycleConfig, LiveModel, ModelConfig, Pace, Pipeline, Precision, Schemas, ServeConfig, ShadowConfig,
+    ShadowModel, SinkConfig, SinkFrom, SinkKind, SourceConfig, SourceKind, StateConfig, TimeConfig, TimeUnit,
 };
 pub use reference::reference_markdown;
 pub use secret::{Secret, mask_url};
@@ -145,6 +146,7 @@ fn pipeline<'a>(reader: &'a Reader<'a>, node: &tree::Node) -> Option<Pipeline> {
     let (name, state, time) = (settings::name(&root), settings::state(&root), settings::time(&root));
     let sources = sources::sources(&root);
     let (link, model, weight) = (settings::link(&root), settings::model(&root), settings::weight(&root));
+    let lifecycle = models::lifecycle(&root, model.as_ref());
     let (views, names) = (views::views(&root), views::view_names(&root));
     let (views, policies) = views.map_or((None, None), |(views, policies)| (Some(views), Some(policies)));
     let below = model.as_ref().and_then(|model| model.fallback.as_ref());
@@ -173,6 +175,7 @@ fn pipeline<'a>(reader: &'a Reader<'a>, node: &tree::Node) -> Option<Pipeline> {
         state: state?,
         time: time?,
         model: model?,
+        lifecycle: lifecycle?,
         serve: serve?,
         workers: workers?,
     })

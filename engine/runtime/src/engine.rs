@@ -14,6 +14,7 @@ mod dispatch;
 mod fallback;
 mod floors;
 mod log;
+mod models;
 mod predict;
 mod recorder;
 mod release;
@@ -28,6 +29,9 @@ mod workers;
 pub use dispatch::Observer;
 pub use fallback::Rungs;
 pub use log::{MemoryLog, OpenState, State};
+pub use models::{
+    Compared, Comparison, ModelOptions, ModelReport, Models, Role, Shadow, SwitchError, Switched, share_of,
+};
 pub use predict::Predictor;
 pub use recorder::{ClockMode, TickOptions};
 pub use replay::Replayer;
@@ -45,12 +49,12 @@ use groundswell_core::source::{Durable, Source, SourceBatch, SourceContext, Stop
 use groundswell_core::spec::{GraphSpec, RuleSpec};
 use groundswell_core::store::StoreError;
 use groundswell_core::text::Texts;
-use groundswell_core::time::{Tick, wall_now};
-use groundswell_models::{PoolOptions, Scorer, ScorerPool, ScorerStats};
+use groundswell_core::time::Tick;
+use groundswell_models::{PoolOptions, Scorer, ScorerStats};
 use groundswell_operators::graph::Plan;
 use recorder::Recorder;
 use scoring::Strict;
-use sinks::{SinkEvent, SinkThread};
+use sinks::SinkThread;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -83,6 +87,11 @@ pub struct EngineOptions {
     pub rungs: Rungs,
     /// How the scorer's threads work.
     pub pool: PoolOptions,
+    /// The models beside it, and how one takes another's place.
+    pub models: ModelOptions,
+    /// Whether other models are compared with the live one. Processes of one cluster must agree on it, whether they open
+    /// models or not.
+    pub compare: bool,
     /// Score a tick's texts before the tick is recorded.
     pub strict: bool,
     /// Whether anybody reads changed posts (serving does, a bare pipeline does not).
@@ -101,6 +110,8 @@ impl EngineOptions {
             scorer: None,
             rungs: Rungs::default(),
             pool: PoolOptions::default(),
+            models: ModelOptions::default(),
+            compare: false,
             strict: false,
             collect_posts: true,
         }
@@ -109,7 +120,7 @@ impl EngineOptions {
     /// What is rendered.
     pub(crate) fn plan(&self) -> Plan {
         let watched = |view: &str| self.rules_may_come || self.rules.iter().any(|rule| rule.view == view);
-        Plan::new(&self.graph, watched)
+        Plan::new(&self.graph, watched).comparing(self.compare)
     }
 
     /// A digest of the graph that is rendered: processes of one cluster must have the same.
@@ -134,6 +145,8 @@ pub struct Connections {
     pub without_posts: bool,
     /// The other processes that run workers; this one leads them.
     pub cluster: Option<cluster::Joined>,
+    /// The model that the configuration names becomes live again, whatever was promoted.
+    pub live_as_configured: bool,
 }
 
 /// What the engine shares with those who serve.
@@ -223,7 +236,7 @@ pub struct Engine {
     recorder: Option<JoinHandle<()>>,
     workers: Option<JoinHandle<()>>,
     dispatcher: Option<JoinHandle<()>>,
-    pool: Option<Arc<ScorerPool>>,
+    models: Arc<Models>,
     stats: Arc<ScorerStats>,
     replayer: Arc<Replayer>,
     to_dispatch: Sender<ToDispatch>,
@@ -268,10 +281,14 @@ impl Engine {
 
         let (to_dispatch, at_dispatch) = bounded(DISPATCH_QUEUE);
         let (input, at_recorder) = bounded(SOURCE_QUEUE);
-        let (pool, stats, wants) = scoring::start(&options, shared, &input, recorded.upper, &status)?;
+        let known = options.models.known(options.scorer.as_ref());
+        let board = Arc::new(models::Board::new(known.clone()));
+        let models::Pools { pools, stats, wants } =
+            models::start_pools(&options, shared, &input, recorded.upper, &status, &board)?;
+        let (models, switches) = Models::new(pools, Arc::clone(&board), Arc::clone(&status));
 
         let floors = Arc::<floors::Floors>::default();
-        let sink_events = sink_events(&shared.metrics);
+        let sink_events = sinks::events(&shared.metrics);
         let sinks = sinks.into_iter().map(|s| {
             let state = status.watch_sink(s.name(), s.upper().unwrap_or(0), s.can_resync());
             SinkThread::start(s, state, full_state.clone(), stop.clone(), Arc::clone(&sink_events))
@@ -286,6 +303,8 @@ impl Engine {
             duplicates: duplicates.clone(),
             scorer: Arc::clone(&stats),
             floors: Arc::clone(&floors),
+            board,
+            mutes: models::Mutes::new(Arc::clone(&floors), options.models.deliver_alerts),
             pending: std::collections::BTreeMap::new(),
         };
         let dispatcher = spawn("dispatcher", &status, move || {
@@ -302,8 +321,8 @@ impl Engine {
         };
         let (feeds, workers) = workers::lead(&options, given, duplicates.clone())?;
         let horizon = Arc::new(AtomicI64::new(i64::MIN));
-        let strict = options.scorer.as_ref().filter(|_| options.strict).map(|scorer| Strict {
-            scorer: Arc::clone(scorer),
+        let strict = options.strict.then(|| Strict {
+            scorers: models::scorers(&options),
             limits: options.pool.limits,
             // One thread more than the pool's: while the model is at one batch the next is split into tokens.
             threads: options.pool.threads + 1,
@@ -350,7 +369,9 @@ impl Engine {
             longest_kept: plan.longest_kept(),
             last: recorded.upper.unwrap_or(0),
             clock: recorded.clock.unwrap_or(i64::MIN),
-            live_model: None,
+            background: options.models.background(&known),
+            pointer: models::Pointer::new(known, options.models.as_configured),
+            switches,
             config_rules: std::collections::BTreeMap::new(),
         };
         let resume = recorded.bindings.clone();
@@ -383,7 +404,7 @@ impl Engine {
             recorder: Some(recorder),
             workers: Some(workers),
             dispatcher: Some(dispatcher),
-            pool,
+            models,
             stats,
             replayer,
             to_dispatch,
@@ -399,6 +420,11 @@ impl Engine {
     /// The scorer's counters; zero where there is no model.
     pub fn scorer_stats(&self) -> &Arc<ScorerStats> {
         &self.stats
+    }
+
+    /// The models, and how to switch them.
+    pub fn models(&self) -> &Arc<Models> {
+        &self.models
     }
 
     /// Who takes dead letters again.
@@ -438,7 +464,7 @@ impl Engine {
         self.stop.stop();
         // Joining in the direction of the flow: each closes its output when its input has closed.
         self.sources.drain(..).for_each(join);
-        self.pool = None;
+        self.models.stop();
         self.input = None;
         self.recorder.take().into_iter().for_each(join);
         self.workers.take().into_iter().for_each(join);
@@ -474,18 +500,6 @@ fn spawn(
             Err(_) => status.fail(format!(
                 "the {label} thread panicked; this is a bug, the record is intact"
             )),
-        }
-    })
-}
-
-fn sink_events(metrics: &Arc<Metrics>) -> sinks::SinkEvents {
-    let metrics = Arc::clone(metrics);
-    Arc::new(move |sink, event| match event {
-        SinkEvent::Committed(ticks) => metrics.sink_applied(sink, ticks),
-        SinkEvent::Failed => metrics.sink_error(sink),
-        SinkEvent::Waiting(ticks, oldest) => {
-            let age = oldest.map_or(0, |at| wall_now().saturating_sub(i64::try_from(at).unwrap_or(i64::MAX)));
-            metrics.sink_lag(sink, ticks, Duration::from_millis(u64::try_from(age).unwrap_or(0)));
         }
     })
 }

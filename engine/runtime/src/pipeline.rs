@@ -4,6 +4,7 @@ mod cluster;
 mod health;
 mod kafka;
 mod letters;
+mod models;
 mod registry;
 mod rungs;
 mod serve;
@@ -102,6 +103,14 @@ pub enum StartError {
     /// The model.
     #[error("the live model cannot be used: {0}")]
     Model(String),
+    /// A model beside it.
+    #[error("the shadow model \"{name}\" cannot be used: {why}")]
+    Shadow {
+        /// Its name.
+        name: String,
+        /// Why.
+        why: String,
+    },
 }
 
 /// A running pipeline.
@@ -184,10 +193,12 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
         }
     };
     let mut options = engine_options(pipeline);
-    let model = scorer(pipeline)?;
+    let model = open_model(pipeline, &pipeline.model.live)?;
     let predictor = (pipeline.serve.is_some()).then(|| predictor(model.as_ref(), options.pool.limits));
     options.rungs = rungs::rungs(pipeline)?;
     options.scorer = model.or_else(|| rungs::in_its_place(pipeline));
+    options.models.shadows = models::shadows(pipeline, options.scorer.as_ref())?;
+    options.models.as_configured = extra.live_as_configured;
     options.collect_posts |= !extra.observers.is_empty() && !extra.without_posts;
     let mut observers = extra.observers;
     if pipeline.serve.is_some() {
@@ -212,12 +223,14 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
             full_state: extra.full_state.or(full_state),
             without_posts: extra.without_posts,
             cluster: extra.cluster,
+            ..Connections::default()
         },
     )?;
     // Nobody else sets them.
     let _ = health.predictor.set(predictor.transpose()?.flatten());
     let _ = health.status.set(Arc::clone(engine.status()));
     let _ = health.replayer.set(Arc::clone(engine.replayer()));
+    let _ = health.models.set(models::Control::new(engine.models(), &shared.names));
     Ok(Running {
         engine,
         shared,
@@ -321,6 +334,7 @@ fn engine_options(pipeline: &Pipeline) -> EngineOptions {
         ..PoolOptions::default()
     };
     options.collect_posts = pipeline.serve.is_some();
+    models::lifecycle(pipeline, &mut options);
     options
 }
 
@@ -331,8 +345,8 @@ fn predictor(model: Option<&Arc<dyn Scorer>>, limits: Limits) -> Result<Option<P
 }
 
 /// The scorer a pipeline asks for; `None` if its records bring their sentiment.
-fn scorer(pipeline: &Pipeline) -> Result<Option<Arc<dyn Scorer>>, StartError> {
-    match &pipeline.model.live {
+fn open_model(pipeline: &Pipeline, model: &LiveModel) -> Result<Option<Arc<dyn Scorer>>, StartError> {
+    match model {
         LiveModel::Given => Ok(None),
         LiveModel::Fixture => Ok(Some(Arc::new(FixtureScorer::default()))),
         #[cfg(feature = "torch")]

@@ -176,3 +176,63 @@ fn zero_options_are_refused() {
         .expect("refused");
     assert_eq!(error.to_string(), "the scorer pool needs at least one thread");
 }
+
+/// Takes its time.
+struct Slow(FixtureScorer);
+
+impl Scorer for Slow {
+    fn model(&self) -> groundswell_core::id::ModelKey {
+        self.0.model()
+    }
+    fn name(&self) -> &str {
+        "slow"
+    }
+    fn length_of(&self, text: &str) -> usize {
+        self.0.length_of(text)
+    }
+    fn forward(&self, texts: &[&str]) -> Result<crate::Batch, ScoreFailure> {
+        std::thread::sleep(Duration::from_millis(20));
+        self.0.forward(texts)
+    }
+}
+
+#[test]
+fn a_pool_in_the_background_waits_for_the_one_in_front() {
+    let (keys, texts) = corpus(100);
+    let texts = Arc::new(texts);
+    let traffic = Arc::<Traffic>::default();
+    let start = |background, scorer: Arc<dyn Scorer>| {
+        let texts = Arc::clone(&texts);
+        let lane = Lane {
+            traffic: Arc::clone(&traffic),
+            background,
+            rate: None,
+        };
+        let mut options = PoolOptions::default();
+        options.limits.texts = 10;
+        ScorerPool::start_in(lane, scorer, move |k| texts.get(&k).cloned(), options).expect("started")
+    };
+    let (live, of_live) = start(false, Arc::new(Slow(FixtureScorer::default())));
+    let (shadow, of_shadow) = start(true, Arc::new(FixtureScorer::variant("b")));
+    for (recency, key) in (0..).zip(&keys) {
+        live.want(*key, recency);
+        shadow.want(*key, recency);
+    }
+    // What the shadow may have taken up before the first text was wanted of the live model is nothing.
+    assert_eq!(collect(&of_live, 80).len(), 80);
+    assert!(of_shadow.is_empty(), "the live model has texts left");
+    assert_eq!(collect(&of_live, 20).len(), 20);
+    assert_eq!(collect(&of_shadow, 100).len(), 100);
+    // In front it waits for nobody.
+    shadow.set_background(false);
+    live.set_background(true);
+    let more = keys.iter().map(|key| TextKey(key.0 ^ 1));
+    more.for_each(|key| shadow.want(key, 0));
+    assert_eq!(
+        collect(&of_shadow, 100).len(),
+        100,
+        "answered, if only with what was missing"
+    );
+    live.stop();
+    shadow.stop();
+}

@@ -68,7 +68,7 @@ impl Alerts {
 
 impl Encode for Alerts {
     fn encode(&self, changes: &TickChanges, out: &mut Vec<Outgoing>) -> Result<(), String> {
-        for alert in &changes.alerts {
+        for alert in changes.told_alerts() {
             out.push(self.record(alert, changes.tick)?);
         }
         Ok(())

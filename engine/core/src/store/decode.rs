@@ -6,7 +6,9 @@
 
 use super::schema::{GIVEN, Kind, SARCASTIC, TOXIC};
 use crate::id::{ModelKey, TextKey};
-use crate::record::{AlertFloor, DeadLetter, Envelope, Header, Identity, Interned, Post, Rank, Record, Thread, Votes};
+use crate::record::{
+    AlertFloor, DeadLetter, Envelope, Header, Identity, Interned, Past, Post, Rank, Record, Thread, Votes,
+};
 use crate::score::{Rung, Score};
 use crate::time::EventTime;
 use arrow_array::cast::AsArray;
@@ -231,8 +233,18 @@ impl<'a> Rows<'a> {
                 text: text_key()?,
                 model: model()?,
             },
-            Kind::LiveModel => Record::LiveModel { model: model()? },
+            Kind::LiveModel => Record::LiveModel {
+                model: model()?,
+                past: match self.payload.is_valid(row) {
+                    true => self.json(row)?,
+                    false => Past::default(),
+                },
+            },
             Kind::AlertFloor => Record::AlertFloor(self.json(row)?),
+            Kind::AlertMuted => Record::AlertMuted {
+                id: text_key()?.0,
+                muted: number(self.flags, row, "flags")? != 0,
+            },
             Kind::Dead => Record::Dead(DeadLetter {
                 stage: text(self.stage, row, "stage")?,
                 code: text(self.code, row, "code")?,
@@ -377,6 +389,11 @@ pub(super) fn competitors(batch: &RecordBatch) -> Result<Vec<Competitor>, String
             }
             Kind::LiveModel => Record::LiveModel {
                 model: ModelKey(digest(model_key, row, "model_key")?),
+                past: Past::default(),
+            },
+            Kind::AlertMuted => Record::AlertMuted {
+                id: digest(text_key, row, "text_key")?,
+                muted: false,
             },
             Kind::AlertFloor => Record::AlertFloor(AlertFloor {
                 key: id()?,

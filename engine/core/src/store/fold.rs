@@ -140,7 +140,8 @@ impl Winners {
             Identity::Entity(dim) => self.dims.entry((1, dim)).or_insert(new),
             Identity::Rule(dim) => self.dims.entry((2, dim)).or_insert(new),
             Identity::Score(text, model) => self.scores.entry((text, model)).or_insert(new),
-            Identity::AlertFloor(key) => self.floors.entry(key).or_insert(new),
+            // The id of an alert and the digest of a key are never equal but by the chance of any two digests.
+            Identity::AlertFloor(key) | Identity::AlertMuted(key) => self.floors.entry(key).or_insert(new),
             Identity::LiveModel => {
                 self.live_model = Some(place);
                 return;

@@ -5,7 +5,7 @@
 //! comes by the million has columns of its own. `decode.rs` is the inverse.
 
 use super::error::StoreError;
-use crate::record::{DeadLetter, Envelope, Header, Post, Record, Thread};
+use crate::record::{DeadLetter, Envelope, Header, Past, Post, Record, Thread};
 use crate::score::{Rung, Score};
 use crate::time::Tick;
 use arrow_array::builder::{
@@ -73,6 +73,8 @@ kinds! {
     Dead = 13 "dead_letter",
     /// What forgotten windows left behind in a rule's alerts.
     AlertFloor = 14 "alert_floor",
+    /// Whether an alert is kept from the sinks.
+    AlertMuted = 15 "alert_muted",
     /// An answer of the HTTP scorer. A kind of its own: versions before this one refuse it, where they would take it for the
     /// model's otherwise.
     ScoreHttp = 20 "score_http",
@@ -261,7 +263,8 @@ fn payload_bytes(record: &Record) -> (usize, usize) {
         }
         Record::AlertFloor(floor) => (0, floor.key.len() * 2 + 128),
         Record::Rule(r) => (0, 2 * r.id.len() + r.view.len() + r.when.text().len()),
-        Record::Score { .. } | Record::Unscorable { .. } | Record::LiveModel { .. } => (0, 32),
+        Record::Score { .. } | Record::Unscorable { .. } | Record::AlertMuted { .. } => (0, 32),
+        Record::LiveModel { past, .. } => (0, 128 + 40 * past.before.len()),
         Record::Dead(d) => (
             d.message.len(),
             d.payload.len() + d.key.len() + len(&d.id) + d.stage.len() + d.code.len() + header_bytes(d),
@@ -329,14 +332,23 @@ impl Columns {
                 self.keys(row, Some(text.0), model.0)?;
                 Kind::Unscorable
             }
-            Record::LiveModel { model } => {
+            Record::LiveModel { model, past } => {
                 self.keys(row, None, model.0)?;
+                if *past != Past::default() {
+                    self.json(row, past)?;
+                }
                 Kind::LiveModel
             }
             Record::AlertFloor(floor) => {
                 self.id.at(row).append_value(&floor.key);
                 self.json(row, floor)?;
                 Kind::AlertFloor
+            }
+            Record::AlertMuted { id, muted } => {
+                let key = id.to_be_bytes();
+                self.text_key.at(row).append_value(key).map_err(|e| e.to_string())?;
+                self.flags.at(row).append_value(u8::from(*muted));
+                Kind::AlertMuted
             }
             Record::Dead(dead) => self.dead(row, dead)?,
         };
@@ -482,10 +494,10 @@ mod tests {
 
     #[test]
     fn codes_and_kinds_agree() {
-        for code in (1..=14).chain([20, 21]) {
+        for code in (1..=15).chain([20, 21]) {
             assert_eq!(Kind::from_code(code).map(|k| k as u8), Some(code));
         }
         assert_eq!(Kind::from_code(0), None);
-        assert_eq!(Kind::from_code(15), None);
+        assert_eq!(Kind::from_code(16), None);
     }
 }

@@ -4,8 +4,8 @@
 use crate::expr::Expr;
 use crate::id::{ModelKey, TextKey};
 use crate::record::{
-    AlertFloor, Binding, Carried, DeadLetter, Entity, Envelope, Header, HeaderValue, Post, Record, Thread, TickBatch,
-    Votes,
+    AlertFloor, Binding, Carried, DeadLetter, Entity, Envelope, Header, HeaderValue, Past, Post, Record, Thread,
+    TickBatch, Votes,
 };
 use crate::score::{Rung, Score};
 use crate::spec::RuleSpec;
@@ -182,7 +182,11 @@ pub(super) fn records() -> impl Strategy<Value = Record> {
         1 => strings().prop_map(|id| Record::RuleDeleted { id }),
         2 => (keys(), scores()).prop_map(|((text, model), score)| Record::Score { text, model, score }),
         1 => keys().prop_map(|(text, model)| Record::Unscorable { text, model }),
-        1 => keys().prop_map(|(_, model)| Record::LiveModel { model }),
+        1 => keys().prop_map(|(_, model)| Record::LiveModel { model, past: Past::default() }),
+        1 => (keys(), collection::vec(any::<u128>(), 0..3)).prop_map(|((_, model), before)| Record::LiveModel {
+            model, past: Past { before: before.into_iter().map(ModelKey).collect(), configured: Some(model) },
+        }),
+        1 => (0..3_u128, any::<bool>()).prop_map(|(id, muted)| Record::AlertMuted { id: id << 99, muted }),
         1 => dead_letters(),
         1 => (strings(), any::<u64>(), numbers(), option::of(numbers()), option::of(numbers()))
             .prop_map(|(key, shape, up_to, since, fired)| Record::AlertFloor(AlertFloor {

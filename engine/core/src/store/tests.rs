@@ -5,7 +5,7 @@ mod retention;
 use super::testing::{envelope, histories, post, votes};
 use super::*;
 use crate::id::ModelKey;
-use crate::record::{Binding, Envelope, Identity, Record};
+use crate::record::{Binding, Envelope, Identity, Past, Record};
 use bytes::Bytes;
 use hashbrown::HashMap;
 use proptest::prelude::*;
@@ -440,7 +440,15 @@ fn a_fold_that_was_reported_as_failed_may_have_landed() {
 fn the_latest_model_pointer_survives_folds() {
     let folder = folder();
     let (mut store, _) = open(&folder);
-    let live = |order, model| envelope(order, Record::LiveModel { model: ModelKey(model) });
+    let live = |order, model| {
+        envelope(
+            order,
+            Record::LiveModel {
+                model: ModelKey(model),
+                past: Past::default(),
+            },
+        )
+    };
     store.append(&batch(1, vec![live(9, 1), live(3, 2)])).expect("appended");
     store.fold_now().expect("folded");
     store.append(&batch(2, vec![live(1, 3)])).expect("appended");

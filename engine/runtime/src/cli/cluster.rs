@@ -7,7 +7,7 @@
 use super::Failure;
 use super::run::run;
 use crate::config::Pipeline;
-use crate::engine::cluster::{ClusterError, Lost, OnLost, read_hosts};
+use crate::engine::cluster::{ClusterError, Joined, Lost, OnLost, read_hosts};
 use crate::pipeline::{follow, member};
 use clap::Args;
 use rustix::process::{Pid, Signal, getpid, getppid, kill_process, set_parent_process_death_signal};
@@ -72,9 +72,13 @@ impl ClusterArgs {
         hosts: Vec<String>,
         pipeline: &Pipeline,
         patience: Option<Duration>,
+        live_as_configured: bool,
     ) -> Result<(), Failure> {
         match std::env::var(SUPERVISOR) {
-            Ok(pid) => work(pipeline, hosts, usize::from(self.process), patience, &pid),
+            Ok(pid) => {
+                let lead = |joined| run(pipeline, patience, Some(joined), live_as_configured);
+                work(pipeline, hosts, usize::from(self.process), lead, &pid)
+            }
             Err(_) => supervise(),
         }
     }
@@ -85,7 +89,7 @@ fn work(
     pipeline: &Pipeline,
     hosts: Vec<String>,
     process: usize,
-    patience: Option<Duration>,
+    lead: impl FnOnce(Joined) -> Result<(), Failure>,
     supervisor: &str,
 ) -> Result<(), Failure> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -107,7 +111,7 @@ fn work(
         _ => Failure::Usage(format!("groundswell: {e}")),
     })?;
     if process == 0 {
-        return run(pipeline, patience, Some(joined));
+        return lead(joined);
     }
     let follower = follow(pipeline, joined).map_err(Failure::of_start)?;
     tracing::info!(pipeline = %pipeline.graph.name, process, "running");

@@ -18,7 +18,12 @@ const GROUPS: usize = 12;
 
 /// Runs until asked to stop. With `patience`, until everything is read and done; a sink that stands still for that long
 /// when all else is done is not waited for. With a `cluster`, leads it.
-pub(super) fn run(pipeline: &Pipeline, patience: Option<Duration>, mut cluster: Option<Joined>) -> Result<(), Failure> {
+pub(super) fn run(
+    pipeline: &Pipeline,
+    patience: Option<Duration>,
+    mut cluster: Option<Joined>,
+    live_as_configured: bool,
+) -> Result<(), Failure> {
     let (mut gathering, began, leads) = (None, Instant::now(), cluster.is_some());
     let running = loop {
         let started = start_with(pipeline, |shared| {
@@ -27,6 +32,7 @@ pub(super) fn run(pipeline: &Pipeline, patience: Option<Duration>, mut cluster: 
                 observers: observers.into_iter().collect(),
                 without_posts: true,
                 cluster: cluster.take(),
+                live_as_configured,
                 ..Connections::default()
             }
         });

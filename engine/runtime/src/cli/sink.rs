@@ -59,7 +59,7 @@ pub(super) fn agent(patience: std::time::Duration) -> ureq::Agent {
     config.build().into()
 }
 
-fn finish(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>, url: &str) -> Result<(), Failure> {
+pub(super) fn finish(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>, url: &str) -> Result<(), Failure> {
     let unreachable = |e: ureq::Error| {
         Failure::Unreachable(format!(
             "cannot reach {url}: {e}; is the pipeline running, and is --url its address?"

@@ -36,6 +36,8 @@ pub(super) enum Kind {
     Condition,
     /// A list of pairs of numbers.
     Pairs,
+    /// A list of sections with the keys below it in the table.
+    Sections,
     /// A list of names from elsewhere in the file.
     Names,
     /// A list of texts.
@@ -385,7 +387,52 @@ const TABLE: &[Key] = &[
     key("models.batch.age", Duration("0ms", "1m"), "Longest time a text waits for its batch to fill.")
         .default("20ms")
         .example("5ms"),
-    later("models.shadow", "shadow models"),
+    key(
+        "models.shadow",
+        Sections,
+        "Models that are asked as well, to be compared with the live one and promoted. No view ever shows their answers.",
+    )
+    .example("[{path: models/next}]"),
+    key("models.shadow.name", Text, "What it is called; if it is not given, as its folder is.").example("candidate"),
+    key("models.shadow.path", Path, "The model's folder.").example("models/next"),
+    key("models.shadow.fixture", Text, "In place of a folder: a variant of the tests' word-list scorer.").example("b"),
+    key("models.shadow.device", Text, "As `models.live.device`.")
+        .default("auto")
+        .example("cpu"),
+    key("models.shadow.precision", Choice(&["fp32", "bf16", "int8"]), "As `models.live.precision`.")
+        .default("fp32")
+        .example("int8"),
+    key(
+        "models.shadow.share",
+        Number(0.0, 1.0),
+        "Share of the authors whose posts it is asked about, always the same ones: a canary.",
+    )
+    .default("1")
+    .example("0.1"),
+    key(
+        "models.standby_share",
+        Number(0.0, 1.0),
+        "Share of the authors whose posts the model of `models.live` goes on scoring while another one is promoted; what it \
+         has scored stays for a rollback in any case.",
+    )
+    .default("0")
+    .example("1"),
+    key(
+        "models.rescore_rate",
+        Integer(1, 1_000_000),
+        "Most texts a second of each model that is not live.",
+    )
+    .or(&["unlimited"])
+    .default("unlimited")
+    .example("50"),
+    key("alerts", Section, "Which alerts sinks are told of."),
+    key(
+        "alerts.model_changes",
+        Choice(&["mute", "deliver"]),
+        "`mute`: an alert that a switch of models fires is shown over HTTP, with `cause: model`, and no sink is told.",
+    )
+    .default("mute")
+    .example("deliver"),
     key("weight", Section, "How votes become a post's weight."),
     key(
         "weight.kind",
@@ -547,47 +594,4 @@ const TABLE: &[Key] = &[
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::super::pipeline::{Clock, Collection, DeletedBody, FileFormat, Precision, Schemas, TimeUnit};
-    use super::*;
-    use groundswell_core::scoring::Sarcasm;
-    use groundswell_core::spec::{GroupColumn, MAX_WEIGHT, Measure};
-
-    fn all<T: Copy>(variants: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {
-        variants.iter().copied().map(name).collect()
-    }
-
-    #[test]
-    fn the_table_agrees_with_itself_and_the_core() {
-        for (i, k) in KEYS.iter().enumerate() {
-            assert!(KEYS[..i].iter().all(|o| o.path != k.path), "{} twice", k.path);
-            if let Some((parent, _)) = k.path.trim_end_matches(".*").rsplit_once('.') {
-                assert!(
-                    parent.ends_with('*') || find(parent).is_some(),
-                    "{} has no parent",
-                    k.path
-                );
-            }
-            assert!(k.later.is_some() || !k.about.is_empty(), "{} says nothing", k.path);
-        }
-        let words = |path| match find(path).map(|k| k.kind) {
-            Some(Choice(words) | Choices(words)) => words,
-            other => panic!("{path} is {other:?}"),
-        };
-        assert_eq!(words("views.*.measures"), Measure::ALL.map(Measure::name));
-        assert_eq!(words("views.*.group_by"), GroupColumn::ALL.map(GroupColumn::name));
-        assert_eq!(words("time.clock"), all(Clock::ALL, Clock::name));
-        assert_eq!(words("sources.*.into"), all(Collection::ALL, Collection::name));
-        assert_eq!(words("sources.*.format")[1..4], all(FileFormat::ALL, FileFormat::name));
-        assert_eq!(words("sources.*.format")[4..], all(Schemas::ALL, Schemas::name));
-        assert_eq!(
-            words("sources.*.deleted_body"),
-            all(DeletedBody::ALL, DeletedBody::name)
-        );
-        assert_eq!(words("sources.*.map.*.unit"), all(TimeUnit::ALL, TimeUnit::name));
-        assert_eq!(words("scoring.sarcasm"), Sarcasm::ALL.map(Sarcasm::name));
-        assert_eq!(words("views.*.sarcasm"), Sarcasm::ALL.map(Sarcasm::name));
-        assert_eq!(words("models.live.precision"), all(Precision::ALL, Precision::name));
-        assert_eq!(find("weight.max").map(|k| k.kind), Some(Integer(1, MAX_WEIGHT)));
-    }
-}
+mod tests;

@@ -27,6 +27,8 @@ pub struct Pipeline {
     pub time: TimeConfig,
     /// What scores texts.
     pub model: ModelConfig,
+    /// The models beside the live one, and how one takes another's place.
+    pub lifecycle: LifecycleConfig,
     /// HTTP, WebSocket and console; `None` serves nothing.
     pub serve: Option<ServeConfig>,
     /// Threads of the dataflow.
@@ -212,6 +214,63 @@ pub enum LiveModel {
         /// How exactly.
         precision: Precision,
     },
+}
+
+impl LiveModel {
+    /// What users call it: as its folder is called.
+    pub fn name(&self) -> String {
+        match self {
+            LiveModel::Given => "given".to_owned(),
+            LiveModel::Fixture => "fixture".to_owned(),
+            LiveModel::Bundle { path, .. } => {
+                let folder = path.file_name().unwrap_or(path.as_os_str());
+                folder.to_string_lossy().into_owned()
+            }
+        }
+    }
+}
+
+/// Models beside the live one: `models.shadow`, `models.standby_share`, `models.rescore_rate`, `alerts`.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct LifecycleConfig {
+    /// `models.shadow`
+    pub shadows: Vec<ShadowConfig>,
+    /// Authors whose posts the live model of the file is asked about while another is promoted, ppm.
+    pub standby_share: u32,
+    /// Most texts a second of each model that is not live.
+    pub rescore_rate: Option<u32>,
+    /// Sinks are told of alerts that a switch of models fires.
+    pub deliver_alerts: bool,
+}
+
+/// One of `models.shadow`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShadowConfig {
+    /// What users call it.
+    pub name: String,
+    /// What answers.
+    pub model: ShadowModel,
+    /// Authors whose posts it is asked about, ppm.
+    pub share: u32,
+}
+
+/// What answers for a shadow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShadowModel {
+    /// A variant of the tests' word-list scorer.
+    Fixture(String),
+    /// As a live model.
+    Bundle(LiveModel),
+}
+
+impl ShadowModel {
+    /// What it is called if it has no other name.
+    pub fn name(&self) -> String {
+        match self {
+            ShadowModel::Fixture(variant) => variant.clone(),
+            ShadowModel::Bundle(bundle) => bundle.name(),
+        }
+    }
 }
 
 /// Where a model runs.

@@ -3,8 +3,8 @@
 use super::fallback::FallbackConfig;
 use super::kafka::{Brokers, Property, RegistryConfig};
 use super::pipeline::{
-    AuthConfig, Collection, FieldRef, JwtKeys, LiveModel, Pace, Pipeline, ServeConfig, SinkKind, SourceConfig,
-    SourceKind,
+    AuthConfig, Collection, FieldRef, JwtKeys, LiveModel, Pace, Pipeline, ServeConfig, ShadowModel, SinkKind,
+    SourceConfig, SourceKind,
 };
 use super::secret::mask_url;
 use super::units::{show_duration, show_size};
@@ -149,6 +149,43 @@ impl Pipeline {
         if let Some(fallback) = &self.model.fallback {
             out.fallback(fallback);
         }
+        self.lifecycle(out);
+    }
+}
+
+impl Pipeline {
+    fn lifecycle(&self, out: &mut Yaml) {
+        let share = |ppm: u32| f64::from(ppm) / 1e6;
+        if !self.lifecycle.shadows.is_empty() {
+            out.section(1, "shadow");
+        }
+        for shadow in &self.lifecycle.shadows {
+            let model = match &shadow.model {
+                ShadowModel::Bundle(LiveModel::Bundle {
+                    path,
+                    device,
+                    precision,
+                }) => {
+                    let (device, precision) = (device, precision.name());
+                    format!("path: {}, device: {device}, precision: {precision}", file(path))
+                }
+                ShadowModel::Fixture(variant) => format!("fixture: {}", text(variant)),
+                ShadowModel::Bundle(other) => format!("fixture: {}", text(&other.name())),
+            };
+            let (name, share) = (text(&shadow.name), share(shadow.share));
+            out.0
+                .push_str(&format!("    - {{name: {name}, {model}, share: {share}}}\n"));
+        }
+        out.line(1, "standby_share", share(self.lifecycle.standby_share));
+        let rate = self.lifecycle.rescore_rate;
+        out.line(
+            1,
+            "rescore_rate",
+            rate.map_or_else(|| "unlimited".to_owned(), |n| n.to_string()),
+        );
+        out.section(0, "alerts");
+        let deliver = self.lifecycle.deliver_alerts;
+        out.line(1, "model_changes", if deliver { "deliver" } else { "mute" });
     }
 }
 

@@ -110,6 +110,7 @@ fn value(key: &Key) -> String {
         Kind::Choices(choices) => format!("list of {}", words(choices).join(", ")),
         Kind::Condition => "condition".to_owned(),
         Kind::Pairs => "list of pairs".to_owned(),
+        Kind::Sections => "list of sections".to_owned(),
         Kind::Names => "list of names".to_owned(),
         Kind::Texts => "list of texts".to_owned(),
     };

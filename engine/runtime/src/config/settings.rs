@@ -152,7 +152,11 @@ fn live_model(field: &Field<'_>) -> Option<LiveModel> {
     if field.is("fixture") {
         return Some(LiveModel::Fixture);
     }
-    let section = field.section()?;
+    bundle(&field.section()?)
+}
+
+/// The model whose folder a section names.
+pub(super) fn bundle(section: &Section<'_>) -> Option<LiveModel> {
     let device = section.get("device").and_then(|f| device(&f));
     let precision = section
         .get("precision")

@@ -3,6 +3,7 @@
 mod good;
 mod hostile;
 mod mistakes;
+mod shadows;
 
 use super::{ConfigErrors, Pipeline, parse};
 use std::path::Path;
@@ -16,8 +17,10 @@ fn folder() -> TempDir {
     }
     let ca = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
     std::fs::write(folder.path().join("ca.pem"), ca).expect("written");
+    for model in ["models/social", "models/next"] {
+        std::fs::create_dir_all(folder.path().join(model)).expect("created");
+    }
     std::fs::write(folder.path().join("schema.json"), "{\"type\": \"object\"}").expect("written");
-    std::fs::create_dir_all(folder.path().join("models/social")).expect("created");
     folder
 }
 

@@ -1,7 +1,8 @@
 //! Counters of the recorder, by source: `read = accepted + duplicate + dead-lettered`.
 
 use super::dispatch::{Counts, Tally};
-use groundswell_connectors::metrics::{Metrics, ScorerTotals, SourceMetrics, StorePart};
+use super::models::Role;
+use groundswell_connectors::metrics::{Metrics, ModelLoad, ScorerTotals, SourceMetrics, StorePart};
 use groundswell_core::id::TextKey;
 use groundswell_core::record::{CONTROL, DeadLetter, Envelope, Identity, Rank, Record, SCORER, SourceId};
 use groundswell_core::source::Source;
@@ -163,6 +164,17 @@ impl Counters {
             padding: now.padding,
             truncated: now.truncated,
         });
+    }
+
+    /// Notes how far each model is.
+    pub(crate) fn models(&self, loads: Vec<(String, Role, usize, u64)>) {
+        let loads = loads.into_iter().map(|(model, role, waiting, behind)| ModelLoad {
+            model,
+            role: role.name(),
+            waiting,
+            behind,
+        });
+        self.metrics.models(&loads.collect::<Vec<_>>());
     }
 
     /// Counts a recorded tick.

@@ -5,6 +5,7 @@
 
 use super::counters::Counters;
 use super::floors::Floors;
+use super::models::{Board, ModelFacts, Mutes};
 use super::sinks::SinkThread;
 use super::status::Status;
 use crossbeam_channel::Receiver;
@@ -15,6 +16,7 @@ use groundswell_core::spec::ViewSpec;
 use groundswell_core::time::{EventTime, Tick};
 use groundswell_models::ScorerStats;
 use groundswell_operators::aggregate::Row;
+use groundswell_operators::compare::Tally as ModelTally;
 use groundswell_operators::dedupe::Duplicates;
 use groundswell_operators::evidence::Proven;
 use groundswell_operators::graph::Plan;
@@ -30,6 +32,7 @@ pub(crate) enum Part {
     Rows(Tick, Vec<(Row, isize)>),
     Posts(Tick, Vec<(Live, isize)>),
     Wanted(Tick, Vec<(Wanted, isize)>),
+    Tallies(Tick, Vec<(ModelTally, isize)>),
     Alerts(Tick, Vec<(Proven, isize)>),
     Carries(Tick, Vec<(Carry, isize)>),
 }
@@ -57,6 +60,7 @@ pub(crate) enum ToDispatch {
         clock: EventTime,
         dead: Vec<DeadChange>,
         counts: Tally,
+        models: ModelFacts,
     },
     /// Every tick below this is complete.
     Complete(Tick),
@@ -67,7 +71,7 @@ pub(crate) enum ToDispatch {
 /// Called with every complete tick, on the dispatcher's thread; must not wait for anything outside.
 pub type Observer = Box<dyn FnMut(&TickChanges) + Send>;
 
-/// Told which texts the live model should score.
+/// Told which texts models should score; says how many wait for the live one.
 pub(crate) trait Wants: Send {
     /// Takes a tick's changes; how many texts wait now for which nothing stands.
     fn change(&mut self, tick: Tick, changes: Vec<(Wanted, isize)>) -> usize;
@@ -83,6 +87,8 @@ pub(crate) struct Dispatcher {
     pub(crate) duplicates: Duplicates,
     pub(crate) scorer: Arc<ScorerStats>,
     pub(crate) floors: Arc<Floors>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) mutes: Mutes,
     pub(crate) pending: BTreeMap<Tick, Gathered>,
 }
 
@@ -97,6 +103,8 @@ pub(crate) struct Gathered {
     dead: Vec<DeadChange>,
     counts: Tally,
     wanted: Vec<(Wanted, isize)>,
+    tallies: Vec<(ModelTally, isize)>,
+    models: ModelFacts,
 }
 
 impl Dispatcher {
@@ -109,12 +117,14 @@ impl Dispatcher {
                     clock,
                     dead,
                     counts,
+                    models,
                 } => {
                     let slot = self.pending.entry(tick).or_default();
                     // Pieces of a snapshot share a tick, and are not counted.
                     slot.counts = counts;
                     slot.clock = slot.clock.max(Some(clock));
                     slot.dead.extend(dead);
+                    slot.models.merge(models);
                 }
                 ToDispatch::Complete(below) => {
                     while let Some(first) = self.pending.first_entry() {
@@ -164,6 +174,7 @@ impl Dispatcher {
                 slot.carries.extend(rows.into_iter().map(|(carry, _)| carry));
             }
             Part::Wanted(tick, rows) => self.pending.entry(tick).or_default().wanted.extend(rows),
+            Part::Tallies(tick, rows) => self.pending.entry(tick).or_default().tallies.extend(rows),
             Part::Alerts(tick, rows) => {
                 self.pending
                     .entry(tick)
@@ -192,6 +203,7 @@ impl Dispatcher {
             .for_each(|rows| rows.sort_unstable_by_key(|row| row.key));
         let mut alerts: Vec<_> = gathered.alerts.iter().filter_map(|p| self.alert(tick, p)).collect();
         alerts.sort_by_key(|a| (a.id, a.state != AlertState::Firing));
+        self.mutes.mark(tick, &gathered.models.muted, &mut alerts);
         let changes = Arc::new(TickChanges {
             tick,
             clock: gathered.clock.unwrap_or_default(),
@@ -204,10 +216,12 @@ impl Dispatcher {
         self.sinks
             .iter_mut()
             .for_each(|sink| sink.offer(&changes, &self.status));
+        self.board.apply(gathered.models.live, gathered.tallies);
         let wanted = self.wants.change(tick, gathered.wanted);
         self.status.set_wanted(wanted);
         let recalled = self.duplicates.recalled().count();
         self.counters.handed_over(tick, &self.scorer, recalled);
+        self.counters.models(self.board.loads());
         self.status.set_complete(tick);
     }
 
@@ -230,6 +244,7 @@ impl Dispatcher {
             posts: acc.posts,
             at: tick,
             evidence: proven.evidence.clone(),
+            muted: false,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What forgotten windows leave behind in alerts, on its way from the graph into the record.
+//! What forgotten windows leave behind in alerts, and which alerts are muted, on its way from the graph into the record.
 //!
 //! The dispatcher puts what a tick said, the recorder takes it all when it seals the next one. One entry per rule, view and
 //! group, the newest: a buffer that cannot grow beyond what the graph holds itself, and that makes nobody wait.
@@ -27,7 +27,11 @@ struct Said {
 
 /// What was said and not recorded yet.
 #[derive(Default)]
-pub(crate) struct Floors(Mutex<BTreeMap<Key, Said>>);
+pub(crate) struct Floors {
+    floors: Mutex<BTreeMap<Key, Said>>,
+    /// By alert: the tick that said it, and whether it is muted.
+    muted: Mutex<BTreeMap<u128, (Tick, bool)>>,
+}
 
 impl Floors {
     /// What a tick said about alerts on a declared view, over windows of this shape.
@@ -40,12 +44,18 @@ impl Floors {
             shape,
             carry,
         };
-        self.0.lock().insert(key, said);
+        self.floors.lock().insert(key, said);
+    }
+
+    /// A tick muted an alert, or took it back.
+    pub(crate) fn put_muted(&self, tick: Tick, id: u128, muted: bool) {
+        self.muted.lock().insert(id, (tick, muted));
     }
 
     /// Takes everything as records, each with the tick that said it as its order.
     fn take(&self, names: &Names) -> Vec<Envelope> {
-        let said = std::mem::take(&mut *self.0.lock());
+        let said = std::mem::take(&mut *self.floors.lock());
+        let muted = std::mem::take(&mut *self.muted.lock());
         let record = |(offset, said): (u64, Said)| {
             let group = said.carry.group.iter().take(said.columns);
             let values: Vec<_> = group.map(|dim| names.get(*dim).unwrap_or_default()).collect();
@@ -63,7 +73,15 @@ impl Floors {
                 }),
             }
         };
-        (0..).zip(said.into_values()).map(record).collect()
+        let floors = (0..).zip(said.into_values()).map(record);
+        let muted = (0..).zip(muted).map(|(offset, (id, (tick, muted)))| Envelope {
+            source: CONTROL,
+            partition: 0,
+            offset,
+            order: tick,
+            record: Record::AlertMuted { id, muted },
+        });
+        floors.chain(muted).collect()
     }
 }
 

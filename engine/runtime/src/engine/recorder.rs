@@ -11,6 +11,7 @@ use super::counters::Counters;
 use super::dispatch::{Tally, ToDispatch};
 use super::floors::{Bounds, Floors};
 use super::log::{Log, Recorded};
+use super::models::{Ask, ModelFacts, Pointer, Switch};
 use super::release::{Share, split};
 use super::replay::{Again, Ledger, Recorded as AgainAt};
 use super::scoring::Strict;
@@ -25,6 +26,7 @@ use groundswell_core::spec::RuleSpec;
 use groundswell_core::text::Texts;
 use groundswell_core::time::{EventTime, Tick, wall_now};
 use groundswell_operators::dedupe::Duplicates;
+use groundswell_operators::event::{Background, Control};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -94,7 +96,11 @@ pub(crate) struct Recorder {
     pub(crate) longest_kept: Option<i64>,
     pub(crate) last: Tick,
     pub(crate) clock: EventTime,
-    pub(crate) live_model: Option<ModelKey>,
+    pub(crate) pointer: Pointer,
+    /// Switches of models that are asked for.
+    pub(crate) switches: Receiver<Switch>,
+    /// What the graph is told of the models beside the live one, with the first tick.
+    pub(crate) background: Option<Arc<[Background]>>,
     pub(crate) config_rules: BTreeMap<String, RuleSpec>,
 }
 
@@ -105,6 +111,8 @@ struct Collected {
     bindings: BTreeMap<(SourceId, u32), Binding>,
     source_clock: Option<i64>,
     since: Option<Instant>,
+    /// The clock stays where it is.
+    stands: bool,
 }
 
 impl Collected {
@@ -140,8 +148,8 @@ impl Recorder {
     /// What later decisions need to know about the recorded past.
     fn remember(&mut self, envelope: &Envelope) {
         match &envelope.record {
-            Record::LiveModel { model } => self.live_model = Some(*model),
-            Record::AlertFloor(_) => self.bounds.remember(envelope),
+            Record::LiveModel { model, past } => self.pointer.remember(*model, past),
+            Record::AlertFloor(_) | Record::AlertMuted { .. } => self.bounds.remember(envelope),
             Record::Rule(rule) if envelope.source == CONTROL => {
                 self.config_rules.insert(rule.id.clone(), rule.clone());
             }
@@ -170,12 +178,16 @@ impl Recorder {
         for id in self.config_rules.keys().filter(|id| !named.contains(id.as_str())) {
             records.push(Record::RuleDeleted { id: id.clone() });
         }
-        if let Some(model) = model.filter(|m| self.live_model != Some(*m)) {
-            records.push(Record::LiveModel { model });
-        }
+        records.extend(self.pointer.configure(model)?);
         if records.is_empty() {
             return Ok(());
         }
+        let collected = self.own(records);
+        self.seal(collected).map(|_| ())
+    }
+
+    /// Records of the engine's own.
+    fn own(&self, records: Vec<Record>) -> Collected {
         let tick = self.next_tick();
         let envelope = |(i, record)| Envelope {
             source: CONTROL,
@@ -184,11 +196,10 @@ impl Recorder {
             order: tick,
             record,
         };
-        let collected = Collected {
+        Collected {
             records: (0..).zip(records).map(envelope).collect(),
             ..Collected::default()
-        };
-        self.seal(collected).map(|_| ())
+        }
     }
 
     /// Collects, records and releases until asked to stop or everything feeding it is gone.
@@ -241,6 +252,13 @@ impl Recorder {
                 self.record_again(again)?;
                 continue;
             }
+            if let Ok(switch) = self.switches.try_recv() {
+                if !collected.is_empty() {
+                    collected = self.seal(collected)?;
+                }
+                self.switch(&switch)?;
+                continue;
+            }
             let something = !collected.is_empty();
             if (due && something) || self.idle_tick_due() {
                 collected = self.seal(collected)?;
@@ -270,6 +288,28 @@ impl Recorder {
         Ok(())
     }
 
+    /// Records a switch of models in a tick of its own, with the clock as it was: nothing else moves at it.
+    fn switch(&mut self, switch: &Switch) -> Result<(), String> {
+        let decided = match switch.ask {
+            Ask::Promote(model) => self.pointer.promote(model),
+            Ask::Back => self.pointer.back(),
+        };
+        let answer = match decided {
+            Err(refused) => Err(refused),
+            Ok((record, was)) => {
+                let collected = Collected {
+                    stands: true,
+                    ..self.own(vec![record])
+                };
+                let (_, at) = self.seal_as(collected, Share::Whole)?;
+                Ok((at.tick, was))
+            }
+        };
+        // Nobody waits for it any more if the request was given up.
+        let _ = switch.done.send(answer);
+        Ok(())
+    }
+
     fn collect(&self, collected: &mut Collected, batch: SourceBatch) {
         self.counters.read(batch.source, &batch.records);
         collected.source_clock = collected.source_clock.max(batch.clock);
@@ -292,6 +332,9 @@ impl Recorder {
     }
 
     fn next_clock(&self, collected: &Collected) -> EventTime {
+        if collected.stands {
+            return self.clock;
+        }
         let now = wall_now();
         let latest = now + self.options.max_future_skew;
         let seen = match self.options.clock {
@@ -319,7 +362,7 @@ impl Recorder {
     fn seal_as(&mut self, mut collected: Collected, share: Share) -> Result<(Collected, AgainAt), String> {
         let began = Instant::now();
         if let Some(strict) = &mut self.strict {
-            let facts = strict.score(&collected.records, self.live_model);
+            let facts = strict.score(&collected.records, self.pointer.live());
             collected.records.extend(facts);
         }
         let tick = self.next_tick();
@@ -395,6 +438,7 @@ impl Recorder {
             clock: batch.clock,
             dead: dead.collect(),
             counts,
+            models: ModelFacts::of(batch),
         };
         self.dispatch
             .send(tick)
@@ -402,7 +446,7 @@ impl Recorder {
         let feeds = &self.feeds;
         self.texts.turn(batch.tick, batch.clock, self.status.complete());
         let buffers = feeds.workers.iter().map(|_| feeds.buffers.take()).collect();
-        let split = split(
+        let mut split = split(
             batch,
             share,
             buffers,
@@ -412,6 +456,9 @@ impl Recorder {
             self.keep_ids,
         )
         .map_err(|e| e.to_string())?;
+        if let (Some(background), Some(first)) = (self.background.take(), split.first_mut()) {
+            first.control.push(Control::Background(background));
+        }
         for (released, (worker, thread)) in split.into_iter().zip(&feeds.workers) {
             worker.send(released).map_err(|_| "a worker is gone".to_owned())?;
             thread.unpark();

@@ -6,6 +6,19 @@
 
 pub(crate) mod control;
 mod retry;
+/// What sinks do, as metrics.
+pub(crate) fn events(metrics: &Arc<Metrics>) -> SinkEvents {
+    let metrics = Arc::clone(metrics);
+    Arc::new(move |sink, event| match event {
+        SinkEvent::Committed(ticks) => metrics.sink_applied(sink, ticks),
+        SinkEvent::Failed => metrics.sink_error(sink),
+        SinkEvent::Waiting(ticks, oldest) => {
+            let age = oldest.map_or(0, |at| wall_now().saturating_sub(i64::try_from(at).unwrap_or(i64::MAX)));
+            metrics.sink_lag(sink, ticks, Duration::from_millis(u64::try_from(age).unwrap_or(0)));
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests;
 
@@ -13,9 +26,10 @@ pub use control::{FullState, SinkCondition, SinkError, SinkReport, SinkState};
 
 use super::status::Status;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use groundswell_connectors::metrics::Metrics;
 use groundswell_core::serving::{Sink, TickChanges};
 use groundswell_core::source::StopFlag;
-use groundswell_core::time::Tick;
+use groundswell_core::time::{Tick, wall_now};
 use retry::Retry;
 use std::collections::VecDeque;
 use std::sync::Arc;

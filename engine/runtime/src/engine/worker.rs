@@ -122,6 +122,8 @@ fn build(worker: &mut Worker, shared: &Shared, probe: &ProbeHandle<Tick>) -> Fee
             at_each_tick(at_home(outputs.live, home), "PostsOut", sender(shared, Part::Posts)).probe_with(probe);
         }
         at_each_tick(at_home(outputs.wanted, home), "WantedOut", sender(shared, Part::Wanted)).probe_with(probe);
+        let tallies = at_home(outputs.tallies, home);
+        at_each_tick(tallies, "TalliesOut", sender(shared, Part::Tallies)).probe_with(probe);
         if let Some(alerts) = outputs.alerts {
             let (transitions, carries) = (at_home(alerts.transitions, home), at_home(alerts.carries, home));
             at_each_tick(transitions, "AlertsOut", sender(shared, Part::Alerts)).probe_with(probe);

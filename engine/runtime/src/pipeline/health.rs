@@ -1,10 +1,11 @@
 //! How the engine and its sinks are, for `/health` and `/api/v1/sinks`, and what operators tell sinks.
 
+use super::models::Control;
 use super::registry::Registries;
 use crate::engine::{Predictor, Replayer, SinkCondition, SinkError, SinkReport, Status};
 use groundswell_connectors::dlq::{Letter, Refusal, Replayed, Replays};
 use groundswell_connectors::http::{
-    Health, HealthReport, PredictRefusal, Predicting, Service, SinkAction, SinkRefusal, SinkStatus,
+    Health, HealthReport, ModelControl, PredictRefusal, Predicting, Service, SinkAction, SinkRefusal, SinkStatus,
 };
 use groundswell_core::time::wall_now;
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ pub(super) struct EngineHealth {
     registries: Registries,
     pub(super) status: OnceLock<Arc<Status>>,
     pub(super) replayer: OnceLock<Arc<Replayer>>,
+    pub(super) models: OnceLock<Arc<Control>>,
     /// Who asks the model for others; none if there is no model.
     pub(super) predictor: OnceLock<Option<Predictor>>,
 }
@@ -67,6 +69,10 @@ impl Health for EngineHealth {
         self.reports().iter().map(sink_status).collect()
     }
 
+    fn models(&self) -> Option<Arc<dyn ModelControl>> {
+        self.model_control()
+    }
+
     fn replay(&self, letters: &[Letter], dry_run: bool) -> Result<Replayed, Refusal> {
         let replayer = self.replayer.get().ok_or_else(Self::starting)?;
         replayer.replay(letters, dry_run)
@@ -98,6 +104,7 @@ impl EngineHealth {
             registries,
             status: OnceLock::new(),
             replayer: OnceLock::new(),
+            models: OnceLock::new(),
             predictor: OnceLock::new(),
         }
     }

@@ -51,6 +51,11 @@ pub fn cases() -> Vec<Case> {
             &["demo", "--input", "nowhere.jsonl"],
         ),
         usage(
+            "no name of a model",
+            &["\"../x\" is not the name of a model"],
+            &["models", "promote", "../x"],
+        ),
+        usage(
             "model folder that is not there",
             &["\"nowhere\"", "no model folder"],
             &["score", "--model", "nowhere"],

@@ -7,6 +7,7 @@
 
 mod case;
 mod config;
+mod lifecycle;
 mod machine;
 #[cfg(feature = "torch")]
 mod model;
@@ -33,6 +34,11 @@ fn disks_ports_and_pipes() {
 #[test]
 fn models() {
     case::check(model::cases());
+}
+
+#[test]
+fn switches_of_models() {
+    lifecycle::refused();
 }
 
 #[test]

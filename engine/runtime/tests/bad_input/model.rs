@@ -78,6 +78,25 @@ pub fn cases() -> Vec<Case> {
                 Start::With(groundswell(folder, RUN))
             },
         ),
+        fails(
+            "shadow that is the live model under another name",
+            1,
+            &[
+                "the shadow model \"again\" cannot be used",
+                "the same model as \"model\"",
+                "key ",
+            ],
+            |folder| {
+                if !bundled(folder) {
+                    return Start::Skip("the base model is not set up (make setup)".into());
+                }
+                std::os::unix::fs::symlink(folder.join("model"), folder.join("again")).unwrap();
+                let text = std::fs::read_to_string(folder.join("p.yaml")).unwrap();
+                let both = "live: {path: model}, shadow: [{path: again}]";
+                std::fs::write(folder.join("p.yaml"), text.replace("live: {path: model}", both)).unwrap();
+                Start::With(groundswell(folder, RUN))
+            },
+        ),
         spoilt(
             "absent model file",
             &["the live model", "missing", "FOLDER/model/model.yaml"],

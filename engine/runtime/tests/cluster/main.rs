@@ -5,6 +5,7 @@
 mod crash;
 mod equal;
 mod history;
+mod models;
 mod process;
 mod refused;
 mod replay;

@@ -1,15 +1,17 @@
 //! The oracle: views and alerts computed from scratch, with plain loops, from the records alone.
 
 use crate::alerts::{Alerts, Windows};
-use crate::harness::Views;
+use crate::harness::{Views, background};
 use groundswell_core::acc::Acc;
-use groundswell_core::id::{Dim, ModelKey, TextKey};
+use groundswell_core::id::{Dim, ModelKey, PostKey, TextKey};
 use groundswell_core::record::{Entity, Post, Rank, Record, TickBatch};
 use groundswell_core::score::{Rung, Score};
 use groundswell_core::scoring::{Policy, Sarcasm};
 use groundswell_core::spec::{GroupColumn, LinkSpec, RuleSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec};
+use groundswell_operators::compare::{Count, Tally};
 use groundswell_operators::graph::Plan;
 use groundswell_operators::matcher::Matcher;
+use groundswell_operators::score::sample;
 use groundswell_operators::window::RowKey;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -105,9 +107,9 @@ impl Oracle {
                 Record::RuleDeleted { id } => put(&mut o.rules, id, rank, None),
                 Record::Score { text, model, score } => o.learn(*text, *model, Some(*score)),
                 Record::Unscorable { text, model } => o.learn(*text, *model, None),
-                Record::LiveModel { model } => o.live = Some(*model),
+                Record::LiveModel { model, .. } => o.live = Some(*model),
                 // What the engine notes about its own past; the past is here.
-                Record::AlertFloor(_) | Record::Dead(_) => {}
+                Record::AlertFloor(_) | Record::AlertMuted { .. } | Record::Dead(_) => {}
             }
         }
     }
@@ -126,19 +128,31 @@ impl Oracle {
         }
     }
 
-    /// Texts that wait for the live model, with their newest post and whether something stands for an answer.
-    pub fn wanted(&self) -> BTreeMap<TextKey, (i64, bool)> {
-        let mut wanted = BTreeMap::<TextKey, (i64, bool)>::new();
+    /// Texts that wait for a model, with their newest post that asks and whether something stands for an answer.
+    pub fn wanted(&self, plan: &Plan) -> BTreeMap<(ModelKey, TextKey), (i64, bool)> {
+        let mut wanted = BTreeMap::<(ModelKey, TextKey), (i64, bool)>::new();
         let Some(live) = self.live else { return wanted };
-        for post in self.live_posts().into_values() {
+        for (id, post) in self.live_posts() {
             if post.text.is_empty() || post.score.is_some() {
                 continue;
             }
             let text = TextKey::of(post.text.as_bytes());
+            let mut ask = |model, stopgap| {
+                let slot = wanted.entry((model, text)).or_insert((post.created_at, stopgap));
+                slot.0 = slot.0.max(post.created_at);
+            };
             let known = self.facts.get(&(text, live));
             if known.is_none_or(|score| score.is_none_or(|s| s.rung == Rung::Neutral)) {
-                let slot = wanted.entry(text).or_insert((post.created_at, known.is_some()));
-                slot.0 = slot.0.max(post.created_at);
+                ask(live, known.is_some());
+            }
+            let place = sample(
+                Dim::of(post.author.as_deref().unwrap_or("")),
+                PostKey::of(id.as_bytes()),
+            );
+            for b in background().iter().filter(|b| b.model != live && plan.compares()) {
+                if place < b.share && !self.facts.contains_key(&(text, b.model)) {
+                    ask(b.model, false);
+                }
             }
         }
         wanted
@@ -282,6 +296,60 @@ impl Oracle {
         rows
     }
 
+    /// What is counted of models.
+    fn tallies(&self) -> BTreeMap<Tally, isize> {
+        let mut tallies = BTreeMap::new();
+        let (mentions, _) = self.mentions();
+        let mut texts = BTreeMap::<TextKey, Vec<(&str, &Post)>>::new();
+        for (id, post) in self.live_posts() {
+            if post.score.is_none() && !post.text.is_empty() {
+                texts
+                    .entry(TextKey::of(post.text.as_bytes()))
+                    .or_default()
+                    .push((id, post));
+            }
+        }
+        let models: BTreeSet<ModelKey> = self.facts.keys().map(|(_, model)| *model).collect();
+        for (text, posts) in &texts {
+            let fact = |model: ModelKey| self.facts.get(&(*text, model)).copied();
+            let mut add = |model, entity, count, n: i32| {
+                *tallies.entry(Tally { model, entity, count }).or_default() += isize::try_from(n).unwrap();
+            };
+            add(ModelKey::NONE, Dim::NONE, Count::Texts, 1);
+            let answered = models.iter().filter(|model| fact(**model).is_some());
+            answered.for_each(|model| add(*model, Dim::NONE, Count::Answered, 1));
+            let Some(live) = self.live else { continue };
+            for b in background().iter().filter(|b| b.model != live) {
+                let (ours, theirs) = (fact(live), fact(b.model));
+                if theirs.is_none() {
+                    add(b.model, Dim::NONE, Count::Behind, i32::from(ours.is_some()));
+                }
+                // What stands where nobody answered is no answer.
+                let said = |fact: Option<Option<Score>>| fact.flatten().filter(|score| score.rung != Rung::Neutral);
+                let (Some(ours), Some(theirs)) = (said(ours), said(theirs)) else {
+                    continue;
+                };
+                for (id, _) in posts {
+                    for entity in mentions[id].iter().copied().chain([Dim::NONE]) {
+                        add(b.model, entity, Count::Posts, 1);
+                        add(
+                            b.model,
+                            entity,
+                            Count::Agreeing,
+                            i32::from(ours.label() == theirs.label()),
+                        );
+                        add(b.model, entity, Count::Live(ours.label()), 1);
+                        add(b.model, entity, Count::Other(theirs.label()), 1);
+                        add(b.model, entity, Count::LiveSentiment, ours.sentiment());
+                        add(b.model, entity, Count::OtherSentiment, theirs.sentiment());
+                    }
+                }
+            }
+        }
+        tallies.retain(|_, n| *n != 0);
+        tallies
+    }
+
     fn rows(&self, view: u16, spec: &ViewSpec, policy: Policy) -> BTreeMap<RowKey, Acc> {
         use differential_dataflow::difference::Semigroup;
         let sums = self.sums(view, spec, policy);
@@ -324,6 +392,9 @@ impl Oracle {
         };
         for (i, spec) in (0u16..).zip(plan.views.iter()).take(plan.declared) {
             views.rows.extend(self.rows(i, spec, plan.policy(i)));
+        }
+        if plan.compares() {
+            views.tallies = self.tallies();
         }
         views
     }

@@ -7,7 +7,7 @@ use groundswell::engine::{Connections, Engine, EngineOptions, MemoryLog, Shared,
 use groundswell_connectors::decode::{Collection, Decoder, DecoderSpec};
 use groundswell_connectors::file::{FileSource, FileSpec};
 use groundswell_core::id::Names;
-use groundswell_core::record::{Envelope, Record, TickBatch};
+use groundswell_core::record::{Envelope, Past, Record, TickBatch};
 use groundswell_core::spec::{Measure, ViewSpec};
 use groundswell_core::store::{Store, StoreOptions};
 use groundswell_core::time::DAY;
@@ -97,7 +97,7 @@ serve: false
 }
 
 /// Folds a view's changelog file into its rows.
-fn folded(path: &Path) -> BTreeMap<String, Value> {
+pub(crate) fn folded(path: &Path) -> BTreeMap<String, Value> {
     let mut rows = BTreeMap::new();
     for line in std::fs::read_to_string(path).unwrap().lines() {
         let mut line: Map<String, Value> = serde_json::from_str(line).unwrap();
@@ -113,7 +113,7 @@ fn folded(path: &Path) -> BTreeMap<String, Value> {
     rows
 }
 
-fn expected(plan: &Plan, oracle: &Oracle, names: &Names) -> Vec<BTreeMap<String, Value>> {
+pub(crate) fn expected(plan: &Plan, oracle: &Oracle, names: &Names) -> Vec<BTreeMap<String, Value>> {
     let mut views = vec![BTreeMap::new(); plan.declared];
     for (row, acc) in oracle.views(plan).rows {
         let spec: &ViewSpec = &plan.views[usize::from(row.view)];
@@ -187,7 +187,10 @@ fn oracle(posts: &Path, votes: &Path, names: &Names) -> (Oracle, usize) {
             }
         }
     }
-    let model = Record::LiveModel { model: scorer.model() };
+    let model = Record::LiveModel {
+        model: scorer.model(),
+        past: Past::default(),
+    };
     facts.push(Envelope {
         source: 9,
         partition: 0,

@@ -3,15 +3,16 @@
 use differential_dataflow::input::InputSession;
 use groundswell_core::acc::Acc;
 use groundswell_core::dataflow::at_each_tick;
-use groundswell_core::id::{Names, TextKey};
+use groundswell_core::id::{ModelKey, Names, TextKey};
 use groundswell_core::record::{AlertFloor, CONTROL, Envelope, Record, TickBatch};
 use groundswell_core::scoring::{Sarcasm, ScoringSpec};
 use groundswell_core::serving::AlertState;
 use groundswell_core::spec::{GraphSpec, GroupColumn, LinkSpec, Measure, ViewSpec, WeightSpec, WindowSpec};
 use groundswell_core::time::Tick;
 use groundswell_operators::aggregate::Row;
+use groundswell_operators::compare::Tally;
 use groundswell_operators::dedupe::Duplicates;
-use groundswell_operators::event::{Control, Event};
+use groundswell_operators::event::{Background, Control, Event};
 use groundswell_operators::evidence::Proven;
 use groundswell_operators::graph::{Inputs, Plan, render};
 use groundswell_operators::score::Wanted;
@@ -83,7 +84,15 @@ pub fn plan() -> Plan {
             ..ScoringSpec::default()
         },
     };
-    Plan::new(&spec, |_| true)
+    Plan::new(&spec, |_| true).comparing(true)
+}
+
+/// Models asked beside the live one in [`plan`]: of some authors, of all, of none.
+pub fn background() -> [Background; 3] {
+    [(0, 500_000), (1, 1_000_000), (2, 0)].map(|(n, share)| Background {
+        model: crate::history::model(n),
+        share,
+    })
 }
 
 /// Views of several kinds that all have a `keep`, so that posts are forgotten: six minutes after they were written, or twelve.
@@ -148,6 +157,8 @@ pub struct Views {
     pub rows: BTreeMap<RowKey, Acc>,
     /// Alerts: rule and row that fired → window that resolved it.
     pub alerts: BTreeMap<(String, RowKey), Option<i64>>,
+    /// What is counted of models, where they are compared.
+    pub tallies: BTreeMap<Tally, isize>,
 }
 
 /// Everything the graph put out.
@@ -156,6 +167,7 @@ pub struct Seen {
     rows: Vec<(Tick, Row, isize)>,
     alerts: Vec<(Tick, Proven)>,
     carries: Vec<(Tick, Carry)>,
+    tallies: Vec<(Tick, Tally, isize)>,
     wanted: Vec<(Tick, Wanted, isize)>,
     /// Posts the graph remembers as live, at the end.
     pub live: isize,
@@ -201,8 +213,8 @@ impl Seen {
         newest.into_values().map(record).collect()
     }
 
-    /// Texts that wait at a tick.
-    pub fn wanted(&self, tick: Tick) -> BTreeMap<TextKey, (i64, bool)> {
+    /// Texts that wait for a model at a tick.
+    pub fn wanted(&self, tick: Tick) -> BTreeMap<(ModelKey, TextKey), (i64, bool)> {
         let mut net = BTreeMap::<Wanted, isize>::new();
         for (_, wanted, diff) in self.wanted.iter().filter(|(at, ..)| *at <= tick) {
             *net.entry(*wanted).or_default() += diff;
@@ -211,7 +223,7 @@ impl Seen {
         let mut texts = BTreeMap::new();
         for (wanted, n) in net {
             assert_eq!(n, 1, "{wanted:?} has multiplicity {n}");
-            let before = texts.insert(wanted.text, (wanted.at, wanted.stopgap));
+            let before = texts.insert((wanted.model, wanted.text), (wanted.at, wanted.stopgap));
             assert_eq!(before, None, "{wanted:?} is wanted twice");
         }
         texts
@@ -233,6 +245,10 @@ impl Seen {
             assert_eq!(n, 1, "row {row:?} has multiplicity {n}");
             assert_eq!(views.rows.insert(row, acc), None, "row {row:?} has two values");
         }
+        for (_, tally, n) in self.tallies.iter().filter(|(at, ..)| *at <= tick && plan.compares()) {
+            *views.tallies.entry(*tally).or_default() += n;
+        }
+        views.tallies.retain(|_, n| *n != 0);
         let mut transitions: Vec<_> = self.alerts.iter().filter(|(at, _)| *at <= tick).collect();
         transitions.sort_by_key(|(at, p)| (*at, p.transition.state != AlertState::Firing));
         for (_, proven) in transitions {
@@ -259,6 +275,10 @@ pub fn run(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Seen {
     let names = Names::default();
     let mut texts = HashMap::<TextKey, Arc<str>>::new();
     let mut events = Vec::new();
+    if let Some(first) = ticks.first().filter(|_| plan.compares()) {
+        let models = Control::Background(background().into());
+        events.push((first.tick, 0, Event::Control(models)));
+    }
     for batch in ticks {
         for (i, envelope) in batch.records.iter().enumerate() {
             if let Record::Post(p) = &envelope.record {
@@ -308,6 +328,12 @@ pub fn run(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Seen {
             let live = Arc::clone(&out);
             at_each_tick(outputs.live, "Live", move |_, batch| {
                 live.lock().unwrap().live += batch.into_iter().map(|(_, diff)| diff).sum::<isize>();
+            })
+            .probe_with(&probe);
+            let tallies = Arc::clone(&out);
+            at_each_tick(outputs.tallies, "Tallies", move |tick, batch| {
+                let said = batch.into_iter().map(|(tally, n)| (tick, tally, n));
+                tallies.lock().unwrap().tallies.extend(said);
             })
             .probe_with(&probe);
             let outputs = outputs.alerts.unwrap();

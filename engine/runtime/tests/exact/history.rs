@@ -3,7 +3,7 @@
 
 use groundswell_core::expr::Expr;
 use groundswell_core::id::{ModelKey, TextKey};
-use groundswell_core::record::{CONTROL, Entity, Envelope, Post, Record, Thread, TickBatch, Votes};
+use groundswell_core::record::{CONTROL, Entity, Envelope, Past, Post, Record, Thread, TickBatch, Votes};
 use groundswell_core::score::{PPM, Rung, Score};
 use groundswell_core::spec::RuleSpec;
 use proptest::prelude::*;
@@ -79,6 +79,11 @@ fn fact(text: &str, m: u8, rung: u8) -> Record {
 
 pub fn model(n: u8) -> ModelKey {
     ModelKey::of(&[n])
+}
+
+fn live_model(n: u8) -> Record {
+    let (model, past) = (model(n), Past::default());
+    Record::LiveModel { model, past }
 }
 
 fn post() -> impl Strategy<Value = Record> {
@@ -162,6 +167,34 @@ fn rule(views: &'static [&'static str]) -> impl Strategy<Value = Record> {
         })
 }
 
+/// Lets most facts be about texts of posts, two after each other about the same.
+fn about_posts(steps: &mut [Step]) {
+    let of_post = |step: &Step| match step {
+        Step::Record(record) => match &**record {
+            Record::Post(post) if !post.text.is_empty() => Some(post.text.clone()),
+            _ => None,
+        },
+        Step::Clock(_) => None,
+    };
+    let texts: Vec<String> = steps.iter().filter_map(of_post).collect();
+    let mut facts = 0;
+    for step in steps {
+        let Step::Record(record) = step else { continue };
+        let (of, rung) = match &**record {
+            Record::Score { model, score, .. } if score.rung == Rung::Http => (*model, 1),
+            Record::Score { model, score, .. } if score.rung == Rung::Neutral => (*model, 2),
+            Record::Score { model, .. } => (*model, 0),
+            Record::Unscorable { model, .. } => (*model, 3),
+            _ => continue,
+        };
+        if facts % 6 < 4 && !texts.is_empty() {
+            let m = (0..3).find(|m| model(*m) == of).unwrap();
+            **record = fact(&texts[facts / 2 % texts.len()], m, rung);
+        }
+        facts += 1;
+    }
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let votes = (id('p', 8), votes(), 0i64..6).prop_map(|(id, votes, at)| {
         Record::Votes(Votes {
@@ -178,7 +211,7 @@ fn step() -> impl Strategy<Value = Step> {
         })
     });
     let rung = prop::sample::select(&[0u8, 0, 0, 1, 2, 3][..]);
-    let fact = (text(), 0..2u8, rung).prop_map(|(text, m, rung)| fact(&text, m, rung));
+    let fact = (text(), 0..3u8, rung).prop_map(|(text, m, rung)| fact(&text, m, rung));
     prop_oneof![
         12 => post().prop_map(recorded),
         2 => id('p', 8).prop_map(|id| recorded(Record::PostDeleted { id })),
@@ -189,7 +222,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => rule(&["by_minute", "by_thread", "sliding", "kept", "kept_hop"]).prop_map(recorded),
         1 => id('r', 2).prop_map(|id| recorded(Record::RuleDeleted { id })),
         10 => fact.prop_map(recorded),
-        2 => (0..2u8).prop_map(|m| recorded(Record::LiveModel { model: model(m) })),
+        2 => (0..3u8).prop_map(|m| recorded(live_model(m))),
         2 => (0i64..300_000).prop_map(Step::Clock),
         1 => prop_oneof![Just(3_600_000), Just(60_000)].prop_map(Step::Clock),
     ]
@@ -198,7 +231,8 @@ fn step() -> impl Strategy<Value = Step> {
 /// A history of up to `max` steps that starts with a live model.
 pub fn history(max: usize) -> impl Strategy<Value = History> {
     prop::collection::vec(step(), 1..max).prop_map(|mut steps| {
-        steps.insert(0, recorded(Record::LiveModel { model: model(0) }));
+        about_posts(&mut steps);
+        steps.insert(0, recorded(live_model(0)));
         steps
     })
 }

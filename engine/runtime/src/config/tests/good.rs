@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 const LEAST: &str = "name: a\nsources: {g: {type: generator}}\nviews: {v: {group_by: [], window: {tumble: 1s}}}\n";
 
-/// CONTRACT.md's example with files in place of Kafka and Postgres, and without the shadow model.
+/// CONTRACT.md's example with files in place of Kafka and Postgres, and with a shadow.
 const CONTRACT: &str = r#"
 name: live-threads
 state: {url: "file:./state"}            # or s3://bucket/prefix
@@ -20,6 +20,7 @@ sources:
 link:   {exact: {confidence: 0.95}, fuzzy: {min: 85}, inherit_from_parent: true}
 models:
   live:   {path: models/social, device: auto}
+  shadow: [{path: models/next}, {path: models/social, precision: int8, name: fast, share: 0.25}]
 weight: {kind: log1p}                   # log1p | linear_clamped | uniform | table
 views:
   cast_by_minute:
@@ -43,7 +44,8 @@ sources:
   made_up: {type: generator, seed: 42, posts_per_minute: 6000, garbage: 0.01, limit: 100000}
   tail: {type: file, path: "later \"on\".txt", into: posts, format: jsonl, pace: follow}
 link: {exact: {confidence: 1}, fuzzy: false, inherit_from_parent: false, compat: seed}
-models: {live: fixture, threads: 2, batch: {max: 64, age: 5ms}}
+models: {live: fixture, threads: 2, batch: {max: 64, age: 5ms}, shadow: [{fixture: b}], standby_share: 1, rescore_rate: 50}
+alerts: {model_changes: deliver}
 weight: {kind: table, table: [[-5, 0], [0, 1], [10, 2.3]]}
 views:
   by_hour: {group_by: [source, author], window: {hop: {size: 2h, every: 30m}}, measures: [sentiment, posts]}
@@ -118,6 +120,13 @@ fn the_contract_example_parses() {
             fallback: None
         }
     );
+    let named: Vec<_> = pipeline
+        .lifecycle
+        .shadows
+        .iter()
+        .map(|s| (s.name.as_str(), s.share))
+        .collect();
+    assert_eq!(named, [("next", 1_000_000), ("fast", 250_000)]);
     assert_eq!(pipeline.state.folder, folder.path().join("state"));
     let sinks: Vec<(&str, &SinkFrom)> = pipeline.sinks.iter().map(|s| (s.name.as_str(), &s.from)).collect();
     assert_eq!(
@@ -199,6 +208,19 @@ fn everything_else_parses() {
             every: 60_000
         }
     );
+    assert_eq!(
+        p.lifecycle,
+        LifecycleConfig {
+            shadows: vec![ShadowConfig {
+                name: "b".into(),
+                model: ShadowModel::Fixture("b".into()),
+                share: 1_000_000,
+            }],
+            standby_share: 1_000_000,
+            rescore_rate: Some(50),
+            deliver_alerts: true,
+        }
+    );
     assert_eq!((p.serve, p.graph.link.fuzzy_min, p.sinks.len()), (None, None, 2));
 }
 
@@ -248,6 +270,10 @@ models:
   batch:
     max: 32
     age: 20ms
+  standby_share: 0
+  rescore_rate: unlimited
+alerts:
+  model_changes: mute
 weight:
   kind: log1p
 views:
@@ -360,6 +386,8 @@ fn base(section: &str, key: &Key) -> String {
         }
         ("sources.*", _) => "{type: file, path: posts.jsonl.gz, into: posts}",
         ("sources.*.map.*", _) => "{field: f}",
+        ("models", _) => "{live: fixture}",
+        ("models.shadow", _) if key.name() != "fixture" => "{path: models/next}",
         ("serve.auth", _) if key.path == "serve.auth.tenant" || key.path == "serve.auth.jwt" => {
             return format!("{{keys: {{me: {{sha256: {}}}}}}}", "0f".repeat(32));
         }
@@ -372,7 +400,6 @@ fn base(section: &str, key: &Key) -> String {
         }
         ("serve.quota", _) => "{per_second: 1}",
         ("serve.tls", _) => "{cert: cert.pem, key: key.pem}",
-        ("models", _) if key.path.contains(".fallback") => "{live: fixture}",
         ("models.fallback.http", _) => "{url: \"http://127.0.0.1:1/v1\", model: m}",
         ("models.live", _) => "{path: models/social}",
         ("weight", Some((_, kind))) => return format!("{{kind: {kind}}}"),
@@ -406,6 +433,9 @@ fn the_examples_of_the_reference_are_accepted() {
                 (_, "*") => "x",
                 (_, name) => name,
             };
+            if path == "models.shadow" && path != key.path {
+                text = format!("[{text}]");
+            }
             text = format!("{{<<: {}, {name}: {text}}}", base(section, key));
             path = section;
         }
