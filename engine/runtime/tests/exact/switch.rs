@@ -285,6 +285,10 @@ fn killed_while_models_are_switched_no_output_ever_mixes_them() {
     let (mut promised, mut answered, mut served) = (None::<String>, 0, 0);
     for _ in 0..kills {
         let process = Process::start(&file);
+        // Before that a switch is refused: the past is still being restored.
+        process.until("it is ready", || {
+            (process.get("/health/ready")?["status"] == "ready").then_some(())
+        });
         let live = process.until("a model is live", || process.live());
         if let Some(promised) = promised.take() {
             assert_eq!(live, promised, "a switch that was answered is on record");
