@@ -194,7 +194,7 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
     };
     let mut options = engine_options(pipeline);
     let model = open_model(pipeline, &pipeline.model.live)?;
-    let predictor = (pipeline.serve.is_some()).then(|| predictor(model.as_ref(), options.pool.limits));
+    let (configured, limits) = (model.clone().filter(|_| pipeline.serve.is_some()), options.pool.limits);
     options.rungs = rungs::rungs(pipeline)?;
     options.scorer = model.or_else(|| rungs::in_its_place(pipeline));
     options.models.shadows = models::shadows(pipeline, options.scorer.as_ref())?;
@@ -227,7 +227,8 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
         },
     )?;
     // Nobody else sets them.
-    let _ = health.predictor.set(predictor.transpose()?.flatten());
+    let predictor = configured.map(|configured| predictor(configured, &engine, limits));
+    let _ = health.predictor.set(predictor.transpose()?);
     let _ = health.status.set(Arc::clone(engine.status()));
     let _ = health.replayer.set(Arc::clone(engine.replayer()));
     let _ = health.models.set(models::Control::new(engine.models(), &shared.names));
@@ -339,9 +340,10 @@ fn engine_options(pipeline: &Pipeline) -> EngineOptions {
 }
 
 /// Who asks the model for those who ask the server.
-fn predictor(model: Option<&Arc<dyn Scorer>>, limits: Limits) -> Result<Option<Predictor>, StartError> {
-    let started = model.map(|scorer| Predictor::start(Arc::clone(scorer), limits));
-    Ok(started.transpose().map_err(EngineError::from)?)
+fn predictor(configured: Arc<dyn Scorer>, engine: &Engine, limits: Limits) -> Result<Predictor, StartError> {
+    let models = Arc::clone(engine.models());
+    let live = move || models.live_scorer().unwrap_or_else(|| Arc::clone(&configured));
+    Ok(Predictor::start(live, limits).map_err(EngineError::from)?)
 }
 
 /// The scorer a pipeline asks for; `None` if its records bring their sentiment.

@@ -389,6 +389,11 @@ impl Models {
         pools.iter().find(|pool| pool.scorer().model() == key).cloned()
     }
 
+    /// What answers as the live model does, if it is loaded.
+    pub fn live_scorer(&self) -> Option<Arc<dyn Scorer>> {
+        self.pool(self.board.live()?).map(|pool| Arc::clone(pool.scorer()))
+    }
+
     /// Lets go of the pools: they end when nobody else has them.
     pub(crate) fn stop(&self) {
         self.pools.lock().clear();

@@ -5,7 +5,6 @@ use crossbeam_channel::{Sender, TrySendError, bounded};
 use groundswell_connectors::http::{PredictFailure, PredictRefusal, Predicted, Predicting};
 use groundswell_core::id::TextKey;
 use groundswell_models::{Answer, Limits, Scorer, ScorerStats, score_all};
-use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -20,18 +19,15 @@ struct Request {
 /// Asks a model for whoever wants to know. The thread ends with it, after the request at hand.
 pub struct Predictor {
     requests: Sender<Request>,
-    scorer: Arc<Mutex<Arc<dyn Scorer>>>,
 }
 
 impl Predictor {
-    /// Starts the thread.
+    /// Starts the thread; `live` says with every request who answers it.
     ///
     /// # Errors
     /// If it cannot be started.
-    pub fn start(scorer: Arc<dyn Scorer>, limits: Limits) -> std::io::Result<Self> {
+    pub fn start(live: impl Fn() -> Arc<dyn Scorer> + Send + 'static, limits: Limits) -> std::io::Result<Self> {
         let (requests, asked) = bounded::<Request>(WAITING);
-        let scorer = Arc::new(Mutex::new(scorer));
-        let current = Arc::clone(&scorer);
         std::thread::Builder::new().name("predict".into()).spawn(move || {
             let stats = ScorerStats::default();
             for Request { texts, answer } in asked {
@@ -39,17 +35,11 @@ impl Predictor {
                 if answer.is_closed() {
                     continue;
                 }
-                let scorer = Arc::clone(&current.lock());
-                let answers = score_all(&*scorer, &texts, limits, &stats);
+                let answers = score_all(&*live(), &texts, limits, &stats);
                 let _ = answer.send(answers.into_iter().map(predicted).collect());
             }
         })?;
-        Ok(Predictor { requests, scorer })
-    }
-
-    /// Another model answers from now on.
-    pub fn switch(&self, scorer: Arc<dyn Scorer>) {
-        *self.scorer.lock() = scorer;
+        Ok(Predictor { requests })
     }
 
     /// Takes a request up, or not; waits for nothing.
@@ -85,6 +75,7 @@ mod tests {
     use super::*;
     use groundswell_core::id::ModelKey;
     use groundswell_models::{Batch, FixtureScorer, ScoreFailure};
+    use parking_lot::Mutex;
     use std::time::{Duration, Instant};
 
     /// The fixture, which waits for the test.
@@ -111,7 +102,9 @@ mod tests {
         let held = Arc::new(Mutex::new(()));
         let guard = held.lock();
         let scorer = Held(FixtureScorer::default(), Arc::clone(&held));
-        let predictor = Predictor::start(Arc::new(scorer), Limits::default()).expect("started");
+        let live: Arc<Mutex<Arc<dyn Scorer>>> = Arc::new(Mutex::new(Arc::new(scorer)));
+        let asked = Arc::clone(&live);
+        let predictor = Predictor::start(move || Arc::clone(&asked.lock()), Limits::default()).expect("started");
         let texts = ["good", "bad", "good"];
         let asked = || texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
         let mut taken = vec![predictor.ask(asked()).expect("taken")];
@@ -129,7 +122,7 @@ mod tests {
             let expected = texts.map(|text| Ok(FixtureScorer::default().answer(text)));
             assert_eq!(answers, expected);
         }
-        predictor.switch(Arc::new(FixtureScorer::variant("b")));
+        *live.lock() = Arc::new(FixtureScorer::variant("b"));
         let answers = predictor.ask(vec!["good".into()]).expect("taken").blocking_recv();
         assert_eq!(
             answers.expect("answered"),
