@@ -5,8 +5,10 @@
 //! It is a join to a fixed point, so editing or deleting a parent re-links its whole subtree, and a cycle of replies
 //! without mentions simply has none.
 //!
-//! With a limit, mentions come from ancestors, and through such, that were written at most so long before the reply. The
-//! graph remembers posts for twice that, so what a reply inherits never depends on what is forgotten.
+//! With a limit, mentions come from ancestors, and through such, that were written at most so long before the reply. A reply
+//! passes on what it inherited itself and nothing else: one that is newer than its own replies (clocks differ) may stand between
+//! them and an ancestor that would be near enough. The graph remembers posts for twice the limit, so what a reply inherits never
+//! depends on what is forgotten.
 
 use crate::link::{Linked, Mentions};
 use differential_dataflow::VecCollection;

@@ -123,7 +123,7 @@ pub fn cases() -> Vec<Case> {
         ),
         extra(
             "served to the world",
-            &["p.yaml:7:", "needs authentication"],
+            &["p.yaml:7:", "serve.http", "who may ask", "groundswell key"],
             "serve: {http: \"0.0.0.0:8080\"}\n",
         ),
         extra(

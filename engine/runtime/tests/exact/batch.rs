@@ -178,15 +178,22 @@ impl Oracle {
         let mut all = BTreeMap::new();
         for (id, post) in &posts {
             let (mut at, mut seen, mut found) = (*post, BTreeSet::new(), own(post));
+            let mut written = vec![post.created_at];
             while found.is_empty() && seen.insert(at.id.clone()) {
                 let Some(parent) = at.parent.as_ref().and_then(|p| posts.get(p.as_str())) else {
                     break;
                 };
-                if post.created_at.saturating_sub(parent.created_at) > self.limit {
-                    break;
-                }
                 at = parent;
+                written.push(at.created_at);
                 found = own(at);
+            }
+            // Every reply on the way has to be near enough to inherit itself, also one that is newer than its own reply.
+            let far = |i: usize| {
+                let oldest = written[i + 1..].iter().min().unwrap();
+                written[i].saturating_sub(*oldest) > self.limit
+            };
+            if (0..written.len() - 1).any(far) {
+                (at, found) = (post, BTreeSet::new());
             }
             inherited += usize::from(!found.is_empty() && at.id != post.id);
             // Without a text a post says nothing, though its replies inherit through it.

@@ -67,15 +67,15 @@ fn keys() {
         ("vews: {}", "4:1: unknown key \"vews\"; did you mean \"views\"?"),
         (
             "zzz: 1",
-            "4:1: unknown key \"zzz\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, workers, scoring, serve",
+            "4:1: unknown key \"zzz\"; known: name, state, time, sources, link, models, alerts, weight, views, rules, sinks, workers, scoring, serve",
         ),
         (
             "state.url: x",
-            "4:1: unknown key \"state.url\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, workers, scoring, serve",
+            "4:1: unknown key \"state.url\"; known: name, state, time, sources, link, models, alerts, weight, views, rules, sinks, workers, scoring, serve",
         ),
         (
             "\"*\": x",
-            "4:1: unknown key \"*\"; known: name, state, time, sources, link, models, weight, views, rules, sinks, workers, scoring, serve",
+            "4:1: unknown key \"*\"; known: name, state, time, sources, link, models, alerts, weight, views, rules, sinks, workers, scoring, serve",
         ),
         (
             "time: {tik: 1s}",
@@ -209,8 +209,8 @@ fn values() {
             "4:15: serve.http: \"8080\" is not an address; for example \"127.0.0.1:8080\"",
         ),
         (
-            "models: {live: {path: models/next}}",
-            "4:23: models.live.path: no model folder at FOLDER/models/next",
+            "models: {live: {path: models/none}}",
+            "4:23: models.live.path: no model folder at FOLDER/models/none",
         ),
         (
             "models: {live: {device: cpu}}",

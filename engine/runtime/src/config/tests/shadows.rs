@@ -47,7 +47,7 @@ fn shadow_mistakes() {
         ),
         (
             "alerts: {model_changes: drop}",
-            "4:25: alerts.model_changes: unknown value \"drop\"",
+            "4:25: alerts.model_changes: unknown value \"drop\"; known: mute, deliver",
         ),
     ]);
 }
