@@ -13,6 +13,8 @@ pub struct Status {
     recorded: AtomicU64,
     complete: AtomicU64,
     replayed: AtomicBool,
+    /// The last tick of the past, once it is all released.
+    past: AtomicU64,
     input_done: AtomicBool,
     wanted: AtomicUsize,
     sinks: Mutex<Vec<Arc<SinkState>>>,
@@ -34,9 +36,9 @@ impl Status {
     pub fn wanted(&self) -> usize {
         self.wanted.load(Ordering::Acquire)
     }
-    /// Whether the recorded past has been restored.
+    /// Whether the recorded past has been restored: released, and complete.
     pub fn is_replayed(&self) -> bool {
-        self.replayed.load(Ordering::Acquire)
+        self.replayed.load(Ordering::Acquire) && self.complete() >= self.past.load(Ordering::Acquire)
     }
     /// Why the engine stopped by itself, if it did.
     pub fn fatal(&self) -> Option<String> {
@@ -105,6 +107,7 @@ impl Status {
         self.wanted.store(n, Ordering::Release);
     }
     pub(crate) fn set_replayed(&self) {
+        self.past.store(self.recorded(), Ordering::Release);
         self.replayed.store(true, Ordering::Release);
         self.wake();
     }

@@ -34,9 +34,6 @@ impl Health for EngineHealth {
             Some(status) if !status.is_replayed() => {
                 reasons.push("the recorded past is still being restored".to_owned());
             }
-            Some(status) if status.complete() == 0 && status.recorded() > 0 => {
-                reasons.push("the views are not complete yet".to_owned());
-            }
             Some(_) => {}
         }
         let healthy = status.is_none_or(|status| status.fatal().is_none());
