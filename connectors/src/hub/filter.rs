@@ -184,6 +184,9 @@ impl Filter {
     }
 }
 
+/// A view's name and a place in its key.
+pub type ViewSlot = (Box<str>, usize);
+
 /// Which alerts a reader wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AlertFilter {
@@ -191,7 +194,7 @@ pub struct AlertFilter {
     states: Vec<AlertState>,
     views: Vec<String>,
     /// By view: the slot of its key that must have this value. Alerts of other views do not match.
-    only: Option<(Vec<(Box<str>, usize)>, Dim)>,
+    only: Option<(Vec<ViewSlot>, Dim)>,
 }
 
 impl AlertFilter {
@@ -218,7 +221,7 @@ impl AlertFilter {
     }
 
     /// Leaves alerts whose view's key has this value in its slot; `slots` names the views that have one.
-    pub fn only(&mut self, slots: Vec<(Box<str>, usize)>, value: Dim) {
+    pub fn only(&mut self, slots: Vec<ViewSlot>, value: Dim) {
         self.only = Some((slots, value));
     }
 

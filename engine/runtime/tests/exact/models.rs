@@ -32,13 +32,10 @@ impl Source for OnDemand {
 
     fn run(self: Box<Self>, context: SourceContext) -> Result<(), SourceError> {
         loop {
-            match self.0.recv_timeout(Duration::from_millis(5)) {
-                Ok(batch) => {
-                    if context.send(batch).is_err() {
-                        return Ok(());
-                    }
-                }
-                Err(_) => {}
+            if let Ok(batch) = self.0.recv_timeout(Duration::from_millis(5))
+                && context.send(batch).is_err()
+            {
+                return Ok(());
             }
             if context.stop.is_set() {
                 return Ok(());

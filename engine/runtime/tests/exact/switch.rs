@@ -130,7 +130,7 @@ impl Process {
             return 0;
         };
         let rows = rows["data"].as_array().cloned().unwrap_or_default();
-        let models: BTreeSet<bool> = rows.iter().filter_map(|row| model_of(row)).collect();
+        let models: BTreeSet<bool> = rows.iter().filter_map(model_of).collect();
         assert!(models.len() < 2, "one answer shows two models");
         rows.len()
     }
