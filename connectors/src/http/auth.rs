@@ -3,7 +3,7 @@
 //! In: a request's credentials: an API key or a JSON web token, as `Authorization: Bearer …` or `X-API-Key: …`; a browser's
 //! WebSocket, which can set neither, offers the subprotocols `groundswell` and `bearer.TOKEN`. Never in the address, which
 //! ends up in logs. Out: a [`Principal`] with a role and perhaps a tenant, or a refusal that says no more than that. State:
-//! the keys' digests and the tokens' verification keys ([`jwt`]), nothing per client.
+//! the keys' digests and the tokens' verification keys, nothing per client.
 //!
 //! Without [`AuthOptions`] everybody who reaches the port is an administrator: that is for the loopback.
 

@@ -124,7 +124,7 @@ impl Posts {
     }
 
     /// The newest wanted posts, after a place in the listing: at most `limit`, and the place after which others follow. At
-    /// most [`LOOKED_AT`] posts are looked at, so that a page may have fewer although others follow.
+    /// most some twenty thousand posts are looked at, so that a page may have fewer although others follow.
     pub fn page(
         &self,
         after: Option<PostPlace>,
