@@ -123,20 +123,20 @@ impl Auth {
         let Some(credential) = credential(headers).filter(|c| c.len() <= LONGEST) else {
             return Err(unauthenticated("Credentials are needed: an API key or a token"));
         };
-        if let Some(principal) = keys::find(&self.keys, &credential) {
-            return Ok(principal);
+        let principal = match keys::find(&self.keys, &credential) {
+            Some(principal) => principal,
+            // Anything with two dots may be a token; nothing else is worth the work.
+            None => match self.jwt.as_ref().filter(|_| credential.matches('.').count() == 2) {
+                Some(jwt) => jwt.check(&credential).await?,
+                None => return Err(unauthenticated("The credentials are not known here")),
+            },
+        };
+        match self.tenant {
+            None if principal.tenant.is_some() => Err(forbidden(
+                "The credentials are a tenant's, and this server does not know which column holds tenants",
+            )),
+            _ => Ok(principal),
         }
-        // Anything with two dots may be a token; nothing else is worth the work.
-        if let Some(jwt) = self.jwt.as_ref().filter(|_| credential.matches('.').count() == 2) {
-            let principal = jwt.check(&credential).await?;
-            return match self.tenant {
-                None if principal.tenant.is_some() => Err(forbidden(
-                    "The token names a tenant, and this server does not know which column holds tenants",
-                )),
-                _ => Ok(principal),
-            };
-        }
-        Err(unauthenticated("The credentials are not known here"))
     }
 }
 

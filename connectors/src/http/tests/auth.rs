@@ -21,7 +21,7 @@ struct Keys {
     tenant: String,
 }
 
-fn start(column: GroupColumn, quota: Option<Quota>) -> (Running, Keys) {
+fn start(column: impl Into<Option<GroupColumn>>, quota: Option<Quota>) -> (Running, Keys) {
     let keys = Keys {
         read: new_key(),
         operate: new_key(),
@@ -46,7 +46,7 @@ fn start(column: GroupColumn, quota: Option<Quota>) -> (Running, Keys) {
             role_claim: "role".into(),
             tenant_claim: "tenant".into(),
         }),
-        tenant: Some(column),
+        tenant: column.into(),
     };
     let options = ServeOptions {
         auth: Some(auth),
@@ -279,4 +279,68 @@ fn who_asks_too_often_waits() {
     );
     // Another key has its own.
     assert_eq!(bearer(&running, "/api/v1/views", &keys.operate).status, 200);
+}
+
+#[test]
+fn without_a_tenant_column_a_tenant_sees_nothing() {
+    let (running, keys) = start(None, None);
+    for credential in [keys.tenant, token(&json!({"tenant": "acme"}))] {
+        assert_eq!(bearer(&running, "/api/v1/views", &credential).status, 403);
+    }
+    assert_eq!(bearer(&running, "/api/v1/views", &keys.read).status, 200);
+}
+
+#[test]
+fn a_tenant_never_hears_of_the_posts_and_alerts_of_others() {
+    let (mut running, keys) = start(GroupColumn::Thread, None);
+    let (addr, hub) = (running.server.addr(), std::sync::Arc::clone(&running.hub));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let tick = hub.tick().expect("ticked");
+    runtime.block_on(async {
+        let mut upgrade = format!("ws://{addr}/ws").into_client_request().expect("a request");
+        let offered = format!("groundswell, bearer.{}", keys.tenant)
+            .parse()
+            .expect("a header");
+        upgrade.headers_mut().insert("sec-websocket-protocol", offered);
+        let (mut socket, _) = tokio_tungstenite::connect_async(upgrade).await.expect("let in");
+        // Coming back, too: what it held before is not known.
+        for (view, from) in [("_posts", Some(tick)), ("_alerts", None)] {
+            let say = json!({"op": "subscribe", "view": view, "from": from}).to_string();
+            socket.send(Message::text(say)).await.expect("sent");
+        }
+        let (mut held, mut gone, mut snapshots) = (std::collections::BTreeMap::new(), 0, 0);
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while gone < 5 {
+            assert!(
+                std::time::Instant::now() < end,
+                "{gone} posts or alerts went, after {snapshots} snapshots"
+            );
+            if snapshots == 2 {
+                running.tick();
+            }
+            let Ok(Some(frame)) = tokio::time::timeout(std::time::Duration::from_millis(200), socket.next()).await
+            else {
+                continue;
+            };
+            let Message::Text(text) = frame.expect("a frame") else {
+                continue;
+            };
+            let frame: Value = serde_json::from_str(&text).expect("JSON");
+            snapshots += usize::from(frame["type"] == "snapshot");
+            let list = |name: &str| frame[name].as_array().cloned().unwrap_or_default();
+            for row in list("rows") {
+                let thread = row.get("thread").unwrap_or(&row["key"]["thread"]);
+                assert_eq!(thread, THREADS[0], "{row}");
+                held.insert((frame["view"].to_string(), row["id"].to_string()), ());
+            }
+            for row in list("gone") {
+                let known = held.remove(&(frame["view"].to_string(), row["id"].to_string()));
+                assert!(known.is_some(), "it never had {row}");
+                gone += 1;
+            }
+        }
+    });
 }

@@ -17,9 +17,48 @@ use groundswell_core::spec::{ViewKey, ViewSpec};
 use groundswell_core::time::{EventTime, Tick};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 const SNAPSHOT: &str = r#"{"type":"snapshot""#;
 const DELTA: &str = r#"{"type":"delta""#;
+
+/// The posts or alerts a client holds, where the ids of others are not for it to know.
+#[derive(Default)]
+pub struct Held(HashSet<u128>);
+
+impl Held {
+    /// All that a snapshot gives.
+    pub fn of(content: &Content, wanted: &Wanted) -> Self {
+        Held(match content {
+            Content::Rows(_) => HashSet::new(),
+            Content::Posts(posts) => {
+                let posts = posts.iter().filter(|(_, entry)| wanted.post(&entry.post));
+                posts.map(|(key, _)| key.0).collect()
+            }
+            Content::Alerts(alerts) => {
+                let alerts = alerts.iter().filter(|alert| wanted.alert(&alert.latest));
+                alerts.map(|alert| alert.latest.id).collect()
+            }
+        })
+    }
+
+    /// What a delta adds and takes.
+    pub fn follow(&mut self, delta: &Delta, wanted: &Wanted) {
+        let mut note = |id, kept| match kept {
+            true => drop(self.0.insert(id)),
+            false => drop(self.0.remove(&id)),
+        };
+        match &delta.changes {
+            Changes::Rows(_) => {}
+            Changes::Posts(changes) => changes
+                .iter()
+                .for_each(|(key, e)| note(key.0, e.as_ref().is_some_and(|e| wanted.post(&e.post)))),
+            Changes::Alerts(changes) => changes
+                .iter()
+                .for_each(|(id, a)| note(*id, a.as_ref().is_some_and(|a| wanted.alert(&a.latest)))),
+        }
+    }
+}
 
 /// A whole feed, as far as it is wanted. `None` if it has more than `most` rows.
 pub fn snapshot(hub: &Hub, feed: Feed, snapshot: &Snapshot, wanted: &Wanted, most: usize) -> Option<String> {
@@ -53,8 +92,9 @@ pub fn snapshot(hub: &Hub, feed: Feed, snapshot: &Snapshot, wanted: &Wanted, mos
 }
 
 /// The changes of one tick, as far as they are wanted, and how many there are. Rows whose values moved out of the filter
-/// are reported as gone, whether or not the client had them.
-pub fn delta(hub: &Hub, feed: Feed, delta: &Delta, wanted: &Wanted) -> (String, usize) {
+/// are reported as gone, whether or not the client had them, unless it is known what it has.
+pub fn delta(hub: &Hub, feed: Feed, delta: &Delta, wanted: &Wanted, held: Option<&Held>) -> (String, usize) {
+    let had = |id: u128| held.is_none_or(|held| held.0.contains(&id));
     let mut frame = Writer::new(DELTA, hub, feed, delta.at, delta.clock);
     let changed = match (&delta.changes, feed) {
         (Changes::Rows(changes), Feed::View(index)) => {
@@ -91,7 +131,7 @@ pub fn delta(hub: &Hub, feed: Feed, delta: &Delta, wanted: &Wanted) -> (String, 
             let rows = frame.list("rows", rows);
             let gone = changes
                 .iter()
-                .filter(|(_, e)| !kept(e))
+                .filter(|(key, e)| !kept(e) && had(key.0))
                 .map(|(key, _)| json!({ "id": hub.lookup().post_id(*key) }));
             rows + frame.list("gone", gone)
         }
@@ -104,7 +144,7 @@ pub fn delta(hub: &Hub, feed: Feed, delta: &Delta, wanted: &Wanted) -> (String, 
             );
             let gone = changes
                 .iter()
-                .filter(|(_, a)| !kept(a))
+                .filter(|(id, a)| !kept(a) && had(*id))
                 .map(|(id, _)| json!({ "id": render::alert_id(*id) }));
             rows + frame.list("gone", gone)
         }

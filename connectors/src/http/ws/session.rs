@@ -4,7 +4,7 @@
 //! State: per subscription the tick the client has everything up to. What a client has missed is looked up in the hub's
 //! history when it can take it; if that is no longer there, or is more than the feed itself, a fresh snapshot replaces it.
 
-use super::frames;
+use super::frames::{self, Held};
 use super::request::{Request, Wanted};
 use crate::http::SocketLimits;
 use crate::http::auth::Tenancy;
@@ -38,6 +38,8 @@ struct Subscription {
     id: Option<String>,
     feed: Feed,
     wanted: Wanted,
+    /// What the client has of posts or alerts, if it sees one tenant's only: nobody else's ids are named to it.
+    held: Option<Held>,
     /// The client has everything up to here.
     at: Tick,
     /// Bounds last sent, of a sliding view.
@@ -171,6 +173,7 @@ impl Session {
             id,
             feed,
             wanted,
+            held: (self.tenancy.is_some() && !matches!(feed, Feed::View(_))).then(Held::default),
             at: 0,
             window: None,
             resyncs: 0,
@@ -183,14 +186,15 @@ impl Session {
                 self.subscriptions.push(subscription);
             }
             Some(from) => match self.hub.since(feed, from, Tick::MAX) {
-                Missed::Deltas { .. } => {
+                // What a tenant's client held before it came back is not known here.
+                Missed::Deltas { .. } if subscription.held.is_none() => {
                     self.out.push(frames::resumed(subscription.id.as_deref(), view, from));
                     self.subscriptions.push(Subscription {
                         at: from,
                         ..subscription
                     });
                 }
-                Missed::TooMuch => {
+                Missed::Deltas { .. } | Missed::TooMuch => {
                     self.out.push(frames::resync(subscription.id.as_deref(), view, from));
                     let subscription = self.snapshot(subscription)?;
                     self.subscriptions.push(subscription);
@@ -242,19 +246,25 @@ impl Session {
         let made = tokio::task::block_in_place(|| {
             if wanted.is_all() {
                 let frame = hub.encoded_snapshot(feed, |s| frames::snapshot(hub, feed, &s, wanted, most));
-                return frame.map(|(at, frame)| (at, frame, None));
+                return frame.map(|(at, frame)| (at, frame, None, None));
             }
             let snapshot = hub.snapshot(feed);
             let window = window(hub, feed, snapshot.clock);
             let frame = frames::snapshot(hub, feed, &snapshot, wanted, most)?;
-            Some((snapshot.at, frame.into(), window))
+            Some((
+                snapshot.at,
+                frame.into(),
+                window,
+                Some(Held::of(&snapshot.content, wanted)),
+            ))
         });
-        let Some((at, frame, window)) = made else {
+        let Some((at, frame, window, held)) = made else {
             let message = format!("The snapshot has more than {most} rows: add a filter, or `since` to it");
             return Err(invalid("SNAPSHOT_TOO_LARGE", &message));
         };
         self.out.push(frames::with_id(&frame, subscription.id.as_deref()));
         (subscription.at, subscription.window) = (at, window);
+        subscription.held = subscription.held.and(held);
         Ok(subscription)
     }
 
@@ -345,11 +355,14 @@ fn too_many(hub: &Hub, feed: Feed, deltas: &[Arc<Delta>], limits: &SocketLimits)
 fn encode(hub: &Hub, subscription: &mut Subscription, delta: &Delta) -> Option<Utf8Bytes> {
     let (feed, wanted) = (subscription.feed, &subscription.wanted);
     if wanted.is_all() {
-        let frame = delta.encoded(|| frames::delta(hub, feed, delta, wanted).0);
+        let frame = delta.encoded(|| frames::delta(hub, feed, delta, wanted, None).0);
         let moved = window(hub, feed, delta.clock).is_some();
         return (moved || !delta.changes.is_empty()).then(|| frames::with_id(&frame, subscription.id.as_deref()));
     }
-    let (frame, changed) = frames::delta(hub, feed, delta, wanted);
+    let (frame, changed) = frames::delta(hub, feed, delta, wanted, subscription.held.as_ref());
+    if let Some(held) = &mut subscription.held {
+        held.follow(delta, wanted);
+    }
     let now = window(hub, feed, delta.clock);
     let moved = now != subscription.window;
     subscription.window = now;
