@@ -2,13 +2,13 @@
 
 use super::App;
 use super::error::ApiError;
-use super::guard::same_origin;
-use super::reply::json;
+use super::guard::own_pages_only;
+use super::reply::{self, json, uncached};
 use crate::dlq::{Letter, REQUEST_BYTES, Refusal, Replayed, Verdict};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{MethodRouter, post};
 use serde::Deserialize;
@@ -36,19 +36,8 @@ async fn replay(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
-    // As for sinks: a page of another site could send this with its reader's browser.
-    if !same_origin(&headers, &app.options.allowed_origins) {
-        let message = "A page of another site may not do this";
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", message));
-    }
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            let message =
-                format!("The body is longer than {REQUEST_BYTES} bytes; send the letters in several requests");
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
-        }
-        status => ApiError::new(status, "INVALID_BODY", "The body cannot be read"),
-    })?;
+    own_pages_only(&app, &headers)?;
+    let body = reply::body(body, REQUEST_BYTES, "send the letters in several requests")?;
     // Decoding and the wait for the graph are no work for the threads that answer everybody.
     let answered = tokio::task::spawn_blocking(move || {
         let request: Request = serde_json::from_slice(&body).map_err(|error| {
@@ -58,11 +47,10 @@ async fn replay(
         app.health.replay(&request.letters, request.dry_run).map_err(refused)
     });
     let replayed = answered.await.map_err(|error| ApiError::internal(&error))??;
-    let mut response = json(StatusCode::OK, &json!({ "data": data(&replayed), "metadata": {} }))?;
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    uncached(json(
+        StatusCode::OK,
+        &json!({ "data": data(&replayed), "metadata": {} }),
+    ))
 }
 
 fn refused(refusal: Refusal) -> ApiError {

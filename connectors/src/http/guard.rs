@@ -144,6 +144,18 @@ pub fn same_origin(headers: &HeaderMap, allowed: &[String]) -> bool {
         || matches!((of_origin, host), (Some(a), Some(b)) if a.eq_ignore_ascii_case(b))
 }
 
+/// Lets own pages act, and whoever is no page. Any page a browser shows can send a POST here, and the browser says which.
+///
+/// # Errors
+/// 403 for a page of another site that is not named in the configuration.
+pub fn own_pages_only(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
+    if same_origin(headers, &app.options.allowed_origins) {
+        return Ok(());
+    }
+    let message = "A page of another site may not do this";
+    Err(ApiError::new(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", message))
+}
+
 /// The client's id for the request if it has a sensible one, else one of ours.
 fn request_id(app: &App, headers: &HeaderMap) -> HeaderValue {
     let sensible = |v: &&HeaderValue| {

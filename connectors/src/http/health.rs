@@ -4,7 +4,7 @@ use super::App;
 use super::error::ApiError;
 use super::models::ModelControl;
 use super::predict::{PredictRefusal, Predicting};
-use super::reply::json;
+use super::reply::{json, uncached};
 use crate::dlq::{Letter, Refusal, Replayed};
 use crate::hub::render;
 use axum::extract::State;
@@ -121,7 +121,7 @@ pub trait Health: Send + Sync + 'static {
 
 /// The process answers.
 pub async fn live() -> Result<Response, ApiError> {
-    uncached(json(StatusCode::OK, &json!({ "status": "alive" })))
+    kept_by_nobody(json(StatusCode::OK, &json!({ "status": "alive" })))
 }
 
 /// The views can be relied on, or why not.
@@ -132,7 +132,7 @@ pub async fn ready(State(app): State<App>) -> Result<Response, ApiError> {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
     };
-    uncached(json(
+    kept_by_nobody(json(
         status,
         &json!({ "status": word, "reasons": report.reasons, "at": app.hub.tick() }),
     ))
@@ -147,7 +147,7 @@ pub async fn full(State(app): State<App>) -> Result<Response, ApiError> {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    uncached(json(
+    kept_by_nobody(json(
         status,
         &json!({
             "status": if healthy { "healthy" } else { "degraded" },
@@ -160,11 +160,8 @@ pub async fn full(State(app): State<App>) -> Result<Response, ApiError> {
     ))
 }
 
-fn uncached(response: Result<Response, ApiError>) -> Result<Response, ApiError> {
-    let mut response = response?;
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+fn kept_by_nobody(response: Result<Response, ApiError>) -> Result<Response, ApiError> {
+    let mut response = uncached(response)?;
     if response.status() == StatusCode::SERVICE_UNAVAILABLE {
         response
             .headers_mut()

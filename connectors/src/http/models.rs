@@ -2,11 +2,11 @@
 
 use super::App;
 use super::error::{ApiError, nearest};
-use super::guard::same_origin;
-use super::reply::json;
+use super::guard::own_pages_only;
+use super::reply::{json, uncached};
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -222,7 +222,7 @@ pub async fn promote(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    own(&app, &headers)?;
+    own_pages_only(&app, &headers)?;
     let promotion: Promotion = if body.is_empty() {
         Promotion::default()
     } else {
@@ -241,7 +241,7 @@ pub async fn promote(
 
 /// `POST /api/v1/models/rollback`.
 pub async fn roll_back(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
-    own(&app, &headers)?;
+    own_pages_only(&app, &headers)?;
     let control = control(&app)?;
     switched(move || Ok(control.roll_back()?)).await
 }
@@ -260,15 +260,6 @@ fn control(app: &App) -> Result<Arc<dyn ModelControl>, ApiError> {
     })
 }
 
-/// Any page a browser shows can send a POST here, and the browser says which.
-fn own(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
-    if same_origin(headers, &app.options.allowed_origins) {
-        return Ok(());
-    }
-    let message = "A page of another site may not do this";
-    Err(ApiError::new(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", message))
-}
-
 /// A name nobody knows, with the nearest there is.
 fn guess(mut refusal: ModelRefusal, given: &str, control: &dyn ModelControl) -> ApiError {
     if refusal.kind == ModelRefusalKind::Unknown {
@@ -280,11 +271,4 @@ fn guess(mut refusal: ModelRefusal, given: &str, control: &dyn ModelControl) -> 
         refusal.details = json!({ "available": names });
     }
     refusal.into()
-}
-
-fn uncached(response: Result<Response, ApiError>) -> Result<Response, ApiError> {
-    let mut response = response?;
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
 }

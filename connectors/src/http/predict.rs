@@ -2,12 +2,12 @@
 
 use super::App;
 use super::error::ApiError;
-use super::guard::same_origin;
-use super::reply::json;
+use super::guard::own_pages_only;
+use super::reply::{self, json, uncached};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{MethodRouter, post};
 use groundswell_core::score::{PPM, Score};
@@ -66,18 +66,9 @@ async fn predict(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
-    // A page of another site could keep the model busy with its reader's browser.
-    if !same_origin(&headers, &app.options.allowed_origins) {
-        let message = "A page of another site may not do this";
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", message));
-    }
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            let message = format!("The body is longer than {BODY_BYTES} bytes; send the texts in several requests");
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
-        }
-        status => ApiError::new(status, "INVALID_BODY", "The body cannot be read"),
-    })?;
+    // Another one could keep the model busy with its reader's browser.
+    own_pages_only(&app, &headers)?;
+    let body = reply::body(body, BODY_BYTES, "send the texts in several requests")?;
     let request: Request = serde_json::from_slice(&body).map_err(|error| {
         let message = format!("The body is not {{\"texts\": [\"...\"]}}: {error}");
         ApiError::new(StatusCode::BAD_REQUEST, "INVALID_BODY", message)
@@ -96,11 +87,7 @@ async fn predict(
     // Whoever would answer is gone: the engine stops.
     let answers = answers.map_err(|_| refused(PredictRefusal::Starting))?;
     let predictions: Vec<Value> = answers.iter().map(prediction).collect();
-    let mut response = json(StatusCode::OK, &json!({ "predictions": predictions }))?;
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    uncached(json(StatusCode::OK, &json!({ "predictions": predictions })))
 }
 
 /// 503 carries `Retry-After`.

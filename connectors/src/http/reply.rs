@@ -1,6 +1,8 @@
 //! Answers: the envelope, tags, conditional requests.
 
 use super::error::ApiError;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use groundswell_core::time::Tick;
@@ -42,6 +44,32 @@ pub fn envelope<D: Serialize>(data: D, metadata: Metadata) -> Result<Response, A
 pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Response, ApiError> {
     let body = serde_json::to_vec(value).map_err(|error| ApiError::internal(&error))?;
     Ok((status, [(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// An answer that nobody keeps.
+///
+/// # Errors
+/// What `response` is.
+pub fn uncached(response: Result<Response, ApiError>) -> Result<Response, ApiError> {
+    let mut response = response?;
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// A request's body.
+///
+/// # Errors
+/// 413 naming `most` and `instead`, what to do about it; 400 if it cannot be read.
+pub fn body(body: Result<Bytes, BytesRejection>, most: usize, instead: &str) -> Result<Bytes, ApiError> {
+    body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let message = format!("The body is longer than {most} bytes; {instead}");
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
+        }
+        status => ApiError::new(status, "INVALID_BODY", "The body cannot be read"),
+    })
 }
 
 /// Answers 304 if the client has this version, else what `answer` makes; tags both.

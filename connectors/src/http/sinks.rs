@@ -2,11 +2,11 @@
 
 use super::App;
 use super::error::{ApiError, nearest};
-use super::guard::same_origin;
+use super::guard::own_pages_only;
 use super::health::{SinkAction, SinkRefusal};
-use super::reply::json;
+use super::reply::{json, uncached};
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::json;
 
@@ -24,11 +24,7 @@ pub async fn act(
     Path((sink, action)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    // Any page a browser shows can send a POST here, and the browser says which.
-    if !same_origin(&headers, &app.options.allowed_origins) {
-        let message = "A page of another site may not do this";
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", message));
-    }
+    own_pages_only(&app, &headers)?;
     let action = match action.as_str() {
         "pause" => SinkAction::Pause,
         "resume" => SinkAction::Resume,
@@ -53,11 +49,4 @@ pub async fn act(
         }
         Err(SinkRefusal::Cannot(why)) => Err(ApiError::new(StatusCode::CONFLICT, "SINK_CANNOT", why)),
     }
-}
-
-fn uncached(response: Result<Response, ApiError>) -> Result<Response, ApiError> {
-    let mut response = response?;
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
 }
