@@ -5,6 +5,8 @@ import type { Bounds, ViewInfo, WireRow } from './types';
 export interface Row {
   key: string;
   group: Record<string, string>;
+  /** Of a window anchored to the thread's air time. */
+  phase: string | null;
   start: number;
   end: number;
   posts: number;
@@ -73,6 +75,7 @@ export class Table {
     return {
       key: this.key(wire),
       group: Object.fromEntries(this.groupBy.map((c) => [c, text(wire[c])])),
+      phase: typeof wire.phase === 'string' ? wire.phase : null,
       start,
       end: epoch(wire.window_end) ?? start,
       posts,
