@@ -3,7 +3,7 @@ export const PAGES = [
   { id: 'overview', label: 'Overview' },
   { id: 'threads', label: 'Threads' },
   { id: 'entities', label: 'Entities' },
-  { id: 'feed', label: 'Live feed' },
+  { id: 'feed', label: 'Feed' },
   { id: 'alerts', label: 'Alerts' },
   { id: 'pipeline', label: 'Pipeline' },
 ] as const;

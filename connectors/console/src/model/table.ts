@@ -98,10 +98,10 @@ export function changeKind(old: Row, now: Row): ChangeKind | null {
   return old.sentiment !== now.sentiment || old.weight !== now.weight ? 'votes' : null;
 }
 
-/** The column whose values become lines: `entity` if there is one, else the last column that is not `thread`. */
+/** The column whose values become lines: `entity` if there is one, else the last that is neither the thread nor its phase. */
 export function seriesColumn(view: ViewInfo): string {
   if (view.group_by.includes('entity')) return 'entity';
-  return view.group_by.findLast((c) => c !== 'thread') ?? view.group_by.at(-1) ?? '';
+  return view.group_by.findLast((c) => c !== 'thread' && c !== 'phase') ?? view.group_by[0] ?? '';
 }
 
 function number(v: unknown): number | null {

@@ -54,11 +54,11 @@ function threadNeeds(thread: string | null, usable: readonly ViewInfo[], wanted:
 }
 
 function entityNeeds(entity: string | null, usable: readonly ViewInfo[], wanted: string | null): Needs {
-  const choices = usable.filter((v) => v.group_by.includes('entity'));
+  const choices = usable.filter((v) => v.group_by.includes('entity') && !anchored(v));
   const main = chooseView(choices, wanted);
   if (entity === null) return { main, column: 'entity', choices, boards: main ? [{ view: main, filter: {} }] : [], posts: {} };
   const filter = only('entity', entity);
-  const byThread = choices.find((v) => v.group_by.includes('thread') && !anchored(v)) ?? null;
+  const byThread = choices.find((v) => v.group_by.includes('thread')) ?? null;
   const others = [byThread, ...choices].filter((v): v is ViewInfo => v !== null && v !== main);
   const all = [...new Set(others)].slice(0, MOST_VIEWS - 1);
   const column = main?.group_by.includes('thread') ? 'thread' : 'entity';
@@ -67,5 +67,5 @@ function entityNeeds(entity: string | null, usable: readonly ViewInfo[], wanted:
 
 /** Whether the windows hang on the thread's air time, so that rows have a phase. */
 export function anchored(view: ViewInfo): boolean {
-  return view.window?.kind === 'anchored' || view.key.includes('phase');
+  return view.window?.kind === 'anchored' || view.group_by.includes('phase') || view.key.includes('phase');
 }

@@ -42,7 +42,7 @@ export function App({ session, s }: { session: Session; s: Snapshot }) {
       </a>
       <Header s={s} firing={firing} signOut={() => session.signIn(null)} />
       <Banner problem={s.problem} retry={() => session.retry()} />
-      <main id="main" ref={main} tabIndex={-1} class={`page ${page}`} aria-label={item ?? label}>
+      <main id="main" ref={main} tabIndex={-1} class={`page page-${page}`} aria-label={item ?? label}>
         {s.locked !== null ? <SignIn why={s.locked} signIn={(key) => session.signIn(key)} /> : <Page key={place} session={session} s={s} />}
       </main>
       <p class="sr-only" role="status" aria-live="polite" id="alert-announcer">

@@ -18,6 +18,7 @@ export function ModelsPanel({ session, s }: { session: Session; s: Snapshot }) {
   const { busy, done, act } = useAct(() => session.ops.refresh());
   const [compared, setCompared] = useState<Comparison | null>(null);
   const models = s.ops.models ?? [];
+  const several = models.length > 1;
   const switched = (verb: string, path: string) =>
     act(async () => {
       const { live, missing } = await tell(path);
@@ -34,7 +35,7 @@ export function ModelsPanel({ session, s }: { session: Session; s: Snapshot }) {
       <div class="panel-head">
         <h2 id="models-title">Models</h2>
         <p class="hint">{plural(models.length, 'model')}</p>
-        {s.ops.mayOperate === true && models.length > 1 && (
+        {s.ops.mayOperate === true && several && (
           <Confirm label="Roll back" about="to the model that was live before" question="Go back to the model before?" yes="Roll back" disabled={busy} run={() => switched('Rolled back', 'api/v1/models/rollback')} />
         )}
       </div>
@@ -50,13 +51,17 @@ export function ModelsPanel({ session, s }: { session: Session; s: Snapshot }) {
                 <th scope="col" class="n">
                   Scored
                 </th>
-                <th scope="col" class="n">
-                  Agreement
-                </th>
-                <th scope="col" class="n wide-only">
-                  Drift
-                </th>
-                {models.length > 1 && <th scope="col">Do</th>}
+                {several && (
+                  <>
+                    <th scope="col" class="n">
+                      Agreement
+                    </th>
+                    <th scope="col" class="n wide-only">
+                      Drift
+                    </th>
+                    <th scope="col">Do</th>
+                  </>
+                )}
               </tr>
             </thead>
             <tbody>
@@ -72,24 +77,26 @@ export function ModelsPanel({ session, s }: { session: Session; s: Snapshot }) {
                   <td class="n">
                     {share(m.scored, m.texts)} <small>{m.wanted > 0 ? `${count(m.wanted)} waiting` : count(m.scored)}</small>
                   </td>
-                  <td class="n">{m.agreement === null ? '–' : `${(100 * m.agreement).toFixed(1)} %`}</td>
-                  <td class="n wide-only" title="Population stability index of the labels">
-                    {m.drift === null ? '–' : m.drift.toFixed(3)}
-                  </td>
-                  {models.length > 1 && (
-                    <td class="actions">
-                      {m.role !== 'live' && (
-                        <div class="buttons">
-                          <button type="button" class="small" disabled={busy || m.compared === 0} onClick={() => compare(m)}>
-                            Compare
-                            <span class="sr-only"> {m.name ?? m.key} with the live model</span>
-                          </button>
-                          {s.ops.mayOperate === true && (
-                            <Confirm label="Promote" about={m.name ?? m.key} question={`Make ${m.name ?? m.key.slice(0, 8)} live?`} yes="Promote" disabled={busy} run={() => switched('Promoted', `api/v1/models/${encodeURIComponent(m.key)}/promote`)} />
-                          )}
-                        </div>
-                      )}
-                    </td>
+                  {several && (
+                    <>
+                      <td class="n">{m.agreement === null ? '–' : `${(100 * m.agreement).toFixed(1)} %`}</td>
+                      <td class="n wide-only" title="Population stability index of the labels">
+                        {m.drift === null ? '–' : m.drift.toFixed(3)}
+                      </td>
+                      <td class="actions">
+                        {m.role !== 'live' && (
+                          <div class="buttons">
+                            <button type="button" class="small" disabled={busy || m.compared === 0} onClick={() => compare(m)}>
+                              Compare
+                              <span class="sr-only"> {m.name ?? m.key} with the live model</span>
+                            </button>
+                            {s.ops.mayOperate === true && (
+                              <Confirm label="Promote" about={m.name ?? m.key} question={`Make ${m.name ?? m.key.slice(0, 8)} live?`} yes="Promote" disabled={busy} run={() => switched('Promoted', `api/v1/models/${encodeURIComponent(m.key)}/promote`)} />
+                            )}
+                          </div>
+                        )}
+                      </td>
+                    </>
                   )}
                 </tr>
               ))}

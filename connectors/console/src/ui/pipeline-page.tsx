@@ -152,7 +152,9 @@ function ViewsPanel({ s }: { s: Snapshot }) {
             <tr>
               <th scope="col">View</th>
               <th scope="col">By</th>
-              <th scope="col">Window</th>
+              <th scope="col" class="wide-only">
+                Window
+              </th>
               <th scope="col" class="n">
                 Rows
               </th>
@@ -168,7 +170,7 @@ function ViewsPanel({ s }: { s: Snapshot }) {
                 <tr key={v.name}>
                   <th scope="row">{v.name}</th>
                   <td>{v.group_by.join(', ') || 'everything'}</td>
-                  <td>{v.window ? `${v.window.kind} ${v.window.size > 0 ? duration(v.window.size) : ''}` : '–'}</td>
+                  <td class="wide-only">{v.window ? `${v.window.kind} ${v.window.size > 0 ? duration(v.window.size) : ''}` : '–'}</td>
                   <td class="n">{state?.rows == null ? '–' : count(state.rows)}</td>
                   <td class="n wide-only">{state && state.version > 0 ? clock(state.version, { seconds: true, today: s.now }) : '–'}</td>
                 </tr>
