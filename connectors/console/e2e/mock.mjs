@@ -24,6 +24,12 @@ const server = createServer((req, res) => {
   const json = (status, body) => res.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
   if (url.pathname === '/api/v1/views') return json(200, { data: world.viewInfos(), metadata: {} });
   if (url.pathname.startsWith('/api/v1/views/')) return json(200, { data: world.snapshot(url.pathname.slice(14))?.slice(-1) ?? [], metadata: {} });
+  if (url.pathname === '/api/v1/posts') {
+    const [thread, entity] = [url.searchParams.get('thread'), url.searchParams.get('entity')];
+    const fits = (p) => (thread === null || p.thread === thread) && (entity === null || p.mentions.some((m) => m.entity === entity));
+    const posts = [...world.posts.values()].reverse().filter(fits).slice(0, Number(url.searchParams.get('limit') ?? 100));
+    return json(200, { data: posts.map((p) => world.postItem(p)), metadata: {} });
+  }
   if (url.pathname.startsWith('/api/v1/posts/')) {
     const post = world.posts.get(decodeURIComponent(url.pathname.slice(14)));
     return post ? json(200, { data: world.postItem(post), metadata: {} }) : json(404, { error: { code: 'not_found', message: 'no such post' } });

@@ -9,8 +9,9 @@ import type { Alert, Frame, ViewInfo, WireRow } from '../model/types';
 import { VoteLog } from '../model/votes';
 import { ApiError, fetchReady, fetchViews, socketAddress } from '../net/api';
 import { credential, hold } from '../net/credential';
-import { BROWSER, Socket, type Link, type RowFilter } from '../net/socket';
+import { BROWSER, Socket, type Link } from '../net/socket';
 import { Boards, type Board } from './boards';
+import { ItemPosts } from './item-posts';
 import { needsOf, type Needs } from './needs';
 import { Ops } from './ops';
 import { recall, remember } from './prefs';
@@ -28,16 +29,16 @@ export class Session {
   readonly colours = new Colours(recall<[string, number][]>('colours') ?? []);
   readonly ops = new Ops(() => this.soon());
   private readonly feed = new Feed();
+  private readonly item = new ItemPosts(() => this.soon());
   private readonly alerts = new Alerts();
   private readonly votes = new VoteLog();
-  private rate = new Rate();
+  private readonly rate = new Rate();
   private readonly boards = new Boards(() => this.resubscribe());
   private route: Route = parseRoute(location.hash);
   private needs: Needs | null = null;
   private views: ViewInfo[] | null = null;
   private main: Board | null = null;
   private socket: Socket | null = null;
-  private posts: { id: string; filter: RowFilter; n: number } = { id: 'p0', filter: {}, n: 0 };
   private readonly loaded = new Set<string>();
   private thread = recall<string>('thread');
   private everyWindow = recall<boolean>('everyWindow') ?? false;
@@ -81,6 +82,7 @@ export class Session {
     this.loaded.clear();
     this.boards.clear();
     this.ops.stop();
+    this.item.stop();
     this.socket?.close();
     this.socket = null;
     void this.loadViews();
@@ -171,6 +173,7 @@ export class Session {
     this.socket?.close();
     this.socket = null;
     this.ops.stop();
+    this.item.stop();
     if (status === 403) this.locked = 'This key or token may not read here.';
     else this.locked = credential() === null ? '' : 'This key or token is not known here, or has expired.';
     hold(null);
@@ -206,24 +209,17 @@ export class Session {
       }
       this.main = main;
       this.refusal = null;
-      if (JSON.stringify(this.needs.posts) !== JSON.stringify(this.posts.filter)) this.anotherFeed(this.needs.posts);
+      this.item.follow(this.needs.posts);
       this.resubscribe();
       this.ops.watch(this.route.page === 'pipeline');
     }
     this.publish();
   }
 
-  private anotherFeed(filter: RowFilter): void {
-    this.posts = { id: `p${this.posts.n + 1}`, filter, n: this.posts.n + 1 };
-    this.feed.snapshot([], 0);
-    this.rate = new Rate();
-    this.loaded.delete('_posts');
-  }
-
   /** Tells the socket what is wanted now. */
   private resubscribe(): void {
-    const posts = { id: this.posts.id, view: '_posts', filter: this.posts.filter };
-    const wanted = [...this.boards.subscriptions(), posts, { id: 'alerts', view: '_alerts', filter: {} }];
+    const feeds = [{ id: 'posts', view: '_posts', filter: {} }, { id: 'alerts', view: '_alerts', filter: {} }];
+    const wanted = [...this.boards.subscriptions(), ...feeds];
     if (this.socket) {
       this.socket.subscribeTo(wanted);
       return;
@@ -264,8 +260,8 @@ export class Session {
 
   /** Takes a frame that is about posts or alerts. */
   private foldFeeds(frame: Frame, now: number): void {
-    if (frame.type === 'error' && (frame.id === null || frame.id === this.posts.id || frame.id === 'alerts')) this.refusal = `${frame.message} (${frame.code})`;
-    if (frame.type === 'snapshot' && frame.id === this.posts.id) {
+    if (frame.type === 'error' && (frame.id === null || frame.id === 'posts' || frame.id === 'alerts')) this.refusal = `${frame.message} (${frame.code})`;
+    if (frame.type === 'snapshot' && frame.id === 'posts') {
       this.loaded.add('_posts');
       this.feed.snapshot(frame.rows, frame.at);
     }
@@ -273,13 +269,14 @@ export class Session {
       this.loaded.add('_alerts');
       this.alerts.snapshot(frame.rows);
     }
-    if (frame.type === 'delta' && frame.id === this.posts.id) this.takePosts(frame.rows, frame.gone, frame.at, now);
+    if (frame.type === 'delta' && frame.id === 'posts') this.takePosts(frame.rows, frame.gone, frame.at, now);
     if (frame.type === 'delta' && frame.id === 'alerts') this.moved.push(...this.alerts.delta(frame.rows, frame.gone));
   }
 
   /** A delta that replaces the whole feed may stand for more posts than it holds. */
   private takePosts(rows: readonly WireRow[], gone: readonly WireRow[], at: number, now: number): void {
     const fresh = this.feed.delta(rows, gone, at, now);
+    this.item.take(rows, at, now);
     this.rate.add(fresh, now);
     this.votes.note(this.feed.changedAt(now), now);
     if (fresh >= Math.max(50, this.feed.size)) this.flooded = now;
@@ -362,6 +359,7 @@ export class Session {
       rateAtLeast: now - this.flooded < 10_000,
       history: main?.history ?? null,
       feed: this.feed,
+      item: this.item,
       votes: this.votes.all(),
       alerts: this.alerts.list(),
       alertsLoaded: this.loaded.has('_alerts'),

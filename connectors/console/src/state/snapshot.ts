@@ -5,6 +5,7 @@ import type { Alert, ViewInfo } from '../model/types';
 import type { VoteChange } from '../model/votes';
 import type { Link } from '../net/socket';
 import type { Board } from './boards';
+import type { ItemPosts } from './item-posts';
 import type { OpsState } from './ops';
 import type { Problem } from './problem';
 import type { TimedMarker } from './revisions';
@@ -36,6 +37,8 @@ export interface Snapshot {
   /** Hours of history asked for, where the whole view is too large. */
   history: number | null;
   feed: Feed;
+  /** Posts of the thread or entity that is open. */
+  item: Pick<ItemPosts, 'feed' | 'loaded' | 'problem'>;
   votes: readonly VoteChange[];
   alerts: Alert[];
   alertsLoaded: boolean;

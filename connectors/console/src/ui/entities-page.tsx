@@ -82,7 +82,7 @@ function Entity({ session, s, entity }: { session: Session; s: Snapshot; entity:
         </div>
         <div class="column side">
           {alerts.length > 0 && <AlertsPanel session={session} s={s} alerts={alerts} />}
-          <FeedPanel session={session} s={s} title="Newest posts that mention it" />
+          <FeedPanel session={session} s={s} ofItem title="Newest posts that mention it" />
         </div>
       </div>
     </>

@@ -12,11 +12,21 @@ const SHOWN = 50;
 /** How long an update stays highlighted. */
 const FRESH_MS = 6000;
 
+interface Props {
+  session: Session;
+  s: Snapshot;
+  title?: string;
+  /** Of the thread or entity that is open, not of all. */
+  ofItem?: boolean;
+  only?: (p: FeedPost) => boolean;
+}
+
 /** The newest posts. "Hold" stops the list for reading. */
-export function FeedPanel({ session, s, title = 'Newest posts', only }: { session: Session; s: Snapshot; title?: string; only?: (p: FeedPost) => boolean }) {
+export function FeedPanel({ session, s, title = 'Newest posts', ofItem = false, only }: Props) {
   const [held, setHeld] = useState<FeedPost[] | null>(null);
-  const thread = s.screen?.thread ?? null;
-  const list = s.feed.list().filter((p) => (thread === null || p.post.thread === thread) && (!only || only(p)));
+  const thread = ofItem ? null : (s.screen?.thread ?? null);
+  const feed = ofItem ? s.item.feed : s.feed;
+  const list = feed.list().filter((p) => (thread === null || p.post.thread === thread) && (!only || only(p)));
   const ids = held && new Set(held.map((p) => p.post.id));
   const missed = ids ? list.slice(0, SHOWN).filter((p) => !ids.has(p.post.id)).length : 0;
   const shown = (held ?? list).slice(0, SHOWN);
@@ -30,7 +40,7 @@ export function FeedPanel({ session, s, title = 'Newest posts', only }: { sessio
         </button>
       </div>
       {shown.length === 0 ? (
-        <p class="empty">{!s.postsLoaded ? 'Loading…' : only ? 'None of the newest posts fits.' : 'Waiting for the first posts…'}</p>
+        <p class="empty">{nothing(s, ofItem, only !== undefined)}</p>
       ) : (
         <ol class="feed" tabIndex={0} aria-label={title}>
           {shown.map((p) => (
@@ -40,6 +50,14 @@ export function FeedPanel({ session, s, title = 'Newest posts', only }: { sessio
       )}
     </section>
   );
+}
+
+/** Why there are none. */
+function nothing(s: Snapshot, ofItem: boolean, filtered: boolean): string {
+  if (ofItem && s.item.problem !== null) return `The posts could not be read: ${s.item.problem}.`;
+  if (!(ofItem ? s.item.loaded : s.postsLoaded)) return 'Loading…';
+  if (ofItem) return 'None of the posts kept here.';
+  return filtered ? 'None of the newest posts fits.' : 'Waiting for the first posts…';
 }
 
 interface ItemProps {

@@ -76,7 +76,7 @@ function Thread({ session, s, thread }: { session: Session; s: Snapshot; thread:
         </div>
         <div class="column side">
           {alerts.length > 0 && <AlertsPanel session={session} s={s} alerts={alerts} />}
-          <FeedPanel session={session} s={s} title="Newest posts of the thread" />
+          <FeedPanel session={session} s={s} ofItem title="Newest posts of the thread" />
         </div>
       </div>
     </>
