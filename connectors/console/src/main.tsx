@@ -2,6 +2,7 @@ import { render } from 'preact';
 import 'uplot/dist/uPlot.min.css';
 import './styles/tokens.css';
 import './styles/base.css';
+import './styles/header.css';
 import './styles/layout.css';
 import './styles/chart.css';
 import './styles/series.css';

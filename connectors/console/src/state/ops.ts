@@ -25,7 +25,7 @@ export interface OpsState {
 
 const NOTHING: OpsState = { metrics: null, health: null, sinks: null, models: null, views: null, mayOperate: null, problem: null, forbidden: false, at: null };
 
-/** Reads metrics, health, sinks and models again and again: often where they are shown, seldom elsewhere, never unseen. */
+/** Reads metrics, health, sinks and models again and again: often where all of it is shown, seldom where some is, never unseen. */
 export class Ops {
   readonly trend = new Trend();
   state: OpsState = NOTHING;
@@ -35,11 +35,14 @@ export class Ops {
 
   constructor(private readonly changed: () => void) {}
 
-  /** Begins, or changes how closely it looks. */
-  watch(close: boolean): void {
-    if (this.timer !== null && this.close === close) return;
-    this.close = close;
-    this.soon(0);
+  /** Looks from close by, from afar, or not at all: the last reading stays. */
+  watch(how: 'close' | 'far' | 'off'): void {
+    const close = how === 'close';
+    if (how === 'off') this.rest();
+    else if (this.timer === null || this.close !== close) {
+      this.close = close;
+      this.soon(0);
+    }
   }
 
   /** Reads at once. */
@@ -49,11 +52,15 @@ export class Ops {
 
   /** Ends, and forgets everything: somebody else signs in. */
   stop(): void {
+    this.rest();
+    this.state = NOTHING;
+    this.trend.clear();
+  }
+
+  private rest(): void {
     if (this.timer !== null) window.clearTimeout(this.timer);
     this.timer = null;
     this.round += 1;
-    this.state = NOTHING;
-    this.trend.clear();
   }
 
   private soon(ms: number): void {
@@ -70,7 +77,7 @@ export class Ops {
       if (next.metrics && next.problem === null) this.trend.add(countersOf(next.metrics), Date.now());
       this.changed();
     }
-    this.soon(this.close ? CLOSE_MS : FAR_MS);
+    if (round === this.round) this.soon(this.close ? CLOSE_MS : FAR_MS);
   }
 
   private async all(): Promise<OpsState> {

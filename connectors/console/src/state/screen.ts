@@ -76,12 +76,13 @@ const STRAY = 0.02;
 
 /** Where the drawing begins: with the range, unless next to nothing lies in more than its first half. */
 function mainStart(rows: readonly Row[], span: Span): number {
-  const byStart = [...rows].sort((a, b) => a.start - b.start);
-  const spare = STRAY * rows.reduce((sum, r) => sum + r.posts, 0);
-  let before = 0;
-  for (const row of byStart) {
-    before += row.posts;
-    if (before > spare) return row.start - span.from > (span.to - span.from) / 2 ? row.start : span.from;
+  const posts = new Map<number, number>();
+  for (const row of rows) posts.set(row.start, (posts.get(row.start) ?? 0) + row.posts);
+  const starts = [...posts].sort(([a], [b]) => a - b);
+  let spare = STRAY * starts.reduce((sum, [, n]) => sum + n, 0);
+  for (const [start, n] of starts) {
+    spare -= n;
+    if (spare < 0) return start - span.from > (span.to - span.from) / 2 ? start : span.from;
   }
   return span.from;
 }

@@ -4,7 +4,7 @@ import { Colours } from '../model/colours';
 import { Feed } from '../model/feed';
 import { rangeOf, type RangeId } from '../model/range';
 import { Rate } from '../model/rate';
-import { hrefOf, parseRoute, type Route } from '../model/route';
+import { hrefOf, parseRoute, type PageId, type Route } from '../model/route';
 import type { Alert, Frame, ViewInfo, WireRow } from '../model/types';
 import { VoteLog } from '../model/votes';
 import { ApiError, fetchReady, fetchViews, socketAddress } from '../net/api';
@@ -23,6 +23,9 @@ import type { Snapshot } from './snapshot';
 const DRAW_MS = 350;
 /** After this long without a frame the page asks whether the engine is there at all. */
 const QUIET_MS = 20_000;
+
+/** How closely pages look at how the engine runs. */
+const LOOKS: Partial<Record<PageId, 'close' | 'far'>> = { pipeline: 'close', overview: 'far' };
 
 /** Holds the page's state: takes frames and choices in, gives {@link Snapshot}s out, at most three a second. */
 export class Session {
@@ -211,7 +214,7 @@ export class Session {
       this.refusal = null;
       this.item.follow(this.needs.posts);
       this.resubscribe();
-      this.ops.watch(this.route.page === 'pipeline');
+      this.ops.watch(LOOKS[this.route.page] ?? 'off');
     }
     this.publish();
   }

@@ -13,9 +13,6 @@ import { SinksPanel } from './sinks';
 import { SourcesPanel } from './sources';
 import { Spark } from './spark';
 
-/** After this long without a reading its numbers are said to be old. */
-const OLD_MS = 10_000;
-
 /** How the engine runs: the graph with its numbers, and everything an operator may tell it. */
 export function PipelinePage({ session, s }: { session: Session; s: Snapshot }) {
   const { ops } = s;
@@ -30,7 +27,6 @@ export function PipelinePage({ session, s }: { session: Session; s: Snapshot }) 
       </>
     );
   }
-  const old = ops.at !== null && s.now - ops.at > OLD_MS;
   const parts = ops.metrics && {
     metrics: ops.metrics,
     sources: sourcesOf(ops.metrics),
@@ -43,8 +39,8 @@ export function PipelinePage({ session, s }: { session: Session; s: Snapshot }) 
   return (
     <>
       <PageHead title="Pipeline">
-        <p class={`as-of ${old ? 'old' : ''}`} role="status">
-          {ops.problem !== null || old ? `Numbers are from ${clock(ops.at, { seconds: true, today: s.now })}${ops.problem ? `: ${ops.problem}` : ''}` : ''}
+        <p class="as-of" role="status">
+          {ops.problem !== null && `Numbers are from ${clock(ops.at, { seconds: true, today: s.now })}: ${ops.problem}`}
         </p>
       </PageHead>
       <Facts label="The engine in numbers" facts={pipelineFacts(session, s)} />
