@@ -14,6 +14,7 @@
 //! A *feed* is what one can subscribe to: a view, the newest posts (`_posts`) or the alerts (`_alerts`).
 
 pub mod alerts;
+pub mod export;
 pub mod filter;
 mod full;
 pub mod history;
