@@ -15,6 +15,7 @@ mod console;
 mod dead_letters;
 mod docs;
 mod error;
+mod events;
 mod export;
 mod guard;
 mod health;
@@ -90,10 +91,10 @@ impl Default for ServeOptions {
     }
 }
 
-/// Limits of WebSocket connections.
+/// Limits of WebSocket connections and of streams of events.
 #[derive(Clone, Debug)]
 pub struct SocketLimits {
-    /// Most open WebSocket connections.
+    /// Most of both that are open.
     pub clients: usize,
     /// Most subscriptions of one connection.
     pub subscriptions: usize,

@@ -2,7 +2,8 @@
 
 use super::error::ApiError;
 use super::{
-    App, alerts, auth, console, dead_letters, docs, export, guard, health, models, posts, predict, sinks, views, ws,
+    App, alerts, auth, console, dead_letters, docs, events, export, guard, health, models, posts, predict, sinks,
+    views, ws,
 };
 use crate::hub::export::Format;
 use axum::Router;
@@ -27,6 +28,7 @@ fn documented() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/api/v1/alerts", get(alerts::list)),
         ("/api/v1/alerts/{id}", get(alerts::one)),
         ("/api/v1/alerts/{id}/explain", get(alerts::explain)),
+        ("/api/v1/events", get(events::stream)),
         ("/api/v1/sinks", get(sinks::list)),
         ("/api/v1/sinks/{sink}/{action}", post(sinks::act)),
         ("/api/v1/models", get(models::list)),
@@ -89,6 +91,7 @@ fn cors(app: &App) -> CorsLayer {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::IF_NONE_MATCH,
+            events::LAST_EVENT_ID,
             HeaderName::from_static("x-api-key"),
         ])
         .expose_headers([

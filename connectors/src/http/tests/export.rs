@@ -105,7 +105,7 @@ fn what_cannot_be_exported_is_refused() {
 }
 
 /// A tick that sets the posts of every row of the first view.
-fn all_rows(hub: &Hub, rows: i64, posts: i32) {
+pub(super) fn all_rows(hub: &Hub, rows: i64, posts: i32) {
     let tick = hub.tick().unwrap_or(1_000) + 1;
     let row = |i: i64| {
         let mut acc = Acc::scored(UNIT + i, 5, Label::Neutral, false, false);
