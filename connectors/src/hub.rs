@@ -14,7 +14,9 @@
 //! A *feed* is what one can subscribe to: a view, the newest posts (`_posts`) or the alerts (`_alerts`).
 
 pub mod alerts;
+pub mod export;
 pub mod filter;
+pub mod frame;
 mod full;
 pub mod history;
 pub mod posts;
@@ -23,10 +25,11 @@ pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 
+use alerts::journal::Journal;
 use alerts::{AlertRecord, Alerts};
-use axum::extract::ws::Utf8Bytes;
+use frame::{Encoding, Frame};
 use groundswell_core::id::{Names, PostKey};
-use groundswell_core::serving::TickChanges;
+use groundswell_core::serving::{AlertChange, TickChanges};
 use groundswell_core::spec::ViewSpec;
 use groundswell_core::text::Texts;
 use groundswell_core::time::{EventTime, Tick};
@@ -165,16 +168,18 @@ pub struct Hub {
     state: RwLock<State>,
     ticks: watch::Sender<Tick>,
     /// The last unfiltered snapshot of each feed as it was sent: many clients come back at once after a restart.
-    encoded: Vec<Mutex<Option<Encoded>>>,
+    encoded: Vec<[Mutex<Option<Encoded>>; Encoding::COUNT]>,
     /// Tells the answers of this process from those of an earlier one, whose rows may have shown other columns.
     boot: i64,
+    /// What was told of alerts; only [`Hub::apply`] looks at it.
+    journal: Mutex<Option<Journal>>,
 }
 
 #[derive(Clone)]
 struct Encoded {
     version: Tick,
     at: Tick,
-    frame: Utf8Bytes,
+    frame: Frame,
 }
 
 impl Hub {
@@ -203,21 +208,60 @@ impl Hub {
                 alerts: Alerts::new(limits.alerts),
             }),
             ticks: watch::Sender::new(0),
-            encoded: (0..feeds).map(|_| Mutex::new(None)).collect(),
+            encoded: (0..feeds).map(|_| Default::default()).collect(),
             boot: groundswell_core::time::wall_now(),
+            journal: Mutex::new(None),
             views,
         }
     }
 
     /// Takes the changes of one tick and tells subscribers. Ticks must increase; one that does not is refused and logged.
     pub fn apply(&self, changes: &TickChanges) {
-        let served = self.apply_to(&mut self.state.write(), changes);
+        let past = self.state.read().tick.is_none().then(|| self.past_alerts(changes));
+        let alerts = past.flatten();
+        let alerts = alerts.as_ref().unwrap_or(&changes.alerts);
+        let served = self.apply_to(&mut self.state.write(), changes, alerts);
         if served {
+            self.write_alerts(alerts);
             self.ticks.send_replace(changes.tick);
         }
     }
 
-    fn apply_to(&self, state: &mut State, changes: &TickChanges) -> bool {
+    /// Keeps what is told of alerts in a file, and goes on from what it holds: call this before the first tick.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn remember_alerts(&self, path: &std::path::Path) -> std::io::Result<()> {
+        *self.journal.lock() = Some(Journal::open(path)?);
+        Ok(())
+    }
+
+    /// At the first tick: the alerts as they were before a restart.
+    fn past_alerts(&self, changes: &TickChanges) -> Option<Vec<AlertChange>> {
+        let mut journal = self.journal.lock();
+        let at = (changes.tick, changes.clock);
+        Some(journal.as_mut()?.begin(&self.views, at, &changes.alerts))
+    }
+
+    fn write_alerts(&self, alerts: &[AlertChange]) {
+        let mut journal = self.journal.lock();
+        let Some(file) = journal.as_mut().filter(|_| !alerts.is_empty()) else {
+            return;
+        };
+        let written = file.write(&self.views, alerts).and_then(|()| {
+            let state = self.state.read();
+            file.compact(|id| state.alerts.get(id).is_some(), state.alerts.len())
+        });
+        if let Err(error) = written {
+            tracing::error!(
+                %error,
+                "cannot write the journal of alerts: after a restart from a snapshot they are what that says of them"
+            );
+            *journal = None;
+        }
+    }
+
+    fn apply_to(&self, state: &mut State, changes: &TickChanges, alerts: &[AlertChange]) -> bool {
         let tick = changes.tick;
         let first = state.tick.is_none();
         if state.tick.is_some_and(|last| last >= tick) {
@@ -245,8 +289,8 @@ impl Hub {
         if !changes.posts.is_empty() {
             state.feeds[self.slot(Feed::Posts)].push(tick, changes.clock, first, || posts);
         }
-        if !changes.alerts.is_empty() {
-            let alerts = state.alerts.apply(&changes.alerts);
+        if !alerts.is_empty() {
+            let alerts = state.alerts.apply(alerts);
             state.feeds[self.slot(Feed::Alerts)].push(tick, changes.clock, first, || alerts);
         }
         if first {
@@ -390,14 +434,15 @@ impl Hub {
         }
     }
 
-    /// The frame of a whole feed for clients without a filter, and the tick it is as of; encoded once per version. `None`
-    /// where `encode` gives none.
+    /// The frame of a whole feed for clients without a filter, and the tick it is as of; encoded once per version and
+    /// encoding. `None` where `encode` gives none.
     pub fn encoded_snapshot(
         &self,
         feed: Feed,
-        encode: impl FnOnce(Snapshot) -> Option<String>,
-    ) -> Option<(Tick, Utf8Bytes)> {
-        let mut slot = self.encoded.get(self.slot(feed))?.lock();
+        encoding: Encoding,
+        encode: impl FnOnce(Snapshot) -> Option<Frame>,
+    ) -> Option<(Tick, Frame)> {
+        let mut slot = self.encoded.get(self.slot(feed))?[encoding.slot()].lock();
         let snapshot = self.snapshot(feed);
         if let Some(known) = slot
             .as_ref()
@@ -406,7 +451,7 @@ impl Hub {
             return Some((known.at, known.frame.clone()));
         }
         let (version, at) = (snapshot.version, snapshot.at);
-        let frame: Utf8Bytes = encode(snapshot)?.into();
+        let frame = encode(snapshot)?;
         *slot = Some(Encoded {
             version,
             at,

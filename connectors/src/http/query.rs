@@ -25,6 +25,18 @@ impl Params {
     /// # Errors
     /// 400 for a query string that cannot be decoded or an unknown name.
     pub fn parse(uri: &Uri, allowed: &[&str]) -> Result<Self, ApiError> {
+        let Params(pairs) = Params::any(uri)?;
+        match pairs.iter().find(|(name, _)| !allowed.contains(&name.as_str())) {
+            Some((name, value)) => Err(Invalid::unknown(name, value, allowed).into()),
+            None => Ok(Params(pairs)),
+        }
+    }
+
+    /// Reads the query string; which names there may be is for the caller to say.
+    ///
+    /// # Errors
+    /// 400 for a query string that cannot be decoded.
+    pub fn any(uri: &Uri) -> Result<Self, ApiError> {
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|error| {
             ApiError::new(
                 StatusCode::BAD_REQUEST,
@@ -32,10 +44,7 @@ impl Params {
                 format!("The query string is malformed: {error}"),
             )
         })?;
-        match pairs.iter().find(|(name, _)| !allowed.contains(&name.as_str())) {
-            Some((name, value)) => Err(Invalid::unknown(name, value, allowed).into()),
-            None => Ok(Params(pairs)),
-        }
+        Ok(Params(pairs))
     }
 
     /// All pairs.

@@ -3,6 +3,8 @@
 mod auth;
 pub(crate) mod client;
 mod dead_letters;
+mod events;
+mod export;
 pub(crate) mod fold;
 mod models;
 mod requests;

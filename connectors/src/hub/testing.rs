@@ -77,6 +77,7 @@ pub fn alert(id: u128, state: AlertState, at: Tick) -> AlertChange {
         resolved: None,
         value: Some(-0.5),
         threshold: Some(-0.3),
+        sums: Default::default(),
         muted: false,
         posts: 20,
         at,

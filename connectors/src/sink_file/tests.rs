@@ -40,6 +40,7 @@ fn changes(tick: Tick) -> TickChanges {
         resolved: None,
         value: None,
         threshold: None,
+        sums: Default::default(),
         muted: false,
         posts: 1,
         at: tick,

@@ -97,6 +97,14 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// What was told of alerts cannot be kept.
+    #[error("cannot keep what is told of alerts in \"{path}\": {source}")]
+    Journal {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// What is below the model.
     #[error("models.fallback.http: {0}")]
     Fallback(#[from] LadderError),
@@ -177,6 +185,14 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
         post_ids: Arc::new(move |key| lookup.post_id(key)),
         limits: HubLimits::default(),
     }));
+    if pipeline.serve.is_some() {
+        let path = pipeline.state.folder.join("alerts.journal");
+        let unkept = |source| StartError::Journal {
+            path: path.display().to_string(),
+            source,
+        };
+        hub.remember_alerts(&path).map_err(unkept)?;
+    }
     // A port that is taken is found out before a model is loaded or anything is read.
     let health = Arc::new(EngineHealth::new(registries));
     let server = match &pipeline.serve {
@@ -347,6 +363,7 @@ fn predictor(configured: Arc<dyn Scorer>, engine: &Engine, limits: Limits) -> Re
 }
 
 /// The scorer a pipeline asks for; `None` if its records bring their sentiment.
+#[cfg_attr(not(feature = "torch"), allow(unused_variables))] // then nothing has threads to be set
 fn open_model(pipeline: &Pipeline, model: &LiveModel) -> Result<Option<Arc<dyn Scorer>>, StartError> {
     match model {
         LiveModel::Given => Ok(None),

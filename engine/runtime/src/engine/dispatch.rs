@@ -244,6 +244,7 @@ impl Dispatcher {
             posts: acc.posts,
             at: tick,
             evidence: proven.evidence.clone(),
+            sums: proven.sums,
             muted: false,
         })
     }

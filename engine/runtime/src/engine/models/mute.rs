@@ -105,6 +105,7 @@ mod tests {
             posts: 0,
             at: 0,
             evidence: Vec::new(),
+            sums: Default::default(),
             muted: false,
         }
     }
