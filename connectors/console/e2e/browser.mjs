@@ -31,16 +31,6 @@ export async function openBrowser(options = {}) {
 /** Answers requests for the console's files from a folder. */
 async function serveFrom(context, dist) {
   await context.route(
-    (url) => url.pathname === '/api/v1/posts' && (url.searchParams.has('thread') || url.searchParams.has('entity')),
-    async (route) => {
-      const url = new URL(route.request().url());
-      const answer = await (await fetch(`${url.origin}/api/v1/posts?limit=1000`)).json();
-      const [t, e] = [url.searchParams.get('thread'), url.searchParams.get('entity')];
-      answer.data = answer.data.filter((p) => (t === null || p.thread === t) && (e === null || p.mentions.some((m) => m.entity === e))).slice(0, 60);
-      return route.fulfill({ json: answer });
-    },
-  );
-  await context.route(
     (url) => url.pathname === '/' || existsSync(join(dist, url.pathname)),
     (route) => {
       const { pathname } = new URL(route.request().url());
