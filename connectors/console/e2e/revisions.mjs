@@ -119,7 +119,7 @@ async function alertComesAndGoes(page) {
   await until(page, 'it is announced', () => /retracted/.test(document.querySelector('#alert-announcer').textContent));
 }
 
-/** Pause and resume, and a dead letter, on the pipeline's page. */
+/** Pause and resume, a dead letter, and a view as a file, on the pipeline's page. */
 async function sinkIsTold(page) {
   await page.getByRole('link', { name: 'Pipeline' }).click();
   await settled(page, 30_000);
@@ -132,6 +132,9 @@ async function sinkIsTold(page) {
   await page.locator('tr[data-sink="alerts"][data-state="running"]').waitFor();
   append('posts', { id: 'x' });
   await page.locator('tr[data-letters="missing_field"]').waitFor();
+  const file = await page.getByRole('link', { name: 'csv of by_minute' }).evaluate((a) => a.href);
+  const text = await (await page.request.get(file)).text();
+  if (!/^entity,.*\r?\n.*kettle/s.test(text)) throw new Error(`the view as a file is ${text.slice(0, 80)}`);
 }
 
 /** Links with odd names, the back button, the keyboard, and a page opened by its address. */

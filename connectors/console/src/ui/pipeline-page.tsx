@@ -13,6 +13,9 @@ import { SinksPanel } from './sinks';
 import { SourcesPanel } from './sources';
 import { Spark } from './spark';
 
+/** What a view can be had as. */
+const FILES = ['csv', 'jsonl', 'parquet'];
+
 /** How the engine runs: the graph with its numbers, and everything an operator may tell it. */
 export function PipelinePage({ session, s }: { session: Session; s: Snapshot }) {
   const { ops } = s;
@@ -157,6 +160,7 @@ function ViewsPanel({ s }: { s: Snapshot }) {
               <th scope="col" class="n wide-only">
                 Changed
               </th>
+              {!s.signedIn && <th scope="col">As a file</th>}
             </tr>
           </thead>
           <tbody>
@@ -169,6 +173,17 @@ function ViewsPanel({ s }: { s: Snapshot }) {
                   <td class="wide-only">{v.window ? `${v.window.kind} ${v.window.size > 0 ? duration(v.window.size) : ''}` : '–'}</td>
                   <td class="n">{state?.rows == null ? '–' : count(state.rows)}</td>
                   <td class="n wide-only">{state && state.version > 0 ? clock(state.version, { seconds: true, today: s.now }) : '–'}</td>
+                  {/* A link brings no key: where one is needed, the command line does it. */}
+                  {!s.signedIn && (
+                    <td class="files">
+                      {FILES.map((format) => (
+                        <a key={format} href={`./api/v1/views/${encodeURIComponent(v.name)}/export?format=${format}`} download>
+                          {format}
+                          <span class="sr-only"> of {v.name}</span>
+                        </a>
+                      ))}
+                    </td>
+                  )}
                 </tr>
               );
             })}
