@@ -110,6 +110,7 @@ async function alertComesAndGoes(page) {
   const value = await page.locator('dd[data-value]').getAttribute('data-value');
   const expected = mean([0.1, 0], [0.1, 0], [-0.9, 0], [-0.9, 0], [-0.9, 0]);
   if (Math.abs(Number(value) - expected) > 1e-6) throw new Error(`the alert's value is ${value}, not ${expected}`);
+  await page.locator('[data-again="true"]').waitFor();
   await page.getByRole('radio', { name: /^firing/ }).check();
   append('posts', ...['t3', 't4', 't5'].map((id) => ({ id, deleted: true })));
   await until(page, 'no alert is firing', () => document.querySelector('.alert-list .empty')?.textContent.includes('No alert is in this state'));

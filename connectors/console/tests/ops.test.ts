@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readExplanation } from '../src/model/explain';
 import { bytes } from '../src/model/format';
+import { influenceOf, meanOf, whole } from '../src/model/influence';
 import { countersOf, deadLettersOf, readComparison, readHealth, readModel, readSink, sourcesOf } from '../src/model/ops';
 import { labelValues, most, parseMetrics, sum } from '../src/model/prom';
 import { Trend } from '../src/model/trend';
@@ -95,5 +96,26 @@ describe('answers of the API', () => {
 describe('bytes', () => {
   it('have a unit', () => {
     expect([0, 0.4, 812, 3_300, 2_600_000, 140_000_000, 5e15].map(bytes)).toEqual(['0 B', '0 B', '812 B', '3.3 kB', '2.6 MB', '140 MB', '5000 TB']);
+  });
+});
+
+describe('influence', () => {
+  const sums = { weight: 5_000_000n, weighted: -12_500_000_000_00n, ppm: 1_000_000 };
+  it('is leave-one-out, in whole numbers, towards zero', () => {
+    // Means −0.25 with and 0.0 without: a post of weight 1 and sentiment −1.25 among five.
+    expect(influenceOf({ weight: 1_000_000n, sentiment: -1_250_000n }, sums)).toBe(-250_000n);
+    expect(influenceOf({ weight: 3n, sentiment: 1n }, { ...sums, weight: 7n, weighted: 2n })).toBe(0n);
+    expect(influenceOf({ weight: 5n, sentiment: 1n }, { ...sums, weight: 5n })).toBeNull();
+    expect(meanOf(sums)).toBeCloseTo(-0.25, 9);
+    expect(meanOf({ ...sums, weight: 0n })).toBeNull();
+  });
+  it('takes numbers larger than a double keeps', () => {
+    expect([whole('123456789012345678901'), whole(-7), whole(1.5), whole('1e3'), whole(null), whole(2 ** 60)]).toEqual([123456789012345678901n, -7n, null, null, null, null]);
+  });
+  it('is computed again for every post of an explanation', () => {
+    const raw = (influence: number) => ({ id: 'a', evidence: [{ post: 'p', weight: 1, sentiment: -1.25, influence: -0.25, exact: { weight: 1_000_000, sentiment: -1_250_000, influence } }], sums: { weight: '5000000', weighted_sentiment: '-1250000000000', unit: 1_000_000, ppm: 1_000_000 } });
+    expect(readExplanation(raw(-250_000)).again).toEqual({ n: 1, agree: true });
+    expect(readExplanation(raw(-250_001)).again).toEqual({ n: 1, agree: false });
+    expect(readExplanation({ ...raw(1), sums: undefined }).again).toEqual({ n: 0, agree: true });
   });
 });

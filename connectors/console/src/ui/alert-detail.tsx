@@ -2,6 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { causeWords } from '../model/alerts';
 import { readExplanation, type Explanation, type Piece } from '../model/explain';
 import { clock, epoch, measure, plural, signed, utc } from '../model/format';
+import { meanOf } from '../model/influence';
 import { hrefOf, type PageId } from '../model/route';
 import { fetchOne } from '../net/api';
 import type { Session } from '../state/session';
@@ -97,11 +98,14 @@ function Detail({ session, s, e }: { session: Session; s: Snapshot; e: Explanati
       {e.evidence.length === 0 ? (
         <p class="muted">No post carries it: what had fired it is gone, or nothing was said.</p>
       ) : (
-        <ol class="pieces">
-          {e.evidence.map((p) => (
-            <PieceItem key={p.post} p={p} most={Math.max(...e.evidence.map((o) => Math.abs(o.influence)))} s={s} />
-          ))}
-        </ol>
+        <>
+          <Recomputed e={e} />
+          <ol class="pieces">
+            {e.evidence.map((p) => (
+              <PieceItem key={p.post} p={p} most={Math.max(...e.evidence.map((o) => Math.abs(o.influence)))} s={s} />
+            ))}
+          </ol>
+        </>
       )}
       <h3>History</h3>
       <ol class="history">
@@ -116,6 +120,17 @@ function Detail({ session, s, e }: { session: Session; s: Snapshot; e: Explanati
         ))}
       </ol>
     </div>
+  );
+}
+
+/** What the influences are of, and whether they come out the same when computed here. */
+function Recomputed({ e }: { e: Explanation }) {
+  if (e.sums === null || e.again.n === 0) return null;
+  const words = e.again.agree ? 'Computed again on this page from whole numbers, every influence comes out the same.' : 'Computed again on this page, some influence comes out otherwise: please report it.';
+  return (
+    <p class={`again ${e.again.agree ? '' : 'bad'}`} data-again={e.again.agree}>
+      The mean of the window’s scored posts was {signed(meanOf(e.sums), 3)}. {words}
+    </p>
   );
 }
 
