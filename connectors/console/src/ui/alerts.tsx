@@ -115,14 +115,14 @@ function EvidenceItem({ e, s, fetchIt }: { e: Evidence; s: Snapshot; fetchIt: bo
     if (held !== null) setText(held);
     else if (fetchIt && text === null) {
       fetchPost(e.post).then(
-        (post) => setText(post ? post.text : 'this post is gone'),
+        (post) => setText(post ? post.text : '(this post is gone)'),
         () => setText(`post ${e.post}`),
       );
     }
   }, [e.post, held, fetchIt]);
   return (
     <li>
-      <q class={text === null ? 'muted' : ''}>{text ?? `post ${e.post}`}</q>
+      {text === null ? <span class="muted">post {e.post}</span> : <q>{text}</q>}
       <span class="muted">
         weight {e.weight.toFixed(1)} · {signed(e.sentiment)} · moves the mean by {signed(e.influence, 3)}
       </span>
