@@ -1,6 +1,6 @@
 import { Feed, readPost } from '../model/feed';
 import type { Post, WireRow } from '../model/types';
-import { fetchList } from '../net/api';
+import { ApiError, fetchList } from '../net/api';
 import type { RowFilter } from '../net/socket';
 
 /** Posts shown of a thread or an entity, and how often they are asked for. */
@@ -61,6 +61,8 @@ export class ItemPosts {
       } catch (e) {
         if (round !== this.round) return;
         this.problem = e instanceof Error ? e.message : String(e);
+        // Not for this reader, whatever is tried.
+        if (e instanceof ApiError && e.status === 403) return this.changed();
       }
       this.changed();
     }

@@ -58,6 +58,7 @@ export class Session {
   private locked: string | null = null;
   private notReady: string | null = null;
   private refusal: string | null = null;
+  private withheld = false;
   private asking = false;
   private moved: Alert[] = [];
   private said = '';
@@ -263,9 +264,11 @@ export class Session {
 
   /** Takes a frame that is about posts or alerts. */
   private foldFeeds(frame: Frame, now: number): void {
-    if (frame.type === 'error' && (frame.id === null || frame.id === 'posts' || frame.id === 'alerts')) this.refusal = `${frame.message} (${frame.code})`;
+    if (frame.type === 'error' && frame.id === 'posts' && frame.code === 'UNKNOWN_VIEW') this.withheld = true;
+    else if (frame.type === 'error' && (frame.id === null || frame.id === 'posts' || frame.id === 'alerts')) this.refusal = `${frame.message} (${frame.code})`;
     if (frame.type === 'snapshot' && frame.id === 'posts') {
       this.loaded.add('_posts');
+      this.withheld = false;
       this.feed.snapshot(frame.rows, frame.at);
     }
     if (frame.type === 'snapshot' && frame.id === 'alerts') {
@@ -367,6 +370,7 @@ export class Session {
       alerts: this.alerts.list(),
       alertsLoaded: this.loaded.has('_alerts'),
       postsLoaded: this.loaded.has('_posts'),
+      postsWithheld: this.withheld,
       markers: revised.markers,
       lastRevision: revised.last,
       votesPerMinute: revised.votesPerMinute,

@@ -43,6 +43,8 @@ export interface Snapshot {
   alerts: Alert[];
   alertsLoaded: boolean;
   postsLoaded: boolean;
+  /** The engine shows no single posts: so few wrote them that they would be known. */
+  postsWithheld: boolean;
   markers: TimedMarker[];
   lastRevision: TimedMarker | null;
   votesPerMinute: number;

@@ -66,7 +66,7 @@ function VotesPanel({ session, s }: { session: Session; s: Snapshot }) {
         <p class="hint">of the newest posts</p>
       </div>
       {s.votes.length === 0 ? (
-        <p class="empty">{s.postsLoaded ? 'No votes have changed since the page was opened.' : 'Loading…'}</p>
+        <p class="empty">{s.postsWithheld ? 'Single posts are withheld here.' : s.postsLoaded ? 'No votes have changed since the page was opened.' : 'Loading…'}</p>
       ) : (
         <ol class="votes" tabIndex={0} aria-label="Changes of votes, newest first">
           {s.votes.slice(0, SHOWN).map((v) => (

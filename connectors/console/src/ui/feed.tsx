@@ -54,6 +54,7 @@ export function FeedPanel({ session, s, title = 'Newest posts', ofItem = false, 
 
 /** Why there are none. */
 function nothing(s: Snapshot, ofItem: boolean, filtered: boolean): string {
+  if (s.postsWithheld) return 'Single posts are withheld here.';
   if (ofItem && s.item.problem !== null) return `The posts could not be read: ${s.item.problem}.`;
   if (!(ofItem ? s.item.loaded : s.postsLoaded)) return 'Loading…';
   if (ofItem) return 'None of the posts kept here.';
