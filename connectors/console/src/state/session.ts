@@ -1,5 +1,6 @@
 import { Alerts, announcement } from '../model/alerts';
 import { pause } from '../model/backoff';
+import { drawable } from '../model/choose';
 import { Colours } from '../model/colours';
 import { Feed } from '../model/feed';
 import { rangeOf, type RangeId } from '../model/range';
@@ -344,7 +345,7 @@ export class Session {
     }
     const refusal = this.refusal ?? this.boards.all().find((b) => b.refusal !== null)?.refusal ?? null;
     const signs = { boot: this.boot, link: this.link, notReady: this.notReady, refusal, now, host: location.host };
-    const drawable = needs === null || needs.choices.length > 0;
+    const usable = this.views === null || this.views.some(drawable);
     this.draw({
       now,
       route,
@@ -375,7 +376,7 @@ export class Session {
       lastRevision: revised.last,
       votesPerMinute: revised.votesPerMinute,
       ops: this.ops.state,
-      problem: this.locked !== null ? null : problemOf({ ...signs, views: this.views?.map((v) => v.name) ?? null, drawable }),
+      problem: this.locked !== null ? null : problemOf({ ...signs, views: this.views?.map((v) => v.name) ?? null, drawable: usable }),
       locked: this.locked,
       signedIn: credential() !== null,
       announcement: this.said,

@@ -20,7 +20,9 @@ export function App({ session, s }: { session: Session; s: Snapshot }) {
   const shown = useRef(place);
   const firing = s.alerts.filter((a) => a.state === 'firing').length;
   const label = PAGES.find((p) => p.id === page)?.label ?? '';
-  document.title = `${firing > 0 ? `(${firing}) ` : ''}${item ?? label} · Groundswell`;
+  // Threads and entities have names; alerts have ids.
+  const name = page === 'threads' || page === 'entities' ? (item ?? label) : label;
+  document.title = `${firing > 0 ? `(${firing}) ` : ''}${name} · Groundswell`;
   // Another page: reading begins at its top, also for those who listen.
   useEffect(() => {
     if (shown.current === place) return;
@@ -42,7 +44,7 @@ export function App({ session, s }: { session: Session; s: Snapshot }) {
       </a>
       <Header s={s} firing={firing} signOut={() => session.signIn(null)} />
       <Banner problem={s.problem} retry={() => session.retry()} />
-      <main id="main" ref={main} tabIndex={-1} class={`page page-${page}`} aria-label={item ?? label}>
+      <main id="main" ref={main} tabIndex={-1} class={`page page-${page}`} aria-label={name}>
         {s.locked !== null ? <SignIn why={s.locked} signIn={(key) => session.signIn(key)} /> : <Page key={place} session={session} s={s} />}
       </main>
       <p class="sr-only" role="status" aria-live="polite" id="alert-announcer">
