@@ -21,6 +21,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use groundswell_core::spec::{ViewKey, ViewSpec};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -116,14 +117,16 @@ enum Part {
 
 /// Ends well only after [`Part::End`].
 fn body(parts: mpsc::Receiver<Part>) -> Body {
-    Body::from_stream(futures::stream::unfold(Some(parts), |parts| async {
+    let parts = futures::stream::unfold(Some(parts), |parts| async {
         let mut parts = parts?;
         match parts.recv().await {
             Some(Part::Bytes(bytes)) => Some((Ok(bytes), Some(parts))),
             Some(Part::End) => None,
             None => Some((Err(std::io::Error::other("the export was broken off")), None)),
         }
-    }))
+    });
+    // What compresses it asks once more after the end.
+    Body::from_stream(parts.fuse())
 }
 
 struct Export {
