@@ -1,7 +1,7 @@
 //! `/api/v1/posts` and `/api/v1/posts/{id}`.
 
 use super::App;
-use super::auth::Principal;
+use super::auth::{Principal, forbidden};
 use super::error::ApiError;
 use super::query::{Params, encode_cursor};
 use super::reply::{Metadata, conditional, envelope};
@@ -17,6 +17,14 @@ use groundswell_core::id::PostKey;
 
 const LISTING: &str = "posts";
 
+/// Where rows about few are withheld, so are single posts.
+fn may_be_seen(app: &App) -> Result<(), ApiError> {
+    match app.hub.withholds() {
+        false => Ok(()),
+        true => Err(forbidden("Single posts are withheld here: serve.k_anonymity is set")),
+    }
+}
+
 /// The newest posts.
 pub async fn list(
     State(app): State<App>,
@@ -24,6 +32,7 @@ pub async fn list(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    may_be_seen(&app)?;
     let params = Params::parse(&uri, &["limit", "cursor"])?;
     let limit = params.limit()?;
     let after = params.cursor::<24>(LISTING)?.map(|bytes| {
@@ -70,6 +79,7 @@ pub async fn one(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let Path(id) = id.map_err(|error| ApiError::not_found(error.body_text()))?;
+    may_be_seen(&app)?;
     Params::parse(&uri, &[])?;
     app.require_served()?;
     let tenancy = who.tenancy(&app);
