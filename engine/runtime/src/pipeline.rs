@@ -366,6 +366,7 @@ fn predictor(configured: Arc<dyn Scorer>, engine: &Engine, limits: Limits) -> Re
 }
 
 /// The scorer a pipeline asks for; `None` if its records bring their sentiment.
+#[cfg_attr(not(feature = "torch"), allow(unused_variables))] // then nothing has threads to be set
 fn open_model(pipeline: &Pipeline, model: &LiveModel) -> Result<Option<Arc<dyn Scorer>>, StartError> {
     match model {
         LiveModel::Given => Ok(None),
