@@ -10,6 +10,7 @@
 //! Control events (clock, dictionary, rules, threads, live model) go to every worker.
 
 use crate::aggregate::{Row, aggregate};
+use crate::authors::authors;
 use crate::compare::{Tally, compare};
 use crate::dedupe::{Duplicates, Unchanged, Upserted, dedupe};
 use crate::event::{Control, Fact, PostEvent};
@@ -23,7 +24,7 @@ use crate::window::{RowKey, contribution, for_each_row, window};
 use differential_dataflow::VecCollection;
 use groundswell_core::id::{Dim, PostKey, TextKey};
 use groundswell_core::scoring::Policy;
-use groundswell_core::spec::{GraphSpec, LinkSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec};
+use groundswell_core::spec::{GraphSpec, LinkSpec, Measure, ViewKey, ViewSpec, WeightSpec, WindowSpec};
 use groundswell_core::time::{HOUR, Tick};
 use std::sync::Arc;
 
@@ -38,6 +39,8 @@ pub struct Plan {
     watched: Arc<[Option<u16>]>,
     /// How answers count in each view.
     policies: Arc<[Policy]>,
+    /// Whether the authors of each view's rows are counted.
+    counted: Arc<[bool]>,
     link: LinkSpec,
     weight: WeightSpec,
     compare: bool,
@@ -74,6 +77,7 @@ impl Plan {
             });
         }
         Plan {
+            counted: views.iter().map(|v| v.measures.contains(&Measure::Authors)).collect(),
             views: views.into(),
             declared: spec.views.len(),
             watched: targets.into(),
@@ -85,6 +89,15 @@ impl Plan {
         }
     }
 
+    /// The same, with the authors of every row counted, whether the view shows them or not.
+    #[must_use]
+    pub fn counting_authors(mut self, all: bool) -> Plan {
+        if all {
+            self.counted = self.views.iter().map(|_| true).collect();
+        }
+        self
+    }
+
     /// The same, with other models compared with the live one.
     #[must_use]
     pub fn comparing(self, compare: bool) -> Plan {
@@ -93,7 +106,7 @@ impl Plan {
 
     /// A digest of everything that decides how the graph is rendered: equal where two processes can share one.
     pub fn digest(&self) -> u128 {
-        let counted = (&self.policies, self.ladder, self.compare);
+        let counted = (&self.policies, self.ladder, self.compare, &self.counted);
         let all = (
             &self.views,
             self.declared,
@@ -237,11 +250,14 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
         .concat(mentions.map(|(key, m)| (key, Part::Mentions(m))))
         .concat(scores);
     let live = live(parts, control.clone(), plan.weight.clone());
-    let view_rows = aggregate(
+    let mut view_rows = aggregate(
         window(live.clone(), &plan.views, &plan.policies),
         control.clone(),
         &plan.views,
     );
+    if plan.counted.contains(&true) {
+        view_rows = authors(view_rows, live.clone(), control.clone(), &plan.views, &plan.counted);
+    }
     let alerts = plan
         .watched
         .iter()

@@ -1,7 +1,7 @@
 //! `/api/v1/posts` and `/api/v1/posts/{id}`.
 
 use super::App;
-use super::auth::Principal;
+use super::auth::{Principal, forbidden};
 use super::error::ApiError;
 use super::query::{Params, encode_cursor};
 use super::reply::{Metadata, conditional, envelope};
@@ -26,6 +26,14 @@ const COLUMNS: [GroupColumn; 4] = [
     GroupColumn::Author,
 ];
 
+/// Where rows about few are withheld, so are single posts.
+fn may_be_seen(app: &App) -> Result<(), ApiError> {
+    match app.hub.withholds() {
+        false => Ok(()),
+        true => Err(forbidden("Single posts are withheld here: serve.k_anonymity is set")),
+    }
+}
+
 /// The newest posts, of a thread, an entity, a source or an author if asked.
 pub async fn list(
     State(app): State<App>,
@@ -33,6 +41,7 @@ pub async fn list(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    may_be_seen(&app)?;
     let params = Params::parse(&uri, &["thread", "entity", "source", "author", "limit", "cursor"])?;
     let limit = params.limit()?;
     let filter = filter(&params)?;
@@ -89,6 +98,7 @@ pub async fn one(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let Path(id) = id.map_err(|error| ApiError::not_found(error.body_text()))?;
+    may_be_seen(&app)?;
     Params::parse(&uri, &[])?;
     app.require_served()?;
     let tenancy = who.tenancy(&app);

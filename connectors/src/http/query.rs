@@ -84,7 +84,8 @@ impl Params {
     /// # Errors
     /// 400 for anything else.
     pub fn cursor<const N: usize>(&self, listing: &str) -> Result<Option<[u8; N]>, ApiError> {
-        let Some(text) = self.one("cursor")? else {
+        // The empty one is what comes before the first page.
+        let Some(text) = self.one("cursor")?.filter(|text| !text.is_empty()) else {
             return Ok(None);
         };
         let decoded = URL_SAFE_NO_PAD.decode(text).ok();

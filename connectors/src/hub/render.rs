@@ -87,13 +87,10 @@ pub fn tick_time(tick: Tick) -> String {
     time(i64::try_from(tick).unwrap_or(i64::MAX))
 }
 
-/// The window a row is about. Sliding windows end with the clock, in steps.
+/// The window a row is about. Sliding windows end with the step the clock is in.
 pub fn bounds(window: WindowSpec, start: EventTime, clock: EventTime) -> (EventTime, EventTime) {
     match window {
-        WindowSpec::Sliding { size, every } => {
-            let end = clock.div_euclid(every.max(1)).saturating_mul(every.max(1));
-            (end.saturating_sub(size), end)
-        }
+        WindowSpec::Sliding { .. } => window.sliding_bounds(clock),
         WindowSpec::Tumble { size } | WindowSpec::Hop { size, .. } => (start, start.saturating_add(size)),
     }
 }
@@ -408,7 +405,7 @@ mod tests {
         };
         assert_eq!(
             serde_json::to_string(&row).expect("json"),
-            r#"{"thread":"t1","entity":null,"window_start":"1970-01-01T00:01:00.000Z","window_end":"1970-01-01T00:02:00.000Z","posts":1,"weight":2.0,"sentiment":-0.5,"sentiment_ci":null,"positive":0,"neutral":0,"negative":1,"toxic":0,"sarcastic":0,"scored":1,"updated_at":"1970-01-01T00:00:01.500Z"}"#
+            r#"{"thread":"t1","entity":null,"window_start":"1970-01-01T00:01:00.000Z","window_end":"1970-01-01T00:02:00.000Z","posts":1,"weight":2.0,"sentiment":-0.5,"sentiment_ci":null,"positive":0,"neutral":0,"negative":1,"toxic":0,"sarcastic":0,"scored":1,"authors":0,"updated_at":"1970-01-01T00:00:01.500Z"}"#
         );
         let gone = RowJson { row: None, ..row };
         assert_eq!(
@@ -423,8 +420,9 @@ mod tests {
             size: 300_000,
             every: 60_000,
         };
-        assert_eq!(bounds(window, 0, 659_999), (300_000, 600_000));
-        assert_eq!(bounds(window, 0, -1), (-360_000, -60_000));
+        assert_eq!(bounds(window, 0, 659_999), (360_000, 660_000));
+        assert_eq!(bounds(window, 0, 660_000), (420_000, 720_000));
+        assert_eq!(bounds(window, 0, -1), (-300_000, 0));
     }
 
     #[test]

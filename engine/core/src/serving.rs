@@ -164,6 +164,8 @@ pub struct AlertChange {
     pub threshold: Option<f64>,
     /// Posts in the window that fired, or resolved.
     pub posts: i32,
+    /// And their distinct authors, where they are counted.
+    pub authors: i32,
     /// Tick of the transition.
     pub at: Tick,
     /// The posts with the greatest influence in the direction that fired, at most five.

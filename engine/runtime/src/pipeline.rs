@@ -184,6 +184,7 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
         texts: Arc::clone(&shared.texts),
         post_ids: Arc::new(move |key| lookup.post_id(key)),
         limits: HubLimits::default(),
+        k_anonymity: pipeline.serve.as_ref().and_then(|serve| serve.k_anonymity),
     }));
     if pipeline.serve.is_some() {
         let path = pipeline.state.folder.join("alerts.journal");
@@ -350,6 +351,8 @@ fn engine_options(pipeline: &Pipeline) -> EngineOptions {
         age: Duration::from_millis(u64::try_from(pipeline.model.batch_age_ms).unwrap_or(20)),
         ..PoolOptions::default()
     };
+    let k = pipeline.serve.as_ref().and_then(|serve| serve.k_anonymity);
+    options.count_authors = k.is_some();
     options.collect_posts = pipeline.serve.is_some();
     models::lifecycle(pipeline, &mut options);
     options

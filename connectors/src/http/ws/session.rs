@@ -254,7 +254,11 @@ impl Session {
         let specs = self.hub.specs().iter().enumerate();
         let seen = specs.filter(|(index, _)| self.sees(Feed::View(*index)));
         let mut available: Vec<&str> = seen.map(|(_, v)| v.name.as_str()).collect();
-        available.extend([POSTS_FEED, ALERTS_FEED]);
+        available.extend(
+            [POSTS_FEED, ALERTS_FEED]
+                .into_iter()
+                .filter(|name| self.hub.feed(name).is_some()),
+        );
         ApiError {
             code: "UNKNOWN_VIEW",
             ..ApiError::unknown_view(view, &available)

@@ -14,7 +14,7 @@ use super::HISTORY;
 use groundswell_core::id::PostKey;
 use groundswell_core::serving::{AlertChange, AlertState};
 use groundswell_core::spec::{ViewSpec, WindowSpec};
-use groundswell_core::time::{EventTime, Tick};
+use groundswell_core::time::{EventTime, HOUR, Tick};
 use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -27,8 +27,6 @@ const HEAD: usize = 12;
 const LONGEST: usize = 1 << 20;
 /// The file may hold this many entries more than are of use.
 const SLACK: usize = 4_096;
-/// Windows of sliding views are watched as hopping ones, which are kept for an hour at least.
-const HOUR: i64 = 3_600_000;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Entry {
@@ -187,6 +185,7 @@ impl Journal {
 /// Whether the graph no longer knows the window of an alert.
 fn forgotten(spec: &ViewSpec, change: &AlertChange, clock: EventTime) -> bool {
     let keep = match spec.window {
+        // Sliding views are watched as hopping ones that are kept this long.
         WindowSpec::Sliding { size, .. } => Some((2 * size).max(HOUR)),
         _ => spec.keep,
     };

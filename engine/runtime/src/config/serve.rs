@@ -28,6 +28,7 @@ pub(super) fn serve(root: &Section<'_>) -> Option<Option<ServeConfig>> {
     let tls = optional(section.given("tls"), |f| tls(&f.section()?));
     let hosts = optional(section.given("hosts"), |f| texts(&f));
     let origins = optional(section.given("origins"), |f| origins(&f));
+    let k = optional(section.given("k_anonymity"), |f| i32::try_from(f.integer()?).ok());
     let (http, auth) = (http?, auth?);
     if !http.ip().is_loopback() && auth.is_none() && !open {
         section.get("http")?.error(
@@ -43,6 +44,7 @@ pub(super) fn serve(root: &Section<'_>) -> Option<Option<ServeConfig>> {
         tls: tls?,
         hosts: hosts?.unwrap_or_default(),
         origins: origins?.unwrap_or_default(),
+        k_anonymity: k?,
     }))
 }
 
