@@ -6,6 +6,7 @@ import { onTheme, theme, toggleTheme } from './theme';
 
 /** Name, pages, connection, tick, theme. */
 export function Header({ s, firing, signOut }: { s: Snapshot; firing: number; signOut: () => void }) {
+  const open = s.locked === null;
   return (
     <header class="top">
       <a class="brand" href={hrefOf('overview')} aria-label="Groundswell, overview">
@@ -14,25 +15,29 @@ export function Header({ s, firing, signOut }: { s: Snapshot; firing: number; si
         </svg>
         <span>Groundswell</span>
       </a>
-      <nav aria-label="Pages">
-        {PAGES.map((p) => (
-          <a key={p.id} href={hrefOf(p.id)} aria-current={s.route.page === p.id ? 'page' : undefined}>
-            {p.label}
-            {p.id === 'alerts' && firing > 0 && (
-              <span class="badge">
-                {firing}
-                <span class="sr-only"> firing</span>
-              </span>
-            )}
-          </a>
-        ))}
-      </nav>
-      <p class="tick" title={`Last complete tick: ${utc(s.tick)}`}>
-        <span class="sr-only">Last complete tick </span>
-        {clock(s.tick, { seconds: true, today: s.now })}
-      </p>
-      <Connection s={s} />
-      {s.signedIn && s.locked === null && (
+      {open && (
+        <nav aria-label="Pages">
+          {PAGES.map((p) => (
+            <a key={p.id} href={hrefOf(p.id)} aria-current={s.route.page === p.id ? 'page' : undefined}>
+              {p.label}
+              {p.id === 'alerts' && firing > 0 && (
+                <span class="badge">
+                  {firing}
+                  <span class="sr-only"> firing</span>
+                </span>
+              )}
+            </a>
+          ))}
+        </nav>
+      )}
+      {open && (
+        <p class="tick" title={`Last complete tick: ${utc(s.tick)}`}>
+          <span class="sr-only">Last complete tick </span>
+          {clock(s.tick, { seconds: true, today: s.now })}
+        </p>
+      )}
+      {open && <Connection s={s} />}
+      {s.signedIn && open && (
         <button type="button" class="small sign-out" onClick={signOut}>
           Sign out
         </button>
