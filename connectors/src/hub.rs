@@ -234,7 +234,7 @@ impl Hub {
         for (index, (spec, rows)) in self.views.iter().zip(&changes.views).enumerate() {
             let table = &mut state.tables[index];
             table.apply(rows, tick);
-            let window = |clock| render::is_sliding(spec).then(|| render::bounds(spec.window, 0, clock));
+            let window = |clock| render::is_sliding(spec).then(|| spec.window.sliding_bounds(clock));
             if !rows.is_empty() || window(clock_before) != window(changes.clock) {
                 let now = |acc| table::Row { acc, updated: tick };
                 let rows = || rows.iter().map(|r| (r.key, r.acc.map(now))).collect();

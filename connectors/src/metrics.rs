@@ -67,6 +67,7 @@ pub struct Metrics {
     tick_duration: Histogram,
     ticks: IntCounter,
     operator_records: IntGaugeVec,
+    adrift: IntGauge,
     models: models::ModelMetrics,
     scorer: ScorerMetrics,
     sink_ticks: IntCounterVec,
@@ -154,6 +155,10 @@ impl Metrics {
                 "operator_records",
                 "Records held in an operator's arrangements.",
                 &["operator"],
+            )?,
+            adrift: r.gauge(
+                "posts_without_thread_times",
+                "Live posts in no row of anchored views, because the record of their thread has no times or did not come.",
             )?,
             models: models::ModelMetrics::new(&mut r)?,
             scorer: ScorerMetrics::register(&mut r)?,
@@ -303,6 +308,11 @@ impl Metrics {
         self.store_bytes
             .with_label_values(&[part.name()])
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Posts that are in no anchored window for want of their thread's times.
+    pub fn adrift(&self, posts: u64) {
+        self.adrift.set(i64::try_from(posts).unwrap_or(i64::MAX));
     }
 
     /// Bytes the hub holds as history.

@@ -4,13 +4,14 @@
 //! posts ─▶ dedupe ─┬─ rows ─▶ link ─▶ inherit ─┐
 //!                  ├─ rows ─▶ score ◀─ facts ──┼─▶ live ─▶ window ─▶ aggregate ─▶ view rows
 //!                  │            └─ pairs ─▶ compare ─▶ tallies of models
-//!                  └─ votes ───────────────────┘     │                    │
+//!                  └─ votes ───────────────────┘     ├─▶ anchor ───────▲  │
 //!                                                    └──▶ evidence ◀── threshold ─▶ alerts
 //! ```
 //! Control events (clock, dictionary, rules, threads, live model) go to every worker.
 
 use crate::aggregate::{Row, aggregate};
-use crate::compare::{Tally, compare};
+use crate::anchor::{Anchored, anchor};
+use crate::compare::{Count, Tally, compare};
 use crate::dedupe::{Duplicates, Unchanged, Upserted, dedupe};
 use crate::event::{Control, Fact, PostEvent};
 use crate::evidence::{Item, Proven, evidence};
@@ -21,7 +22,8 @@ use crate::score::{Scored, Wanted, sample, score};
 use crate::threshold::{Carry, Told, Watched, threshold};
 use crate::window::{RowKey, contribution, for_each_row, window};
 use differential_dataflow::VecCollection;
-use groundswell_core::id::{Dim, PostKey, TextKey};
+use groundswell_core::acc::Acc;
+use groundswell_core::id::{Dim, ModelKey, PostKey, TextKey};
 use groundswell_core::scoring::Policy;
 use groundswell_core::spec::{GraphSpec, LinkSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec};
 use groundswell_core::time::{HOUR, Tick};
@@ -56,7 +58,8 @@ impl Plan {
         let mut policies: Vec<Policy> = views.iter().map(|view| spec.scoring.policy(&view.name)).collect();
         let mut targets = Vec::new();
         for (i, view) in spec.views.iter().enumerate() {
-            targets.push(if !watched(&view.name) {
+            // Rules look at windows side by side.
+            targets.push(if !view.window.is_regular() || !watched(&view.name) {
                 None
             } else if let WindowSpec::Sliding { size, every } = view.window {
                 let window = WindowSpec::Hop { size, every };
@@ -237,11 +240,18 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
         .concat(mentions.map(|(key, m)| (key, Part::Mentions(m))))
         .concat(scores);
     let live = live(parts, control.clone(), plan.weight.clone());
-    let view_rows = aggregate(
-        window(live.clone(), &plan.views, &plan.policies),
-        control.clone(),
-        &plan.views,
-    );
+    let mut contributions = window(live.clone(), &plan.views, &plan.policies);
+    if plan
+        .views
+        .iter()
+        .any(|view| matches!(view.window, WindowSpec::Anchored(_)))
+    {
+        let anchored = anchor(live.clone(), control.clone(), &plan.views, &plan.policies);
+        let (rows, adrift) = by_kind(anchored);
+        contributions = contributions.concat(rows);
+        tallies = tallies.concat(adrift);
+    }
+    let view_rows = aggregate(contributions, control.clone(), &plan.views);
     let alerts = plan
         .watched
         .iter()
@@ -257,6 +267,28 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
     }
 }
 
+/// Rows of anchored views, and how many posts have no place in any for want of their thread's times.
+fn by_kind<'s>(
+    anchored: VecCollection<'s, Tick, Anchored, Acc>,
+) -> (VecCollection<'s, Tick, RowKey, Acc>, VecCollection<'s, Tick, Tally>) {
+    use differential_dataflow::AsCollection;
+    use timely::dataflow::operators::vec::Map;
+    let adrift = Tally {
+        model: ModelKey::NONE,
+        entity: Dim::NONE,
+        count: Count::Adrift,
+    };
+    let rows = anchored.clone().inner.flat_map(|(to, tick, acc)| match to {
+        Anchored::Row(row) => Some((row, tick, acc)),
+        Anchored::Adrift => None,
+    });
+    let tallies = anchored.inner.flat_map(move |(to, tick, acc)| match to {
+        Anchored::Row(_) => None,
+        Anchored::Adrift => Some((adrift, tick, isize::try_from(acc.posts).unwrap_or(0))),
+    });
+    (rows.as_collection(), tallies.as_collection())
+}
+
 fn alerts<'s>(
     plan: &Plan,
     live: VecCollection<'s, Tick, Live>,
@@ -270,10 +302,11 @@ fn alerts<'s>(
         move |view: u16| targets.contains(&view)
     };
     let each_row = {
-        let views = Arc::clone(&views);
+        let (views, plan) = (Arc::clone(&views), plan.clone());
         move |live: &Live, give: &mut dyn FnMut(RowKey)| {
             for view in targets.iter().copied() {
-                for_each_row(&views[usize::from(view)], &live.post, &mut |key| {
+                let policy = plan.policy(view);
+                for_each_row(&views[usize::from(view)], &live.post, policy, &mut |key| {
                     give(RowKey { view, key })
                 });
             }

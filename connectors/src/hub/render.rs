@@ -87,17 +87,6 @@ pub fn tick_time(tick: Tick) -> String {
     time(i64::try_from(tick).unwrap_or(i64::MAX))
 }
 
-/// The window a row is about. Sliding windows end with the clock, in steps.
-pub fn bounds(window: WindowSpec, start: EventTime, clock: EventTime) -> (EventTime, EventTime) {
-    match window {
-        WindowSpec::Sliding { size, every } => {
-            let end = clock.div_euclid(every.max(1)).saturating_mul(every.max(1));
-            (end.saturating_sub(size), end)
-        }
-        WindowSpec::Tumble { size } | WindowSpec::Hop { size, .. } => (start, start.saturating_add(size)),
-    }
-}
-
 /// Whether the window of a view's rows moves with the clock, so that it is no part of their key.
 pub fn is_sliding(spec: &ViewSpec) -> bool {
     matches!(spec.window, WindowSpec::Sliding { .. })
@@ -139,7 +128,7 @@ impl Serialize for RowJson<'_> {
             map.serialize_entry(column.name(), &self.lookup.name(dim))?;
         }
         if self.row.is_some() || !is_sliding(self.spec) {
-            let (start, end) = bounds(self.spec.window, self.key.start, self.clock);
+            let (start, end) = self.spec.window.bounds_at(&self.key, self.clock);
             map.serialize_entry("window_start", &time(start))?;
             map.serialize_entry("window_end", &time(end))?;
         }
@@ -393,16 +382,6 @@ mod tests {
             serde_json::to_string(&gone).expect("json"),
             r#"{"thread":"t1","entity":null,"window_start":"1970-01-01T00:01:00.000Z","window_end":"1970-01-01T00:02:00.000Z"}"#
         );
-    }
-
-    #[test]
-    fn a_sliding_window_ends_with_the_clock_in_steps() {
-        let window = WindowSpec::Sliding {
-            size: 300_000,
-            every: 60_000,
-        };
-        assert_eq!(bounds(window, 0, 659_999), (300_000, 600_000));
-        assert_eq!(bounds(window, 0, -1), (-360_000, -60_000));
     }
 
     #[test]

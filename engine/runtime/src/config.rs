@@ -158,7 +158,7 @@ fn pipeline<'a>(reader: &'a Reader<'a>, node: &tree::Node) -> Option<Pipeline> {
             Some(hint),
         );
     }
-    let rules = views::rules(&root, &names);
+    let rules = views::rules(&root, &names, views.as_deref());
     let sinks = sinks::sinks(&root, &names, sources.as_deref(), state.as_ref());
     let (serve, workers) = (serve::serve(&root), settings::workers(&root));
     Some(Pipeline {

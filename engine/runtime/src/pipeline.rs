@@ -430,7 +430,9 @@ fn decoder(
         };
         (field.clone(), field_ref)
     });
-    let views = pipeline.graph.views.iter().map(|v| v.name.clone());
+    // Rules follow windows side by side.
+    let watchable = pipeline.graph.views.iter().filter(|v| v.window.is_regular());
+    let views = watchable.map(|v| v.name.clone());
     let spec = DecoderSpec::new(into)
         .with_map(FieldMap(fields.collect()))
         .with_views(views.collect());

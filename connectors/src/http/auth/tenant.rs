@@ -49,7 +49,7 @@ impl Tenancy {
 
     /// Narrows a filter on posts.
     pub(in crate::http) fn posts(&self, filter: &mut Filter) {
-        filter.only(&GroupColumn::ALL, self.column, self.tenant);
+        filter.only(&GroupColumn::OF_POSTS, self.column, self.tenant);
     }
 
     /// Narrows a filter on alerts.

@@ -3,6 +3,7 @@
 
 mod scoring;
 mod serve;
+mod windows;
 
 use Kind::*;
 use std::sync::LazyLock;
@@ -152,7 +153,8 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
 }
 
 /// All keys.
-pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| [TABLE, scoring::KEYS, serve::KEYS].concat());
+pub(super) static KEYS: LazyLock<Vec<Key>> =
+    LazyLock::new(|| [TABLE, scoring::KEYS, serve::KEYS, windows::KEYS].concat());
 
 /// The table, but for what is in files of its own.
 const TABLE: &[Key] = &[
@@ -452,12 +454,14 @@ const TABLE: &[Key] = &[
         .example("{by_minute: {group_by: [thread, entity], window: {tumble: 1m}}}"),
     key(
         "views.*.group_by",
-        Choices(&["thread", "entity", "source", "author"]),
-        "Columns that make a row, at most four; `[]` makes one row per window.",
+        Choices(&["thread", "entity", "source", "author", "label", "emotion", "phase"]),
+        "Columns that make a row, at most four; `[]` makes one row per window. `label` and `emotion` are those of the post's \
+         answer, by the view's `sarcasm` policy; posts whose sentiment does not count, or not yet, have none. `phase` goes with \
+         anchored windows.",
     )
     .required()
     .example("[thread, entity]"),
-    key("views.*.window", Section, "How time is cut: one of `tumble`, `hop`, `sliding`.")
+    key("views.*.window", Section, "How time is cut: one of `tumble`, `hop`, `sliding`, `anchored`.")
         .required()
         .example("{tumble: 1m}"),
     key("views.*.window.tumble", Duration("1s", "3650d"), "Windows of this length side by side.").example("1m"),
@@ -472,8 +476,6 @@ const TABLE: &[Key] = &[
     key("views.*.window.sliding.every", Duration("1s", "3650d"), "The step in which it moves; divides `size`.")
         .required()
         .example("1m"),
-    later("views.*.window.session", "session windows"),
-    later("views.*.window.anchored", "windows anchored to a thread's air time"),
     key("views.*.window.on", Choice(&["created_at"]), "The time that counts.").default("created_at").example("created_at"),
     key(
         "views.*.measures",

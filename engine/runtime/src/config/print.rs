@@ -8,9 +8,10 @@ use super::pipeline::{
 };
 use super::secret::mask_url;
 use super::units::{show_duration, show_size};
+use super::views::show_edge;
 use groundswell_connectors::kafka::{OnGap, Start};
 use groundswell_core::acc::UNIT;
-use groundswell_core::spec::{GroupColumn, Measure, RuleSpec, ViewSpec, WeightSpec, WindowSpec};
+use groundswell_core::spec::{GroupColumn, Measure, Phases, RuleSpec, ViewSpec, WeightSpec, WindowSpec};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::Path;
@@ -387,6 +388,7 @@ impl Yaml {
             WindowSpec::Tumble { size } => self.line(3, "tumble", show_duration(size)),
             WindowSpec::Hop { size, every } => self.line(3, "hop", stepped(size, every)),
             WindowSpec::Sliding { size, every } => self.line(3, "sliding", stepped(size, every)),
+            WindowSpec::Anchored(phases) => self.anchored(&phases),
         }
         self.line(3, "on", "created_at");
         self.line(
@@ -395,6 +397,19 @@ impl Yaml {
             words(view.measures.iter().copied().map(Measure::name).collect()),
         );
         self.line(2, "keep", view.keep.map_or_else(|| "forever".to_owned(), show_duration));
+    }
+
+    fn anchored(&mut self, phases: &Phases) {
+        self.section(3, "anchored");
+        self.section(4, "phases");
+        for phase in phases.iter() {
+            let (from, to) = (show_edge(phase.from), show_edge(phase.to));
+            self.line(5, &text(phase.name.as_str()), format!("{{from: {from}, to: {to}}}"));
+        }
+        if let Some(lasts) = phases.lasts {
+            self.line(4, "lasts", show_duration(lasts));
+        }
+        self.line(4, "longest", show_duration(phases.longest));
     }
 
     fn rule(&mut self, rule: &RuleSpec) {

@@ -77,7 +77,7 @@ fn auth(section: &Section<'_>, field: &Field<'_>) -> Option<AuthConfig> {
         field.key_error("nobody could ever ask", Some("give `keys`, `jwt` or both".to_owned()));
         return None;
     }
-    let column = tenant.and_then(|word| GroupColumn::ALL.into_iter().find(|c| c.name() == word));
+    let column = tenant.and_then(|word| GroupColumn::GIVEN.into_iter().find(|c| c.name() == word));
     if column.is_none()
         && let Some(key) = keys.iter().find(|key| key.tenant.is_some())
     {

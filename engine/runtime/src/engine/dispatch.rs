@@ -221,7 +221,7 @@ impl Dispatcher {
         self.status.set_wanted(wanted);
         let recalled = self.duplicates.recalled().count();
         self.counters.handed_over(tick, &self.scorer, recalled);
-        self.counters.models(self.board.loads());
+        self.counters.models(self.board.loads(), self.board.adrift());
         self.status.set_complete(tick);
     }
 

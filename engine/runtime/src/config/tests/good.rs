@@ -50,6 +50,10 @@ weight: {kind: table, table: [[-5, 0], [0, 1], [10, 2.3]]}
 views:
   by_hour: {group_by: [source, author], window: {hop: {size: 2h, every: 30m}}, measures: [sentiment, posts]}
   now: {group_by: [entity], window: {sliding: {size: 1d, every: 1m}}, keep: forever}
+  phases:
+    group_by: [entity, thread]
+    window: {anchored: {phases: {pre: {from: air_time - 24h, to: air_time}, live: {from: air_time, to: ends_at + 90m}}, lasts: 3h}}
+  labels: {group_by: [label, emotion], window: {tumble: 1h}}
 rules:
   any: {view: now, when: 'posts > 1 and (negative / posts > 0.5)'}
 sinks:

@@ -441,7 +441,7 @@ fn view_mistakes() {
         ),
         (
             "{group_by: [], window: {}}",
-            "4:21: views.v.window: missing the kind of window; one of tumble, hop, sliding",
+            "4:21: views.v.window: missing the kind of window; one of tumble, hop, sliding, anchored",
         ),
         (
             "{group_by: [], window: {session: 5m}}",
@@ -449,7 +449,7 @@ fn view_mistakes() {
         ),
         (
             "{group_by: [], window: {tumble: 1m, hop: {size: 1m, every: 1m}}}",
-            "4:21: views.v.window: a window is one of tumble, hop and sliding, not several",
+            "4:21: views.v.window: a window is one of tumble, hop, sliding and anchored, not several",
         ),
         (
             "{group_by: [], window: {tumble: 500ms}}",
