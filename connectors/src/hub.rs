@@ -22,6 +22,7 @@ pub mod render;
 pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod threads;
 
 use alerts::{AlertRecord, Alerts};
 use axum::extract::ws::Utf8Bytes;
@@ -36,6 +37,7 @@ use posts::{Entry, PostPlace, Posts};
 use render::{Lookup, PostIds};
 use std::sync::Arc;
 use table::Table;
+use threads::Threads;
 use tokio::sync::watch;
 
 /// Bounds of what a hub keeps.
@@ -156,6 +158,7 @@ struct State {
     feeds: Vec<FeedState>,
     posts: Posts,
     alerts: Alerts,
+    threads: Threads,
 }
 
 /// The serving state; share it in an [`Arc`].
@@ -201,6 +204,7 @@ impl Hub {
                 feeds: (0..feeds).map(|_| feed()).collect(),
                 posts: Posts::new(limits.posts, limits.feed_posts),
                 alerts: Alerts::new(limits.alerts),
+                threads: Threads::default(),
             }),
             ticks: watch::Sender::new(0),
             encoded: (0..feeds).map(|_| Mutex::new(None)).collect(),
@@ -249,6 +253,7 @@ impl Hub {
             let alerts = state.alerts.apply(&changes.alerts);
             state.feeds[self.slot(Feed::Alerts)].push(tick, changes.clock, first, || alerts);
         }
+        state.threads.apply(&changes.threads, tick);
         if first {
             state.feeds.iter_mut().for_each(|feed| feed.history.begin(tick));
         }
@@ -307,6 +312,13 @@ impl Hub {
     /// A view at one tick.
     pub fn view(&self, index: usize) -> Option<ViewState> {
         (index < self.views.len()).then(|| self.state.read().view(index))
+    }
+
+    /// The threads and some views, all at one tick.
+    pub fn threads<const N: usize>(&self, views: [usize; N]) -> (Threads, [Option<ViewState>; N]) {
+        let state = self.state.read();
+        let view = |index: usize| (index < self.views.len()).then(|| state.view(index));
+        (state.threads.clone(), views.map(view))
     }
 
     /// A post, the tick it is as of, and whether anything was served yet.

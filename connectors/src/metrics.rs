@@ -72,6 +72,7 @@ pub struct Metrics {
     scorer: ScorerMetrics,
     sink_ticks: IntCounterVec,
     sink_errors: IntCounterVec,
+    webhook_attempts: IntCounterVec,
     sink_lag: IntGaugeVec,
     sink_lag_seconds: prometheus::GaugeVec,
     sink_commits: IntCounterVec,
@@ -167,6 +168,11 @@ impl Metrics {
                 "sink_errors_total",
                 "Failed attempts of a sink to apply a tick.",
                 &["sink"],
+            )?,
+            webhook_attempts: r.counters(
+                "webhook_attempts_total",
+                "Requests that a webhook made, by what became of them: `delivered`, `failed` (tried again) or `refused` (set aside).",
+                &["sink", "outcome"],
             )?,
             sink_lag: r.gauges(
                 "sink_lag_ticks",
@@ -293,6 +299,11 @@ impl Metrics {
     /// A sink failed to apply a tick.
     pub fn sink_error(&self, sink: &str) {
         self.sink_errors.with_label_values(&[sink]).inc();
+    }
+
+    /// A webhook made a request.
+    pub fn webhook_attempt(&self, sink: &str, outcome: &str) {
+        self.webhook_attempts.with_label_values(&[sink, outcome]).inc();
     }
 
     /// Complete ticks a sink has not applied yet, and the age of the oldest.

@@ -25,6 +25,16 @@ impl Params {
     /// # Errors
     /// 400 for a query string that cannot be decoded or an unknown name.
     pub fn parse(uri: &Uri, allowed: &[&str]) -> Result<Self, ApiError> {
+        let params = Params::read(uri)?;
+        params.only(allowed)?;
+        Ok(params)
+    }
+
+    /// Reads the query string, whatever names are in it: which may be may depend on their values.
+    ///
+    /// # Errors
+    /// 400 for a query string that cannot be decoded.
+    pub fn read(uri: &Uri) -> Result<Self, ApiError> {
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|error| {
             ApiError::new(
                 StatusCode::BAD_REQUEST,
@@ -32,9 +42,17 @@ impl Params {
                 format!("The query string is malformed: {error}"),
             )
         })?;
-        match pairs.iter().find(|(name, _)| !allowed.contains(&name.as_str())) {
+        Ok(Params(pairs))
+    }
+
+    /// Refuses every name but these.
+    ///
+    /// # Errors
+    /// 400 that names the first other one.
+    pub fn only(&self, allowed: &[&str]) -> Result<(), ApiError> {
+        match self.iter().find(|(name, _)| !allowed.contains(name)) {
             Some((name, value)) => Err(Invalid::unknown(name, value, allowed).into()),
-            None => Ok(Params(pairs)),
+            None => Ok(()),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod auth;
 pub(crate) mod client;
+mod compat;
 mod dead_letters;
 pub(crate) mod fold;
 mod models;

@@ -62,6 +62,7 @@ fn describe(spec: &ViewSpec, state: &ViewState, count: bool) -> Value {
     let window = match &spec.window {
         WindowSpec::Anchored(phases) => json!({
             "kind": "anchored",
+            "size_ms": spec.window.size(),
             "phases": phases.iter().map(|phase| phase.name.as_str()).collect::<Vec<_>>(),
         }),
         regular => {

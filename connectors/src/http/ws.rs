@@ -30,14 +30,32 @@ const GRACE: Duration = Duration::from_millis(20);
 /// How long a goodbye may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Upgrades a connection, if the page it comes from may have it and there is room.
+/// Upgrades a connection.
 pub async fn upgrade(
     State(app): State<App>,
     Extension(who): Extension<Principal>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
-    if !guard::same_origin(&headers, &app.options.allowed_origins) {
+    let (upgrade, seat) = admit(&app, &headers, upgrade)?;
+    let tenancy = who.tenancy(&app);
+    Ok(upgrade.protocols([SUBPROTOCOL]).on_upgrade(move |socket| async move {
+        let client = app.metrics.websocket_client();
+        Client::new(app.clone(), tenancy, socket).run().await;
+        drop((client, seat));
+    }))
+}
+
+/// Lets a connection in, if the page it comes from may have it and there is room.
+///
+/// # Errors
+/// Why not, as an answer in place of the upgrade.
+pub(super) fn admit(
+    app: &App,
+    headers: &HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<(WebSocketUpgrade, Seat), ApiError> {
+    if !guard::same_origin(headers, &app.options.allowed_origins) {
         let message = "Pages of this origin may not subscribe: add it to the allowed origins";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", message));
     }
@@ -54,20 +72,12 @@ pub async fn upgrade(
         ));
     }
     let bytes = limits.frame_bytes;
-    let (seat, tenancy) = (Seat::new(&app), who.tenancy(&app));
-    Ok(upgrade
-        .protocols([SUBPROTOCOL])
-        .max_message_size(bytes)
-        .max_frame_size(bytes)
-        .on_upgrade(move |socket| async move {
-            let client = app.metrics.websocket_client();
-            Client::new(app.clone(), tenancy, socket).run().await;
-            drop((client, seat));
-        }))
+    let upgrade = upgrade.max_message_size(bytes).max_frame_size(bytes);
+    Ok((upgrade, Seat::new(app)))
 }
 
 /// A place among the clients, from the upgrade on.
-struct Seat(App, #[allow(dead_code)] Open);
+pub(super) struct Seat(App, #[allow(dead_code)] Open);
 
 impl Seat {
     fn new(app: &App) -> Self {

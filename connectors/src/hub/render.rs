@@ -47,7 +47,7 @@ impl Lookup {
         (self.post_ids)(key).unwrap_or_else(|| format!("{KEY_PREFIX}{key}").into())
     }
 
-    fn text(&self, entry: &Entry) -> Option<Arc<str>> {
+    pub(crate) fn text(&self, entry: &Entry) -> Option<Arc<str>> {
         match self.texts.get(entry.post.text) {
             Ok(text) => text,
             Err(error) => {

@@ -199,7 +199,7 @@ impl History {
             views,
             posts,
             alerts,
-            dead: Vec::new(),
+            ..TickChanges::default()
         }
     }
 }

@@ -12,7 +12,7 @@ use groundswell_core::serving::{AlertChange, LivePost};
 use groundswell_core::spec::{GroupColumn, ViewSpec};
 
 /// A tenant and the column that holds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::http) struct Tenancy {
     column: GroupColumn,
     tenant: Dim,

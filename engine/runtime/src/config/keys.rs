@@ -3,6 +3,7 @@
 
 mod scoring;
 mod serve;
+mod webhook;
 mod windows;
 
 use Kind::*;
@@ -154,7 +155,7 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
 
 /// All keys.
 pub(super) static KEYS: LazyLock<Vec<Key>> =
-    LazyLock::new(|| [TABLE, scoring::KEYS, serve::KEYS, windows::KEYS].concat());
+    LazyLock::new(|| [TABLE, scoring::KEYS, serve::KEYS, webhook::KEYS, windows::KEYS].concat());
 
 /// The table, but for what is in files of its own.
 const TABLE: &[Key] = &[
@@ -516,9 +517,8 @@ const TABLE: &[Key] = &[
         "Where results go, by name. Without a sink for dead letters, they go to `dead_letters.jsonl` in the state folder.",
     )
     .example("{alerts: {type: file, path: alerts.jsonl, from: rules}}"),
-    key("sinks.*.type", Choice(&["file", "kafka", "postgres"]), "The kind of sink.")
+    key("sinks.*.type", Choice(&["file", "kafka", "postgres", "http"]), "The kind of sink.")
         .required()
-        .later_values(&[("http", "webhook sinks")])
         .example("file"),
     key("sinks.*.path", Path, "The file.").required().only("type", "file").example("alerts.jsonl"),
     key("sinks.*.from", Text, "`rules` (their alerts), `dead_letters`, or the name of a view (its changes).")
@@ -562,9 +562,9 @@ const TABLE: &[Key] = &[
     )
     .only("type", "kafka")
     .example("sentiment.alerts.progress"),
-    key("sinks.*.timeout", Duration("1s", "1h"), "How long a start waits for brokers that do not answer.")
+    key("sinks.*.timeout", Duration("1s", "1h"), "How long a start waits for brokers that do not answer; a webhook, for the answer to a request.")
         .default("30s")
-        .only("type", "kafka")
+        .only("type", "kafka|http")
         .example("5s"),
     key("sinks.*.properties", Named, "As for sources.")
         .only("type", "kafka")
@@ -574,10 +574,10 @@ const TABLE: &[Key] = &[
         "sinks.*.url",
         Text,
         "The database, `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…`; its tables are in the schema of the pipeline's \
-         name. A secret: give it as `${NAME}` or `file:PATH`.",
+         name. Of a webhook, the address that alerts are posted to. A secret: give it as `${NAME}` or `file:PATH`.",
     )
     .required()
-    .only("type", "postgres")
+    .only("type", "postgres|http")
     .example("\"${DATABASE_URL}\""),
     key("sinks.*.views", Names, "Views that get a table.")
         .or(&["all"])

@@ -3,8 +3,8 @@
 use super::fallback::FallbackConfig;
 use super::kafka::{Brokers, Property, RegistryConfig};
 use super::pipeline::{
-    AuthConfig, Collection, FieldRef, JwtKeys, LiveModel, Pace, Pipeline, ServeConfig, ShadowModel, SinkKind,
-    SourceConfig, SourceKind,
+    AuthConfig, Collection, FieldRef, JwtKeys, LiveModel, Pace, Pipeline, RoutesConfig, ServeConfig, ShadowModel,
+    SinkKind, SourceConfig, SourceKind, WebhookConfig,
 };
 use super::secret::mask_url;
 use super::units::{show_duration, show_size};
@@ -83,6 +83,7 @@ impl Pipeline {
                         }
                     }
                 }
+                SinkKind::Webhook(webhook) => out.webhook(webhook),
                 SinkKind::Postgres {
                     url,
                     views,
@@ -374,6 +375,18 @@ impl Yaml {
         self.line(2, "count_neutral", fallback.count_neutral);
     }
 
+    fn webhook(&mut self, webhook: &WebhookConfig) {
+        self.line(2, "type", "http");
+        self.line(2, "url", text(&webhook.url.to_string()));
+        if let Some(secret) = &webhook.secret {
+            self.line(2, "secret", text(&secret.to_string()));
+        }
+        self.line(2, "body", webhook.body.name());
+        self.line(2, "timeout", show_duration(webhook.timeout_ms));
+        self.line(2, "longest_pause", show_duration(webhook.longest_pause_ms));
+        self.line(2, "past", if webhook.past { "send" } else { "skip" });
+    }
+
     fn view(&mut self, view: &ViewSpec) {
         let words = |words: Vec<&str>| format!("[{}]", words.join(", "));
         self.section(1, &view.name);
@@ -465,6 +478,28 @@ fn print_serve(serve: &ServeConfig, out: &mut Yaml) {
         if !all.is_empty() {
             let all: Vec<String> = all.iter().map(|t| text(t)).collect();
             out.line(1, key, format!("[{}]", all.join(", ")));
+        }
+    }
+    serve.routes.iter().for_each(|routes| print_routes(routes, out));
+}
+
+fn print_routes(routes: &RoutesConfig, out: &mut Yaml) {
+    out.section(1, "routes");
+    if let Some(sentiment) = &routes.sentiment {
+        out.section(2, "sentiment");
+        for (key, name) in [("hour", &sentiment.hour), ("day", &sentiment.day)] {
+            name.iter().for_each(|name| out.line(3, key, text(name)));
+        }
+        if !sentiment.distribution.is_empty() {
+            let all: Vec<String> = sentiment.distribution.iter().map(|name| text(name)).collect();
+            out.line(3, "distribution", format!("[{}]", all.join(", ")));
+        }
+    }
+    if let Some(threads) = &routes.threads {
+        out.section(2, "threads");
+        out.line(3, "list", text(&threads.list));
+        for (key, name) in [("cast", &threads.cast), ("timeline", &threads.timeline)] {
+            name.iter().for_each(|name| out.line(3, key, text(name)));
         }
     }
 }

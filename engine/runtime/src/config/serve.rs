@@ -1,5 +1,9 @@
 //! `serve:`
 
+mod routes;
+
+pub(super) use routes::Known;
+
 use super::error::quoted;
 use super::field::Field;
 use super::pipeline::{AuthConfig, JwtConfig, JwtKeys, KeyConfig, ServeConfig};
@@ -13,7 +17,7 @@ use std::path::PathBuf;
 const SECRET_BYTES: usize = 32;
 
 /// Reads it; `Some(None)` is "serve nothing".
-pub(super) fn serve(root: &Section<'_>) -> Option<Option<ServeConfig>> {
+pub(super) fn serve(root: &Section<'_>, views: Known<'_>) -> Option<Option<ServeConfig>> {
     if root.given("serve").is_some_and(|f| f.is("false")) {
         return Some(None);
     }
@@ -28,6 +32,7 @@ pub(super) fn serve(root: &Section<'_>) -> Option<Option<ServeConfig>> {
     let tls = optional(section.given("tls"), |f| tls(&f.section()?));
     let hosts = optional(section.given("hosts"), |f| texts(&f));
     let origins = optional(section.given("origins"), |f| origins(&f));
+    let routes = optional(section.given("routes"), |f| routes::routes(&f.section()?, views));
     let (http, auth) = (http?, auth?);
     if !http.ip().is_loopback() && auth.is_none() && !open {
         section.get("http")?.error(
@@ -43,6 +48,7 @@ pub(super) fn serve(root: &Section<'_>) -> Option<Option<ServeConfig>> {
         tls: tls?,
         hosts: hosts?.unwrap_or_default(),
         origins: origins?.unwrap_or_default(),
+        routes: routes?,
     }))
 }
 
