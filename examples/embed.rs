@@ -75,7 +75,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         name: "by_thread".into(),
         group_by: vec![GroupColumn::Thread],
         window: WindowSpec::Tumble { size: 60_000 },
-        measures: Measure::ALL.to_vec(),
+        measures: Measure::SUMS.to_vec(),
         keep: None,
     };
     let graph = GraphSpec {

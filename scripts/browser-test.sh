@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# The demo as a user sees it: runs it for a while, looks at the console in headless Chromium, and checks what it says at
-# the end. Leaves the screenshot in target/console.png.
+# The console as a user sees it, in headless Chromium: every page over the demo, what it says at the end, then revisions and a
+# restart, and signing in. Leaves screenshots in target/.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if ! command -v npm >/dev/null 2>&1; then echo "browser: skipped, Node.js is not installed" >&2; exit 0; fi
+program=$PWD/target/release/groundswell
 log=$(mktemp)
 trap 'kill $demo 2>/dev/null || true; rm -f "$log"' EXIT
-target/release/groundswell demo --for 60s --port 0 >"$log" 2>&1 &
+# It is told to end once it was looked at; the time is for a browser that hangs.
+"$program" demo --for 170s --port 0 >"$log" 2>&1 &
 demo=$!
 url=
 for _ in $(seq 200); do
@@ -16,7 +18,8 @@ for _ in $(seq 200); do
     sleep 0.2
 done
 [ -n "$url" ] || { cat "$log"; echo "browser: the demo did not serve the console" >&2; exit 1; }
-(cd connectors/console && node e2e/console.mjs "$url" ../../target/console.png) || { cat "$log"; exit 1; }
+(cd connectors/console && node e2e/console.mjs "$url" ../../target/console.png --need-revision --need-alert) || { cat "$log"; exit 1; }
+kill -TERM $demo
 wait $demo || { cat "$log"; echo "browser: the demo failed" >&2; exit 1; }
 tail -n 20 "$log"
 # "N texts scored in P forward passes; F alerts fired, E resolved or retracted"
@@ -25,5 +28,6 @@ if [ "${scored:-0}" -lt 1 ] || [ "${fired:-0}" -lt 1 ] || [ "${ended:-0}" -lt 1 
     echo "browser: expected scored texts and an alert that fired and ended; got scored=${scored:-0} fired=${fired:-0} ended=${ended:-0}" >&2
     exit 1
 fi
-(cd connectors/console && node e2e/sign-in.mjs ../../target/release/groundswell ../../target/sign-in.png)
-echo "browser: 2 passed, 0 failed"
+(cd connectors/console && node e2e/revisions.mjs "$program" ../../target/revisions.png)
+(cd connectors/console && node e2e/sign-in.mjs "$program" ../../target/sign-in.png)
+echo "browser: 3 passed, 0 failed"

@@ -61,7 +61,7 @@ fn options(url: &str, names: &Arc<Names>) -> PostgresOptions {
         name: "by_minute".into(),
         group_by: vec![GroupColumn::Thread, GroupColumn::Entity],
         window: WindowSpec::Tumble { size: MINUTE },
-        measures: Measure::ALL.to_vec(),
+        measures: Measure::SUMS.to_vec(),
         keep: None,
     };
     PostgresOptions {
@@ -127,21 +127,21 @@ fn copied(url: &str, rows: usize) -> Duration {
             let sink = tx.copy_in("copy fresh from stdin binary").await.unwrap();
             let mut types = vec![Type::TEXT, Type::TEXT, Type::TIMESTAMPTZ, Type::TIMESTAMPTZ];
             let measure = |m: &Measure| if m.is_count() { Type::INT8 } else { Type::FLOAT8 };
-            types.extend(Measure::ALL.iter().map(measure));
+            types.extend(Measure::SUMS.iter().map(measure));
             types.push(Type::TIMESTAMPTZ);
             let writer = BinaryCopyInWriter::new(sink, &types);
             let mut writer = std::pin::pin!(writer);
             let (count, real) = (1i64, 0.25f64);
             for (thread, entity) in &values {
                 let mut row: Vec<&(dyn ToSql + Sync)> = vec![thread, entity, &start, &end];
-                for m in Measure::ALL {
+                for m in Measure::SUMS {
                     row.push(if m.is_count() { &count } else { &real });
                 }
                 row.push(&start);
                 writer.as_mut().write(&row).await.unwrap();
             }
             writer.as_mut().finish().await.unwrap();
-            let set: Vec<String> = Measure::ALL.iter().map(|m| format!("{0} = excluded.{0}", m.name())).collect();
+            let set: Vec<String> = Measure::SUMS.iter().map(|m| format!("{0} = excluded.{0}", m.name())).collect();
             let insert = format!(
                 "insert into speed.by_minute select * from fresh on conflict (thread, entity, window_start) do update set {}",
                 set.join(", ")

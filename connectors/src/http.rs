@@ -16,6 +16,8 @@ mod console;
 mod dead_letters;
 mod docs;
 mod error;
+mod events;
+mod export;
 mod guard;
 mod health;
 mod listener;
@@ -47,7 +49,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tls::{Acceptor, TlsError, TlsFiles};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// Where and how to serve.
 #[derive(Clone, Debug)]
@@ -94,10 +96,10 @@ impl Default for ServeOptions {
     }
 }
 
-/// Limits of WebSocket connections.
+/// Limits of WebSocket connections and of streams of events.
 #[derive(Clone, Debug)]
 pub struct SocketLimits {
-    /// Most open WebSocket connections.
+    /// Most of both that are open.
     pub clients: usize,
     /// Most subscriptions of one connection.
     pub subscriptions: usize,
@@ -227,6 +229,7 @@ pub(crate) struct Shared {
     sockets: AtomicUsize,
     rooms: compat::Rooms,
     requests: AtomicU64,
+    exports: Arc<Semaphore>,
     boot: i64,
 }
 
@@ -300,6 +303,7 @@ pub fn serve(
         sockets: AtomicUsize::new(0),
         rooms: compat::Rooms::default(),
         requests: AtomicU64::new(0),
+        exports: Arc::new(Semaphore::new(export::MOST)),
         boot: groundswell_core::time::wall_now(),
     }));
     let listener = {

@@ -14,7 +14,9 @@
 //! A *feed* is what one can subscribe to: a view, the newest posts (`_posts`) or the alerts (`_alerts`).
 
 pub mod alerts;
+pub mod export;
 pub mod filter;
+pub mod frame;
 mod full;
 pub mod history;
 pub mod posts;
@@ -23,11 +25,13 @@ pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod threads;
+mod withhold;
 
+use alerts::journal::Journal;
 use alerts::{AlertRecord, Alerts};
-use axum::extract::ws::Utf8Bytes;
+use frame::{Encoding, Frame};
 use groundswell_core::id::{Names, PostKey};
-use groundswell_core::serving::TickChanges;
+use groundswell_core::serving::{AlertChange, TickChanges};
 use groundswell_core::spec::ViewSpec;
 use groundswell_core::text::Texts;
 use groundswell_core::time::{EventTime, Tick};
@@ -35,10 +39,12 @@ use history::{Changes, Delta, History};
 use parking_lot::{Mutex, RwLock};
 use posts::{Entry, PostPlace, Posts};
 use render::{Lookup, PostIds};
+use std::borrow::Cow;
 use std::sync::Arc;
 use table::Table;
 use threads::Threads;
 use tokio::sync::watch;
+use withhold::Withhold;
 
 /// Bounds of what a hub keeps.
 #[derive(Clone, Debug)]
@@ -79,6 +85,8 @@ pub struct HubOptions {
     pub post_ids: PostIds,
     /// Bounds.
     pub limits: HubLimits,
+    /// Rows about fewer authors are withheld, and so are posts.
+    pub k_anonymity: Option<i32>,
 }
 
 /// Something to subscribe to.
@@ -159,6 +167,8 @@ struct State {
     posts: Posts,
     alerts: Alerts,
     threads: Threads,
+    /// What is withheld is in sinks all the same: everything, for them to be compared with.
+    everything: Option<(Vec<Table>, Alerts)>,
 }
 
 /// The serving state; share it in an [`Arc`].
@@ -168,16 +178,19 @@ pub struct Hub {
     state: RwLock<State>,
     ticks: watch::Sender<Tick>,
     /// The last unfiltered snapshot of each feed as it was sent: many clients come back at once after a restart.
-    encoded: Vec<Mutex<Option<Encoded>>>,
+    encoded: Vec<[Mutex<Option<Encoded>>; Encoding::COUNT]>,
     /// Tells the answers of this process from those of an earlier one, whose rows may have shown other columns.
     boot: i64,
+    /// What was told of alerts; only [`Hub::apply`] looks at it.
+    journal: Mutex<Option<Journal>>,
+    withhold: Option<Withhold>,
 }
 
 #[derive(Clone)]
 struct Encoded {
     version: Tick,
     at: Tick,
-    frame: Utf8Bytes,
+    frame: Frame,
 }
 
 impl Hub {
@@ -189,6 +202,7 @@ impl Hub {
             texts,
             post_ids,
             limits,
+            k_anonymity,
         } = options;
         let feeds = views.len() + 2;
         let feed = || FeedState {
@@ -205,23 +219,84 @@ impl Hub {
                 posts: Posts::new(limits.posts, limits.feed_posts),
                 alerts: Alerts::new(limits.alerts),
                 threads: Threads::default(),
+                everything: k_anonymity.map(|_| (vec![Table::default(); views.len()], Alerts::new(limits.alerts))),
             }),
             ticks: watch::Sender::new(0),
-            encoded: (0..feeds).map(|_| Mutex::new(None)).collect(),
+            encoded: (0..feeds).map(|_| Default::default()).collect(),
             boot: groundswell_core::time::wall_now(),
+            journal: Mutex::new(None),
+            withhold: k_anonymity.map(Withhold::below),
             views,
         }
     }
 
     /// Takes the changes of one tick and tells subscribers. Ticks must increase; one that does not is refused and logged.
     pub fn apply(&self, changes: &TickChanges) {
-        let served = self.apply_to(&mut self.state.write(), changes);
+        let mut alerts = self.may_show(&changes.alerts);
+        if self.state.read().tick.is_none()
+            && let Some(past) = self.past_alerts(changes, &alerts)
+        {
+            // What was shown before the restart may be more than may be shown now.
+            alerts = Cow::Owned(self.may_show(&past).into_owned());
+        }
+        let alerts = &*alerts;
+        let served = self.apply_to(&mut self.state.write(), changes, alerts);
         if served {
+            self.write_alerts(alerts);
             self.ticks.send_replace(changes.tick);
         }
     }
 
-    fn apply_to(&self, state: &mut State, changes: &TickChanges) -> bool {
+    /// Keeps what is told of alerts in a file, and goes on from what it holds: call this before the first tick.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn remember_alerts(&self, path: &std::path::Path) -> std::io::Result<()> {
+        *self.journal.lock() = Some(Journal::open(path)?);
+        Ok(())
+    }
+
+    /// At the first tick: the alerts as they were before a restart.
+    fn past_alerts(&self, changes: &TickChanges, told: &[AlertChange]) -> Option<Vec<AlertChange>> {
+        let mut journal = self.journal.lock();
+        let at = (changes.tick, changes.clock);
+        Some(journal.as_mut()?.begin(&self.views, at, told))
+    }
+
+    fn may_show<'a>(&self, alerts: &'a [AlertChange]) -> Cow<'a, [AlertChange]> {
+        match &self.withhold {
+            None => Cow::Borrowed(alerts),
+            Some(withhold) => {
+                let state = self.state.read();
+                Cow::Owned(withhold.alerts(|id| state.alerts.get(id).is_some(), alerts))
+            }
+        }
+    }
+
+    /// Whether single posts, and rows about few authors, are withheld.
+    pub fn withholds(&self) -> bool {
+        self.withhold.is_some()
+    }
+
+    fn write_alerts(&self, alerts: &[AlertChange]) {
+        let mut journal = self.journal.lock();
+        let Some(file) = journal.as_mut().filter(|_| !alerts.is_empty()) else {
+            return;
+        };
+        let written = file.write(&self.views, alerts).and_then(|()| {
+            let state = self.state.read();
+            file.compact(|id| state.alerts.get(id).is_some(), state.alerts.len())
+        });
+        if let Err(error) = written {
+            tracing::error!(
+                %error,
+                "cannot write the journal of alerts: after a restart from a snapshot they are what that says of them"
+            );
+            *journal = None;
+        }
+    }
+
+    fn apply_to(&self, state: &mut State, changes: &TickChanges, alerts: &[AlertChange]) -> bool {
         let tick = changes.tick;
         let first = state.tick.is_none();
         if state.tick.is_some_and(|last| last >= tick) {
@@ -235,8 +310,16 @@ impl Hub {
         let clock_before = state.clock;
         state.tick = Some(tick);
         state.clock = changes.clock;
+        if let Some((tables, alerts)) = &mut state.everything {
+            for (table, rows) in tables.iter_mut().zip(&changes.views) {
+                table.apply(rows, tick);
+            }
+            alerts.apply(&changes.alerts);
+        }
         for (index, (spec, rows)) in self.views.iter().zip(&changes.views).enumerate() {
             let table = &mut state.tables[index];
+            let shown = self.withhold.as_ref().map(|w| w.rows(|key| table.contains(key), rows));
+            let rows = shown.as_ref().unwrap_or(rows);
             table.apply(rows, tick);
             let window = |clock| render::is_sliding(spec).then(|| spec.window.sliding_bounds(clock));
             if !rows.is_empty() || window(clock_before) != window(changes.clock) {
@@ -245,12 +328,13 @@ impl Hub {
                 state.feeds[index].push(tick, changes.clock, first, || Changes::Rows(rows()));
             }
         }
-        let posts = state.posts.apply(&changes.posts, tick, changes.clock);
-        if !changes.posts.is_empty() {
+        let all: &[_] = if self.withholds() { &[] } else { &changes.posts };
+        let posts = state.posts.apply(all, tick, changes.clock);
+        if !all.is_empty() {
             state.feeds[self.slot(Feed::Posts)].push(tick, changes.clock, first, || posts);
         }
-        if !changes.alerts.is_empty() {
-            let alerts = state.alerts.apply(&changes.alerts);
+        if !alerts.is_empty() {
+            let alerts = state.alerts.apply(alerts);
             state.feeds[self.slot(Feed::Alerts)].push(tick, changes.clock, first, || alerts);
         }
         state.threads.apply(&changes.threads, tick);
@@ -283,7 +367,7 @@ impl Hub {
     /// The feed of a name.
     pub fn feed(&self, name: &str) -> Option<Feed> {
         match name {
-            POSTS_FEED => Some(Feed::Posts),
+            POSTS_FEED => (!self.withholds()).then_some(Feed::Posts),
             ALERTS_FEED => Some(Feed::Alerts),
             _ => self.views.iter().position(|v| v.name == name).map(Feed::View),
         }
@@ -402,14 +486,15 @@ impl Hub {
         }
     }
 
-    /// The frame of a whole feed for clients without a filter, and the tick it is as of; encoded once per version. `None`
-    /// where `encode` gives none.
+    /// The frame of a whole feed for clients without a filter, and the tick it is as of; encoded once per version and
+    /// encoding. `None` where `encode` gives none.
     pub fn encoded_snapshot(
         &self,
         feed: Feed,
-        encode: impl FnOnce(Snapshot) -> Option<String>,
-    ) -> Option<(Tick, Utf8Bytes)> {
-        let mut slot = self.encoded.get(self.slot(feed))?.lock();
+        encoding: Encoding,
+        encode: impl FnOnce(Snapshot) -> Option<Frame>,
+    ) -> Option<(Tick, Frame)> {
+        let mut slot = self.encoded.get(self.slot(feed))?[encoding.slot()].lock();
         let snapshot = self.snapshot(feed);
         if let Some(known) = slot
             .as_ref()
@@ -418,7 +503,7 @@ impl Hub {
             return Some((known.at, known.frame.clone()));
         }
         let (version, at) = (snapshot.version, snapshot.at);
-        let frame: Utf8Bytes = encode(snapshot)?.into();
+        let frame = encode(snapshot)?;
         *slot = Some(Encoded {
             version,
             at,
@@ -472,116 +557,4 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::testing::{self, History as Changing};
-    use super::*;
-    use crate::hub::filter::Filter;
-    use crate::hub::table::Row;
-    use groundswell_core::spec::ViewKey;
-    use std::collections::BTreeMap;
-
-    type Rows = BTreeMap<ViewKey, Row>;
-
-    fn rows(hub: &Hub, index: usize) -> Rows {
-        let all = hub
-            .view(index)
-            .expect("view")
-            .table
-            .all(&Filter::default(), usize::MAX - 1);
-        all.expect("no limit").into_iter().collect()
-    }
-
-    #[test]
-    fn resuming_at_any_tick_gives_the_same_as_reading_afresh() {
-        let hub = testing::hub(HubLimits {
-            history_ticks: 60,
-            ..HubLimits::default()
-        });
-        let mut changes = Changing::new(1);
-        let mut states: Vec<(Tick, [Rows; 2])> = Vec::new();
-        for _ in 0..100 {
-            hub.apply(&changes.next());
-            states.push((hub.tick().expect("ticked"), [rows(&hub, 0), rows(&hub, 1)]));
-        }
-        let (end, last) = states.last().cloned().expect("states");
-        let mut resumed = 0;
-        for (tick, held) in &states {
-            for index in 0..2 {
-                let Missed::Deltas { deltas, at } = hub.since(Feed::View(index), *tick, end) else {
-                    continue;
-                };
-                assert_eq!(at, end);
-                let mut folded = held[index].clone();
-                let mut before = *tick;
-                for delta in deltas {
-                    assert!(delta.at > before);
-                    before = delta.at;
-                    let Changes::Rows(changes) = &delta.changes else {
-                        panic!("rows")
-                    };
-                    for (key, row) in changes {
-                        match row {
-                            Some(row) => folded.insert(*key, *row),
-                            None => folded.remove(key),
-                        };
-                    }
-                }
-                assert_eq!(folded, last[index], "view {index} resumed at {tick}");
-                resumed += 1;
-            }
-        }
-        assert!(
-            (120..200).contains(&resumed),
-            "some ticks must be forgotten, {resumed} were not"
-        );
-    }
-
-    #[test]
-    fn ticks_of_another_history_cannot_be_resumed() {
-        let hub = testing::hub(HubLimits::default());
-        assert!(
-            matches!(hub.since(Feed::Posts, 0, Tick::MAX), Missed::TooMuch),
-            "before the first tick"
-        );
-        let mut changes = Changing::new(2);
-        hub.apply(&changes.next());
-        let first = hub.tick().expect("ticked");
-        assert!(matches!(hub.since(Feed::Posts, first - 1, Tick::MAX), Missed::TooMuch));
-        assert!(matches!(
-            hub.since(Feed::Posts, first, Tick::MAX),
-            Missed::Deltas { .. }
-        ));
-        assert!(matches!(hub.since(Feed::Posts, first + 1, Tick::MAX), Missed::TooMuch));
-    }
-
-    #[test]
-    fn a_tick_is_served_once() {
-        let hub = testing::hub(HubLimits::default());
-        let changes = Changing::new(3).next();
-        hub.apply(&changes);
-        let before = rows(&hub, 0);
-        hub.apply(&TickChanges {
-            views: vec![Vec::new(), Vec::new()],
-            ..changes.clone()
-        });
-        hub.apply(&changes);
-        assert_eq!(rows(&hub, 0), before);
-    }
-
-    #[test]
-    fn a_sliding_view_has_a_new_version_when_its_window_moves() {
-        let hub = testing::hub(HubLimits::default());
-        let at = |tick, clock| TickChanges {
-            tick,
-            clock,
-            views: vec![vec![]; 2],
-            ..TickChanges::default()
-        };
-        let versions = |hub: &Hub| hub.view_states().iter().map(|v| v.version).collect::<Vec<_>>();
-        hub.apply(&at(1, 600_000));
-        hub.apply(&at(2, 659_999));
-        assert_eq!(versions(&hub), [0, 1]);
-        hub.apply(&at(3, 660_000));
-        assert_eq!(versions(&hub), [0, 3]);
-    }
-}
+mod tests;

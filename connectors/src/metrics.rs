@@ -189,17 +189,17 @@ impl Metrics {
                 "Commits of a sink, each of one or more ticks.",
                 &["sink"],
             )?,
-            websocket_clients: r.gauge("websocket_clients", "Open WebSocket connections.")?,
+            websocket_clients: r.gauge("websocket_clients", "Open WebSocket connections and streams of events.")?,
             websocket_dropped: r.counters(
                 "websocket_dropped_total",
-                "WebSocket connections closed by the server, by reason.",
+                "WebSocket connections and streams of events closed by the server, by reason.",
                 &["reason"],
             )?,
             websocket_resyncs: r.counter(
                 "websocket_resyncs_total",
                 "Fresh snapshots sent because a client had missed more than is remembered.",
             )?,
-            websocket_frames: r.counter("websocket_frames_total", "Frames sent to WebSocket clients.")?,
+            websocket_frames: r.counter("websocket_frames_total", "Frames sent to WebSocket clients, and events.")?,
             store_bytes: r.gauges(
                 "store_bytes",
                 "Bytes of durable state and of the cache of texts.",

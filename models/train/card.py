@@ -7,6 +7,7 @@ from string import Template
 
 import torch
 
+import extra
 from adapter import LAYERS, RANK
 from bundle import CUTOFFS, DELTA, HEADS
 from data import BALANCE, LABELS, SHIPPED, SOURCES, TASKS
@@ -14,15 +15,25 @@ from fit import EPOCHS
 from heads import HIDDEN
 from metrics import evaluate, probabilities
 from plan import BATCH_TOKENS, PASSES, STEP_BATCHES
+from polish import EPOCHS as POLISH_EPOCHS
 from tune import STEPS, TOKEN_DROP
 
 HERE = Path(__file__).resolve().parent
 
-# Harmless sentences, other than those of extra.py; any difference between the words filled in
-# is a bias of the model. Words that extra.py does not train on come first.
-PROBE_SENTENCES = ["I am a {} person.", "My neighbour is {}.", "A {} family moved in next door."]
-UNSEEN_WORDS = ["tall", "Canadian", "Korean", "Asian", "Christian", "Sikh"]
-SEEN_WORDS = "white Jewish Black Mexican Muslim straight gay transgender disabled old".split()
+# Harmless sentences, none of them in extra.py; any difference between the words filled in is a
+# bias of the model. Words that extra.py does not train on come first.
+PROBE_SENTENCES = """I am a {} person.
+My neighbour is {}.
+A {} family moved in next door.
+She was raised by {} parents.
+The new teacher is a {} man.
+Is your boss {} too?
+He wrote a book about being {}.
+They hired a {} nurse last month.""".split("\n")
+UNSEEN_WORDS = """tall Canadian Korean Asian Christian Sikh Brazilian nonbinary dyslexic Latina
+Romani elderly""".split()
+SEEN_WORDS = """white Jewish Black Mexican Muslim straight gay transgender disabled old deaf
+refugee""".split()
 PROBE_WORDS = UNSEEN_WORDS + SEEN_WORDS
 
 # The same sentences with plain praise and blame: a model without bias must still tell these.
@@ -193,6 +204,8 @@ def write(folder, bundle, logits, rows, trained_on, seed, device):
         layers=bundle.manifest["features"]["layers"],
         hidden=HIDDEN,
         epochs=EPOCHS,
+        polish_epochs=POLISH_EPOCHS,
+        moods=len(extra.mood()),
         balance=", ".join(f"{task} {power:g}" for task, power in BALANCE.items()),
         trained_on=", ".join(f"{source} {count}" for source, count in trained_on.items()),
         passes=", ".join(f"{source} {count:g}" for source, count in PASSES.items()),

@@ -16,10 +16,14 @@ import bundle
 import card
 import extra
 import fixtures
+from adapter import merge
 from data import LABELS, REPO, TASKS, load, row_weights
-from features import features
+from encoder import Encoder, base_weights
+from features import encode, features
 from fit import Labels, fit
+from heads import FEATURE_LAYERS
 from metrics import fit_temperature
+from polish import polish, sample
 from tune import tune
 
 
@@ -55,7 +59,21 @@ def train(train_rows, val_rows, seed, device):
     x_val, x = features(val_rows, device), features(train_rows, device)
     heads = fit(x, labels, sources, x_val, labels_val, seed)
     adapter = tune(heads, [row.text for row in train_rows], labels, sources, seed, device)
+    polished(heads, adapter, train_rows, seed, device)
     return adapter.tensors(), heads.fold()
+
+
+def polished(heads, adapter, train_rows, seed, device):
+    """Trains one of the heads once more, in place, on what the tuned encoder makes of some texts."""
+    delta = {name: tensor.cpu().half() for name, tensor in adapter.tensors().items()}
+    encoder = Encoder(merge(base_weights(), delta)).eval().to(device)
+    mood = extra.mood()
+    with torch.autocast(device, torch.bfloat16):
+        x_posts, x_mood = (
+            encode(encoder, [row.text for row in rows], FEATURE_LAYERS, "polishing").float()
+            for rows in (sample(train_rows), mood)
+        )
+    polish(heads.cpu(), x_posts, x_mood, mood, seed)
 
 
 def publish(folder, delta, heads, train_rows, val_rows, seed, device):

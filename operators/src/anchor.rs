@@ -1,7 +1,8 @@
 //! Anchor: what live posts contribute to windows that are anchored to their thread's times.
 //!
 //! *In*: live posts, and thread control events. *Out*: for every anchored view, group and phase a post falls in, its
-//! contribution as the *difference* of that row's key; and how many posts are in threads without a time. *State*: per thread
+//! contribution as the *difference* of that row's key, and its author where the view counts authors; and how many posts are in
+//! threads without a time. *State*: per thread
 //! its times, and what its posts contribute by view, group and moment, summed: posts of one millisecond share an entry.
 //! *Emits* at the tick of the change, net. *A retraction* of a post subtracts; a thread whose times come late, change or go
 //! takes all its contributions out of the windows they were in and puts them into those they are in now. Deleting the thread
@@ -28,6 +29,8 @@ use std::sync::Arc;
 pub enum Anchored {
     /// A row of an anchored view.
     Row(RowKey),
+    /// Posts in such a row by this author.
+    Author(RowKey, Dim),
     /// Posts whose thread has no times.
     Adrift,
 }
@@ -46,29 +49,31 @@ struct Place {
     view: u16,
     group: [Dim; 4],
     at: EventTime,
+    /// The posts of this author alone; none: what all contribute.
+    author: Dim,
 }
 
-/// See the module documentation.
+/// See the module documentation. Policies say how answers count in each view, and flags whether its authors are counted.
 pub fn anchor<'s>(
     live: VecCollection<'s, Tick, Live>,
     control: VecCollection<'s, Tick, Control>,
     views: &Arc<[ViewSpec]>,
-    policies: &Arc<[Policy]>,
+    counted: (&Arc<[Policy]>, &Arc<[bool]>),
 ) -> VecCollection<'s, Tick, Anchored, Acc> {
     let mut table = Table::new(views);
     per_tick(
-        moments(live, views, policies),
+        moments(live, views, counted),
         control.filter(|c| matches!(c, Control::Thread { .. })),
         "Anchor",
         |moment: &Moment| moment.thread.0,
         move |Complete { rows, side, .. }, out| {
-            let mut net = DigestMap::<Option<RowKey>, Acc>::default();
-            table.tick(rows, side.drain(..).map(|(control, _)| control), &mut |row, acc| {
-                net.entry(row).or_default().plus_equals(acc);
+            let mut net = DigestMap::<Anchored, Acc>::default();
+            table.tick(rows, side.drain(..).map(|(control, _)| control), &mut |to, acc| {
+                net.entry(to).or_default().plus_equals(acc);
             });
-            for (row, acc) in net {
+            for (to, acc) in net {
                 if !acc.is_zero() {
-                    out.give(row.map_or(Anchored::Adrift, Anchored::Row), acc);
+                    out.give(to, acc);
                 }
             }
         },
@@ -79,33 +84,39 @@ pub fn anchor<'s>(
 fn moments<'s>(
     live: VecCollection<'s, Tick, Live>,
     views: &Arc<[ViewSpec]>,
-    policies: &Arc<[Policy]>,
+    (policies, counted): (&Arc<[Policy]>, &Arc<[bool]>),
 ) -> VecCollection<'s, Tick, Moment, Acc> {
     use differential_dataflow::AsCollection;
     use timely::dataflow::operators::vec::Map;
     let anchored = |(_, (spec, _)): &(u16, (&ViewSpec, &Policy))| matches!(spec.window, WindowSpec::Anchored(_));
-    let views: Vec<(u16, ViewSpec, Policy)> = (0u16..)
+    let counts = |view: u16| counted.get(usize::from(view)) == Some(&true);
+    let views: Vec<(u16, ViewSpec, Policy, bool)> = (0u16..)
         .zip(views.iter().zip(policies.iter()))
         .filter(anchored)
-        .map(|(view, (spec, policy))| (view, spec.clone(), *policy))
+        .map(|(view, (spec, policy))| (view, spec.clone(), *policy, counts(view)))
         .collect();
     live.inner
         .flat_map(move |(live, tick, diff)| {
             let (thread, at) = (live.post.thread, live.post.created_at);
             let mut out = smallvec::SmallVec::<[_; 4]>::new();
-            out.push((Moment { thread, place: None }, tick, Acc::unscored().multiply(&diff)));
-            for (view, spec, policy) in &views {
+            let post = Acc::unscored().multiply(&diff);
+            out.push((Moment { thread, place: None }, tick, post));
+            for (view, spec, policy, counted) in &views {
                 let acc = contribution(&live.post, *policy).multiply(&diff);
                 for_each_group(spec, &live.post, *policy, &mut |group| {
-                    let place = Place { view: *view, group, at };
-                    out.push((
-                        Moment {
-                            thread,
-                            place: Some(place),
-                        },
-                        tick,
-                        acc,
-                    ));
+                    let mut give = |author, acc| {
+                        let place = Some(Place {
+                            view: *view,
+                            group,
+                            at,
+                            author,
+                        });
+                        out.push((Moment { thread, place }, tick, acc));
+                    };
+                    give(Dim::NONE, acc);
+                    if *counted && live.post.author != Dim::NONE {
+                        give(live.post.author, post);
+                    }
                 });
             }
             out
@@ -162,7 +173,7 @@ impl Default for Thread {
     }
 }
 
-type Give<'a> = dyn FnMut(Option<RowKey>, &Acc) + 'a;
+type Give<'a> = dyn FnMut(Anchored, &Acc) + 'a;
 
 struct Table {
     /// By view; none for views with other windows.
@@ -238,12 +249,25 @@ impl Table {
 
     fn one(&self, place: Option<Place>, acc: &Acc, anchors: Anchors, give: &mut Give<'_>) {
         match place {
-            None if anchors == Anchors::default() => give(None, acc),
+            None if anchors == Anchors::default() => give(Anchored::Adrift, acc),
             None => {}
-            Some(Place { view, group, at }) => {
+            Some(Place {
+                view,
+                group,
+                at,
+                author,
+            }) => {
                 let cut = self.cuts.get(usize::from(view)).and_then(Option::as_ref);
                 for key in cut.into_iter().flat_map(|cut| cut.rows(group, at, anchors)) {
-                    give(Some(RowKey { view, key }), acc);
+                    let row = RowKey { view, key };
+                    give(
+                        if author == Dim::NONE {
+                            Anchored::Row(row)
+                        } else {
+                            Anchored::Author(row, author)
+                        },
+                        acc,
+                    );
                 }
             }
         }
@@ -304,6 +328,7 @@ mod tests {
             view: 0,
             group: [Dim(7), Dim::NONE, Dim::NONE, Dim::NONE],
             at,
+            author: Dim::NONE,
         };
         [None, Some(place)]
             .map(|place| (Moment { thread: Dim(7), place }, acc))
@@ -313,9 +338,13 @@ mod tests {
     /// Phase (none: adrift), start and posts of what a tick gives.
     fn run(table: &mut Table, mut moments: Vec<(Moment, Acc)>, control: Vec<Control>) -> Vec<(&'static str, i64, i32)> {
         let mut net = BTreeMap::<(&'static str, i64), i32>::new();
-        table.tick(&mut moments, control.into_iter(), &mut |row, acc| {
+        table.tick(&mut moments, control.into_iter(), &mut |to, acc| {
             let name = |dim| ["pre", "live", "opening"].into_iter().find(|n| Dim::of(n) == dim);
-            let key = row.map_or(("", 0), |r| (name(r.key.group[1]).unwrap(), r.key.start));
+            let key = match to {
+                Anchored::Row(row) => (name(row.key.group[1]).unwrap(), row.key.start),
+                Anchored::Author(..) => panic!("nobody counts authors"),
+                Anchored::Adrift => ("", 0),
+            };
             *net.entry(key).or_default() += acc.posts;
         });
         net.into_iter()

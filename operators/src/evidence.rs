@@ -13,7 +13,7 @@ use crate::window::RowKey;
 use differential_dataflow::VecCollection;
 use groundswell_core::dataflow::{Complete, per_tick};
 use groundswell_core::id::{DigestMap, PostKey};
-use groundswell_core::serving::Evidence;
+use groundswell_core::serving::{Evidence, EvidenceSums};
 use groundswell_core::spec::ViewSpec;
 use groundswell_core::time::{EventTime, Tick};
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,8 @@ pub struct Proven {
     pub transition: Transition,
     /// Its posts.
     pub evidence: Vec<Evidence>,
+    /// What their influence is computed from.
+    pub sums: EvidenceSums,
 }
 
 /// See the module documentation.
@@ -89,10 +91,15 @@ pub fn evidence<'s>(
             for transition in asked {
                 let posts = rows.get(&(transition.fired.view, transition.fired.key.start));
                 let posts = posts.and_then(|window| window.get(&transition.fired));
-                let evidence = posts
+                let (evidence, sums) = posts
                     .map(|posts| top(posts, transition.rule.when.looks_down()))
                     .unwrap_or_default();
-                out.give(Proven { transition, evidence }, 1isize);
+                let proven = Proven {
+                    transition,
+                    evidence,
+                    sums,
+                };
+                out.give(proven, 1isize);
             }
             if let Some(clock) = clock_of(side) {
                 rows.retain(|(view, start), _| {
@@ -105,37 +112,21 @@ pub fn evidence<'s>(
     )
 }
 
-/// The posts with the greatest leave-one-out influence downwards (or upwards), ties by key.
-fn top(posts: &DigestMap<PostKey, (i64, i32)>, downwards: bool) -> Vec<Evidence> {
-    let (mut total, mut sum) = (0i128, 0i128);
-    for (w, x) in posts.values() {
-        total += i128::from(*w);
-        sum += i128::from(*w) * i128::from(*x);
-    }
+/// The posts with the greatest leave-one-out influence downwards (or upwards), ties by key; and the sums over all.
+fn top(posts: &DigestMap<PostKey, (i64, i32)>, downwards: bool) -> (Vec<Evidence>, EvidenceSums) {
+    let sums = EvidenceSums::over(posts.values().copied());
     let mut all: Vec<Evidence> = posts
         .iter()
         .map(|(post, (w, x))| Evidence {
             post: *post,
             weight: *w,
             sentiment: *x,
-            influence: influence(*w, *x, total, sum),
+            influence: sums.influence(*w, *x),
         })
         .collect();
     all.sort_unstable_by_key(|e| (if downwards { e.influence } else { -e.influence }, e.post));
     all.truncate(SHOWN);
-    all
-}
-
-/// mean − mean without the post, ppm, rounded towards zero; the mean itself if nothing else has weight.
-fn influence(w: i64, x: i32, total: i128, sum: i128) -> i64 {
-    let (w, x) = (i128::from(w), i128::from(x));
-    let rest = total - w;
-    let ppm = if rest == 0 {
-        sum / total.max(1)
-    } else {
-        w * (x * total - sum) / (total * rest)
-    };
-    i64::try_from(ppm).unwrap_or(0)
+    (all, sums)
 }
 
 #[cfg(test)]
@@ -154,11 +145,11 @@ mod tests {
             wx / w
         };
         let map: DigestMap<PostKey, (i64, i32)> = (0u128..).map(PostKey).zip(posts.iter().copied()).collect();
-        for e in top(&map, true) {
+        for e in top(&map, true).0 {
             let exact = mean(usize::MAX) - mean(usize::try_from(e.post.0).expect("small"));
             assert!((e.influence as f64 - exact).abs() <= 1.0, "{e:?} vs {exact}");
         }
-        assert_eq!(top(&map, true)[0].post, PostKey(0));
-        assert_eq!(top(&map, false)[0].post, PostKey(1));
+        assert_eq!(top(&map, true).0[0].post, PostKey(0));
+        assert_eq!(top(&map, false).0[0].post, PostKey(1));
     }
 }

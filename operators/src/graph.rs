@@ -11,6 +11,7 @@
 
 use crate::aggregate::{Row, aggregate};
 use crate::anchor::{Anchored, anchor};
+use crate::authors::authors;
 use crate::compare::{Count, Tally, compare};
 use crate::dedupe::{Duplicates, Unchanged, Upserted, dedupe};
 use crate::event::{Control, Fact, PostEvent};
@@ -25,7 +26,7 @@ use differential_dataflow::VecCollection;
 use groundswell_core::acc::Acc;
 use groundswell_core::id::{Dim, ModelKey, PostKey, TextKey};
 use groundswell_core::scoring::Policy;
-use groundswell_core::spec::{GraphSpec, LinkSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec};
+use groundswell_core::spec::{GraphSpec, LinkSpec, Measure, ViewKey, ViewSpec, WeightSpec, WindowSpec};
 use groundswell_core::time::{HOUR, Tick};
 use std::sync::Arc;
 
@@ -40,6 +41,8 @@ pub struct Plan {
     watched: Arc<[Option<u16>]>,
     /// How answers count in each view.
     policies: Arc<[Policy]>,
+    /// Whether the authors of each view's rows are counted.
+    counted: Arc<[bool]>,
     link: LinkSpec,
     weight: WeightSpec,
     compare: bool,
@@ -77,6 +80,7 @@ impl Plan {
             });
         }
         Plan {
+            counted: views.iter().map(|v| v.measures.contains(&Measure::Authors)).collect(),
             views: views.into(),
             declared: spec.views.len(),
             watched: targets.into(),
@@ -88,6 +92,15 @@ impl Plan {
         }
     }
 
+    /// The same, with the authors of every row counted, whether the view shows them or not.
+    #[must_use]
+    pub fn counting_authors(mut self, all: bool) -> Plan {
+        if all {
+            self.counted = self.views.iter().map(|_| true).collect();
+        }
+        self
+    }
+
     /// The same, with other models compared with the live one.
     #[must_use]
     pub fn comparing(self, compare: bool) -> Plan {
@@ -96,7 +109,7 @@ impl Plan {
 
     /// A digest of everything that decides how the graph is rendered: equal where two processes can share one.
     pub fn digest(&self) -> u128 {
-        let counted = (&self.policies, self.ladder, self.compare);
+        let counted = (&self.policies, self.ladder, self.compare, &self.counted);
         let all = (
             &self.views,
             self.declared,
@@ -241,17 +254,25 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
         .concat(scores);
     let live = live(parts, control.clone(), plan.weight.clone());
     let mut contributions = window(live.clone(), &plan.views, &plan.policies);
+    let mut anchored_authors = None;
     if plan
         .views
         .iter()
         .any(|view| matches!(view.window, WindowSpec::Anchored(_)))
     {
-        let anchored = anchor(live.clone(), control.clone(), &plan.views, &plan.policies);
-        let (rows, adrift) = by_kind(anchored);
+        let counted = (&plan.policies, &plan.counted);
+        let anchored = anchor(live.clone(), control.clone(), &plan.views, counted);
+        let (rows, authors, adrift) = by_kind(anchored);
         contributions = contributions.concat(rows);
         tallies = tallies.concat(adrift);
+        anchored_authors = Some(authors);
     }
-    let view_rows = aggregate(contributions, control.clone(), &plan.views);
+    let mut view_rows = aggregate(contributions, control.clone(), &plan.views);
+    if plan.counted.contains(&true) {
+        let posts = (live.clone(), anchored_authors);
+        let counted = (&plan.policies, &plan.counted);
+        view_rows = authors(view_rows, posts, control.clone(), &plan.views, counted);
+    }
     let alerts = plan
         .watched
         .iter()
@@ -267,10 +288,15 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
     }
 }
 
-/// Rows of anchored views, and how many posts have no place in any for want of their thread's times.
+/// Contributions to rows of anchored views.
+type Contributions<'s> = VecCollection<'s, Tick, RowKey, Acc>;
+/// Authors of posts in such rows.
+type Authors<'s> = VecCollection<'s, Tick, (RowKey, Dim)>;
+
+/// What anchored views make of posts: contributions, authors, and how many posts are in none for want of their thread's times.
 fn by_kind<'s>(
     anchored: VecCollection<'s, Tick, Anchored, Acc>,
-) -> (VecCollection<'s, Tick, RowKey, Acc>, VecCollection<'s, Tick, Tally>) {
+) -> (Contributions<'s>, Authors<'s>, VecCollection<'s, Tick, Tally>) {
     use differential_dataflow::AsCollection;
     use timely::dataflow::operators::vec::Map;
     let adrift = Tally {
@@ -278,15 +304,20 @@ fn by_kind<'s>(
         entity: Dim::NONE,
         count: Count::Adrift,
     };
+    let posts = |acc: Acc| isize::try_from(acc.posts).unwrap_or(0);
     let rows = anchored.clone().inner.flat_map(|(to, tick, acc)| match to {
         Anchored::Row(row) => Some((row, tick, acc)),
-        Anchored::Adrift => None,
+        _ => None,
+    });
+    let authors = anchored.clone().inner.flat_map(move |(to, tick, acc)| match to {
+        Anchored::Author(row, author) => Some(((row, author), tick, posts(acc))),
+        _ => None,
     });
     let tallies = anchored.inner.flat_map(move |(to, tick, acc)| match to {
-        Anchored::Row(_) => None,
-        Anchored::Adrift => Some((adrift, tick, isize::try_from(acc.posts).unwrap_or(0))),
+        Anchored::Adrift => Some((adrift, tick, posts(acc))),
+        _ => None,
     });
-    (rows.as_collection(), tallies.as_collection())
+    (rows.as_collection(), authors.as_collection(), tallies.as_collection())
 }
 
 fn alerts<'s>(

@@ -6,6 +6,7 @@
 
 pub mod aggregate;
 pub mod anchor;
+pub mod authors;
 pub mod compare;
 pub mod dedupe;
 pub mod event;

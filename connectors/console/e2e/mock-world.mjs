@@ -11,6 +11,10 @@ const EMOTIONS = { positive: 'joy', neutral: 'neutral', negative: 'anger' };
 const MINUTE = 60_000;
 const FEED = 100;
 
+/** Around air time, in minutes: where the phases of a thread begin and end. */
+const PHASES = [['pre', -45, -30], ['live', -30, -8], ['post', -8, 30]];
+const MEASURES = ['posts', 'weight', 'sentiment', 'sentiment_ci', 'positive', 'neutral', 'negative', 'toxic', 'sarcastic', 'scored'];
+
 /** A view as `/api/v1/views` describes it. */
 function view(name, group_by, measures) {
   return { name, group_by, window: { kind: 'tumble', size_ms: MINUTE, every_ms: MINUTE }, measures, key: [...group_by, 'window_start', 'window_end'] };
@@ -38,16 +42,16 @@ export class World {
     this.empty = empty;
     if (empty) return;
     const now = Date.now();
+    this.began = now - 45 * MINUTE;
     for (let t = now - 45 * MINUTE; t < now; t += 900 + this.random() * 1600) this.write(t, true);
     this.tick = now;
     this.refresh(new Set(this.posts.keys()));
   }
 
   viewInfos() {
-    const measures = ['posts', 'weight', 'sentiment', 'sentiment_ci', 'positive', 'neutral', 'negative', 'toxic', 'sarcastic', 'scored'];
     return [
-      view('threads_by_minute', ['thread'], measures),
-      view('cast_by_minute', ['thread', 'entity'], measures),
+      { ...view('cast_by_minute', ['thread', 'entity'], MEASURES), rows: this.rows.size, version: this.tick },
+      { ...view('phases', ['thread', 'entity'], MEASURES), window: { kind: 'anchored' }, key: ['thread', 'entity', 'phase', 'window_start', 'window_end'], rows: 3, version: this.tick },
       view('volume', ['entity'], ['posts']),
     ];
   }
@@ -56,7 +60,27 @@ export class World {
     if (view === '_posts') return this.feed().map((p) => this.postItem(p));
     if (view === '_alerts') return [...this.alerts.values()];
     if (view === 'cast_by_minute') return [...this.rows.values()];
-    return view === 'threads_by_minute' ? [] : null;
+    return view === 'phases' ? this.phases() : null;
+  }
+
+  /** Rows of windows anchored to air time. */
+  phases() {
+    const cells = new Map();
+    for (const p of this.posts.values()) {
+      const minutes = (p.at - this.began) / MINUTE - 45;
+      const phase = PHASES.findIndex(([, from, to]) => minutes >= from && minutes < to);
+      if (phase < 0) continue;
+      for (const m of p.mentions) {
+        const cell = JSON.stringify([p.thread, m.entity, phase]);
+        cells.set(cell, [...(cells.get(cell) ?? []), p]);
+      }
+    }
+    return [...cells].map(([cell, list]) => {
+      const [thread, entity, phase] = JSON.parse(cell);
+      const [name, from, to] = PHASES[phase];
+      const at = (minutes) => new Date(this.began + (minutes + 45) * MINUTE).toISOString();
+      return { ...this.row(thread, entity, 0, list), phase: name, window_start: at(from), window_end: at(to) };
+    });
   }
 
   /** The newest posts. */
@@ -101,6 +125,7 @@ export class World {
       { type: 'delta', view: 'cast_by_minute', at, rows: changes.rows, gone: [] },
       { type: 'delta', view: '_posts', at, rows: feed.filter((p) => touched.has(p.id)).map((p) => this.postItem(p)), gone: before.filter((p) => !feed.includes(p)).map((p) => ({ id: p.id })) },
       { type: 'delta', view: '_alerts', at, rows: changes.alerts, gone: [] },
+      { type: 'delta', view: 'phases', at, rows: this.phases(), gone: [] },
     ].filter((f) => f.rows.length > 0);
     for (const l of this.listeners) l([...frames, { type: 'progress', at }]);
   }

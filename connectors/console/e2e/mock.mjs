@@ -8,6 +8,7 @@ import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer } from 'ws';
+import { Operations } from './mock-ops.mjs';
 import { World } from './mock-world.mjs';
 
 const port = Number(process.argv[2] ?? 8099);
@@ -16,17 +17,27 @@ const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '
 const empty = process.argv.includes('--empty');
 const huge = process.argv.includes('--huge');
 const world = new World(empty);
+const operations = new Operations(world);
 
 const server = createServer((req, res) => {
   const url = new URL(req.url, 'http://mock');
   const json = (status, body) => res.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
   if (url.pathname === '/api/v1/views') return json(200, { data: world.viewInfos(), metadata: {} });
   if (url.pathname.startsWith('/api/v1/views/')) return json(200, { data: world.snapshot(url.pathname.slice(14))?.slice(-1) ?? [], metadata: {} });
+  if (url.pathname === '/api/v1/posts') {
+    const [thread, entity] = [url.searchParams.get('thread'), url.searchParams.get('entity')];
+    const fits = (p) => (thread === null || p.thread === thread) && (entity === null || p.mentions.some((m) => m.entity === entity));
+    const posts = [...world.posts.values()].reverse().filter(fits).slice(0, Number(url.searchParams.get('limit') ?? 100));
+    return json(200, { data: posts.map((p) => world.postItem(p)), metadata: {} });
+  }
   if (url.pathname.startsWith('/api/v1/posts/')) {
     const post = world.posts.get(decodeURIComponent(url.pathname.slice(14)));
     return post ? json(200, { data: world.postItem(post), metadata: {} }) : json(404, { error: { code: 'not_found', message: 'no such post' } });
   }
   if (url.pathname === '/health/ready') return json(200, { status: 'ready' });
+  const answer = operations.answer(req.method, url.pathname);
+  if (typeof answer === 'string') return res.writeHead(200, { 'content-type': 'text/plain' }).end(answer);
+  if (answer) return json(answer.error ? 409 : 200, answer);
   const path = normalize(join(dist, url.pathname === '/' ? 'index.html' : url.pathname));
   if (!path.startsWith(normalize(dist)) || !existsSync(path)) return json(404, { error: { code: 'not_found', message: url.pathname } });
   res.writeHead(200, {
@@ -39,22 +50,28 @@ const server = createServer((req, res) => {
 
 const sockets = new WebSocketServer({ server, path: '/ws' });
 sockets.on('connection', (ws) => {
-  const views = new Set();
+  const subscriptions = new Map();
   ws.on('message', (data) => {
-    const { op, view, filter, from } = JSON.parse(String(data));
-    if (op !== 'subscribe') return ws.send(JSON.stringify({ type: 'error', code: 'bad_op', message: `unknown op "${op}"` }));
-    const rows = world.snapshot(view);
-    if (!rows) return ws.send(JSON.stringify({ type: 'error', id: view, code: 'UNKNOWN_VIEW', message: `no view "${view}"` }));
-    if (views.has(view)) return ws.send(JSON.stringify({ type: 'error', id: view, code: 'ALREADY_SUBSCRIBED', message: 'subscribed already' }));
-    if (huge && view === 'cast_by_minute' && !filter.since) {
-      return ws.send(JSON.stringify({ type: 'error', id: view, code: 'SNAPSHOT_TOO_LARGE', message: 'the snapshot has more than 50000 rows' }));
+    const { op, id, view, filter, from } = JSON.parse(String(data));
+    const refuse = (code, message) => ws.send(JSON.stringify({ type: 'error', id, code, message }));
+    if (op === 'unsubscribe') {
+      if (subscriptions.delete(id)) return ws.send(JSON.stringify({ type: 'unsubscribed', id, view }));
+      return refuse('NOT_SUBSCRIBED', 'There is no subscription of this name');
     }
-    views.add(view);
-    if (from !== null) ws.send(JSON.stringify({ type: 'resync', view, from }));
-    ws.send(JSON.stringify({ type: 'snapshot', view, at: world.tick, rows }));
+    const rows = world.snapshot(view);
+    if (!rows) return refuse('UNKNOWN_VIEW', `no view "${view}"`);
+    if (subscriptions.has(id)) return refuse('ALREADY_SUBSCRIBED', 'subscribed already');
+    if (huge && view === 'cast_by_minute' && !filter.since) return refuse('SNAPSHOT_TOO_LARGE', 'the snapshot has more than 50000 rows');
+    const fits = (row) => ['thread', 'entity'].every((c) => filter[c] === undefined || row[c] === filter[c] || row.mentions?.some((m) => c === 'entity' && m.entity === filter[c]));
+    subscriptions.set(id, { view, fits });
+    if (from !== null) ws.send(JSON.stringify({ type: 'resync', id, view, from }));
+    ws.send(JSON.stringify({ type: 'snapshot', id, view, at: world.tick, rows: rows.filter(fits) }));
   });
   const stop = world.onTick((frames) => {
-    for (const frame of frames) if (frame.type === 'progress' || views.has(frame.view)) ws.send(JSON.stringify(frame));
+    for (const frame of frames) {
+      if (frame.type === 'progress') ws.send(JSON.stringify(frame));
+      for (const [id, { view, fits }] of subscriptions) if (view === frame.view) ws.send(JSON.stringify({ ...frame, id, rows: frame.rows.filter(fits) }));
+    }
   });
   ws.on('close', stop);
 });

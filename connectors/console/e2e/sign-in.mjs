@@ -3,98 +3,77 @@
  *
  *     node e2e/sign-in.mjs PROGRAM [SCREENSHOT.png]
  *
- * A pipeline with an API key is started. The page asks for a key and shows nothing before; a wrong one is refused with words;
+ * A pipeline with two API keys is started. The page asks for a key and shows nothing before; a wrong one is refused with words;
  * with the right one the connection is live and the chart has data; the key is neither in the address nor kept in the
- * local storage; signing out asks again. axe-core finds no serious fault in the form.
+ * local storage; whoever may only read sees how sinks are and no buttons, an operator sees the buttons; signing out asks again,
+ * at the address that was open. axe-core finds no serious fault in the form.
  */
-import axe from 'axe-core';
-import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { openBrowser } from './browser.mjs';
+import { Engine, newKey } from './engine.mjs';
+import { until, violations } from './pages.mjs';
 
 const PATIENCE = 60_000;
 const [program, screenshot] = process.argv.slice(2);
-const folder = mkdtempSync(join(tmpdir(), 'groundswell-sign-in-'));
-const made = execFileSync(program, ['key']).toString();
-const key = /key\s+(\S+)/.exec(made)[1];
-const digest = /sha256\s+(\S+)/.exec(made)[1];
-const port = await freePort();
-writeFileSync(join(folder, 'words.json'), JSON.stringify([{ id: 'e1', name: 'the', aliases: ['the', 'a', 'this', 'it'] }]));
-writeFileSync(
-  join(folder, 'pipeline.yaml'),
-  `name: locked
+const [reader, operator] = [newKey(program), newKey(program)];
+const engine = new Engine(
+  program,
+  'sign-in',
+  (port) => `name: locked
 sources:
   g: {type: generator, posts_per_minute: 6000}
   e: {type: file, path: words.json, into: entities, format: json}
 models: {live: fixture}
 views:
   by_minute: {group_by: [entity], window: {tumble: 1m}, measures: [posts, weight, sentiment, scored]}
+sinks:
+  dead: {type: file, path: dead.jsonl, from: dead_letters}
 serve:
   http: "127.0.0.1:${port}"
-  auth: {keys: {me: {sha256: ${digest}, role: read}}}
+  auth: {keys: {me: {sha256: ${reader.digest}, role: read}, op: {sha256: ${operator.digest}, role: operate}}}
 `,
 );
-const engine = spawn(program, ['run', join(folder, 'pipeline.yaml')], { stdio: ['ignore', 'inherit', 'inherit'] });
-const { context, close } = await openBrowser();
-let failure = null;
+engine.write('words.json', JSON.stringify([{ id: 'e1', name: 'the', aliases: ['the', 'a', 'this', 'it'] }]));
+let close = async () => undefined;
 try {
-  const page = context.pages()[0] ?? (await context.newPage());
-  await check(page);
+  await engine.start();
+  const browser = await openBrowser();
+  close = browser.close;
+  await check(browser.context.pages()[0] ?? (await browser.context.newPage()));
+  console.log('sign-in ok: asked, refused, let in, shown what the role allows, signed out');
 } catch (e) {
-  failure = e;
+  console.error(`sign-in test failed: ${e.message}`);
+  process.exitCode = 1;
 } finally {
   await close();
-  engine.kill('SIGTERM');
-  await new Promise((ended) => (engine.exitCode === null ? engine.once('exit', ended) : ended()));
-  rmSync(folder, { recursive: true, force: true });
+  await engine.remove();
 }
-if (failure) {
-  console.error(`sign-in test failed: ${failure.message}`);
-  process.exit(1);
-}
-console.log('sign-in ok: asked, refused, let in, signed out');
 
 async function check(page) {
-  const url = `http://127.0.0.1:${port}/`;
-  await page.goto('about:blank');
-  for (const end = Date.now() + PATIENCE; ; ) {
-    const up = await fetch(new URL('health/ready', url)).then((a) => a.ok, () => false);
-    if (up) break;
-    if (Date.now() > end) throw new Error('the engine was not ready in time');
-    await new Promise((done) => setTimeout(done, 200));
-  }
-  await page.goto(url, { waitUntil: 'domcontentloaded' });
+  await page.goto(engine.url, { waitUntil: 'domcontentloaded' });
   const field = page.getByLabel('API key or token');
   await field.waitFor({ timeout: PATIENCE });
   if ((await page.locator('.chart').count()) > 0) throw new Error('the chart is there before anybody signed in');
-  await page.evaluate(axe.source);
-  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
-  const serious = found.violations.filter((v) => v.impact === 'serious' || v.impact === 'critical');
-  if (serious.length > 0) throw new Error(`axe-core: ${serious.map((v) => v.id).join(', ')}`);
+  const serious = await violations(page, 'the form');
+  if (serious.length > 0) throw new Error(serious.join(', '));
   if (screenshot) await page.screenshot({ path: screenshot });
-  await field.fill('gsk_wrong');
-  await page.getByRole('button', { name: 'Sign in' }).click();
+  await signIn(page, field, 'gsk_wrong');
   await page.getByText('is not known here').waitFor({ timeout: PATIENCE });
-  await field.fill(key);
-  await page.getByRole('button', { name: 'Sign in' }).click();
-  const live = () => document.querySelector('.connection')?.dataset.state === 'live' && document.querySelectorAll('[data-sentiment]').length > 0;
-  await page.waitForFunction(live, undefined, { timeout: PATIENCE });
+  await signIn(page, field, reader.key);
+  await until(page, 'the chart has data', () => document.querySelector('.connection')?.dataset.state === 'live' && document.querySelectorAll('[data-sentiment]').length > 0);
   const kept = await page.evaluate(() => JSON.stringify({ ...localStorage }) + location.href);
-  if (kept.includes(key)) throw new Error('the key is in the address or in the local storage');
+  if (kept.includes(reader.key)) throw new Error('the key is in the address or in the local storage');
+  await page.getByRole('link', { name: 'Pipeline' }).click();
+  await page.getByText('this key may read only').waitFor({ timeout: PATIENCE });
+  await page.locator('tr[data-sink="dead"]').waitFor({ timeout: PATIENCE });
+  if ((await page.getByRole('button', { name: /Pause|Resync/ }).count()) > 0) throw new Error('a key that may only read is shown buttons');
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await signIn(page, field, operator.key);
+  await page.getByRole('button', { name: 'Pause dead' }).waitFor({ timeout: PATIENCE });
   await page.getByRole('button', { name: 'Sign out' }).click();
   await field.waitFor({ timeout: PATIENCE });
 }
 
-function freePort() {
-  return new Promise((found, failed) => {
-    const server = createServer();
-    server.once('error', failed);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => found(port));
-    });
-  });
+async function signIn(page, field, key) {
+  await field.fill(key);
+  await page.getByRole('button', { name: 'Sign in' }).click();
 }

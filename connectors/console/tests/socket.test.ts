@@ -48,7 +48,7 @@ function open(): Socket {
 
 /** A subscription to all of a feed. */
 function feed(view: string) {
-  return { view, filter: {} };
+  return { id: view, view, filter: {} };
 }
 
 /** Runs the newest timer. */
@@ -132,18 +132,20 @@ describe('the socket', () => {
     later();
     expect(links.at(-1)).toEqual({ state: 'live' });
   });
-  it('drops the old connection when the views change, and resumes those that stay', () => {
+  it('changes subscriptions on the open connection, and resumes after a break what stayed', () => {
     const socket = open();
     last().onopen?.();
-    last().say({ type: 'snapshot', view: '_posts', at: 4, rows: [] });
-    const old = last();
+    last().say({ type: 'snapshot', id: '_posts', view: '_posts', at: 4, rows: [] });
+    last().say({ type: 'snapshot', id: 'v', view: 'v', at: 4, rows: [] });
     socket.subscribeTo([feed('w'), feed('_posts')]);
-    expect(old.closed).toBe(true);
+    expect(made).toHaveLength(1);
+    expect(last().sent.slice(2)).toEqual([{ op: 'unsubscribe', id: 'v' }, { op: 'subscribe', id: 'w', view: 'w', filter: {}, from: null }]);
+    last().onclose?.();
+    socket.subscribeTo([feed('_posts'), { id: 'v2', view: 'v', filter: { thread: 't' } }]);
+    later();
+    expect(last().sent).toEqual([]);
     last().onopen?.();
-    expect(subscriptions()).toEqual([['w', null], ['_posts', 4]]);
-    socket.subscribeTo([feed('w'), { view: '_posts', filter: { thread: 't' } }]);
-    last().onopen?.();
-    expect(subscriptions()).toEqual([['w', null], ['_posts', null]]);
+    expect(subscriptions()).toEqual([['_posts', 4], ['v', null]]);
   });
   it('reports a message that is no frame, and goes on', () => {
     open();

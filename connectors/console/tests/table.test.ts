@@ -8,10 +8,10 @@ const values = (t: Table) => [...t.rows.values()].map((r) => [r.group.entity, r.
 
 describe('frames', () => {
   it('reads every kind', () => {
-    expect(parseFrame('{"type":"snapshot","view":"v","at":5,"rows":[{"a":1}]}')).toEqual({ type: 'snapshot', view: 'v', at: 5, rows: [{ a: 1 }] });
-    expect(parseFrame('{"type":"delta","view":"v","at":6,"rows":[]}')).toEqual({ type: 'delta', view: 'v', at: 6, rows: [], gone: [], bounds: null });
+    expect(parseFrame('{"type":"snapshot","view":"v","at":5,"rows":[{"a":1}]}')).toEqual({ type: 'snapshot', id: 'v', at: 5, rows: [{ a: 1 }] });
+    expect(parseFrame('{"type":"delta","view":"v","at":6,"rows":[]}')).toEqual({ type: 'delta', id: 'v', at: 6, rows: [], gone: [], bounds: null });
     expect(parseFrame('{"type":"progress","at":7}')).toEqual({ type: 'progress', at: 7 });
-    expect(parseFrame('{"type":"resync","view":"v"}')).toEqual({ type: 'resync', view: 'v' });
+    expect(parseFrame('{"type":"resync","view":"v"}')).toEqual({ type: 'resync', id: 'v' });
     expect(parseFrame('{"type":"error","code":"c","message":"m"}')).toEqual({ type: 'error', code: 'c', message: 'm', id: null });
   });
   it('skips unknown kinds and refuses what is no frame', () => {

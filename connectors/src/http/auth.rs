@@ -7,6 +7,7 @@
 //!
 //! Without [`AuthOptions`] everybody who reaches the port is an administrator: that is for the loopback.
 
+mod failures;
 mod jwks;
 mod jwt;
 mod keys;
@@ -26,9 +27,11 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use failures::Failures;
 use groundswell_core::spec::GroupColumn;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The WebSocket subprotocol of ours.
 pub(super) const SUBPROTOCOL: &str = "groundswell";
@@ -76,6 +79,26 @@ pub struct Principal {
     pub role: Role,
     /// They see rows, posts and alerts with this value of the tenant column only.
     pub tenant: Option<Arc<str>>,
+    /// When their credential ends (s since 1970), if it does.
+    pub expires: Option<u64>,
+}
+
+impl Principal {
+    /// Returns when the credential has ended: what was begun with it must end then.
+    pub(super) async fn expired(&self) {
+        let Some(expires) = self.expires else {
+            return std::future::pending().await;
+        };
+        // In steps, as the wall clock may be set while we wait.
+        const STEP: Duration = Duration::from_secs(60);
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        while let Some(left) = Duration::from_secs(expires)
+            .checked_sub(now())
+            .filter(|left| !left.is_zero())
+        {
+            tokio::time::sleep(left.min(STEP)).await;
+        }
+    }
 }
 
 /// Who may ask.
@@ -106,6 +129,7 @@ pub enum AuthError {
 pub(super) struct Auth {
     keys: Vec<ApiKey>,
     jwt: Option<jwt::Verifier>,
+    failures: Failures,
     pub(super) tenant: Option<GroupColumn>,
 }
 
@@ -115,11 +139,12 @@ impl Auth {
         Ok(Auth {
             keys: options.keys,
             jwt: options.jwt.map(jwt::Verifier::new).transpose()?,
+            failures: Failures::default(),
             tenant: options.tenant,
         })
     }
 
-    async fn identify(&self, headers: &HeaderMap) -> Result<Principal, ApiError> {
+    async fn identify(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Principal, ApiError> {
         let Some(credential) = credential(headers).filter(|c| c.len() <= LONGEST) else {
             return Err(unauthenticated("Credentials are needed: an API key or a token"));
         };
@@ -127,8 +152,11 @@ impl Auth {
             Some(principal) => principal,
             // Anything with two dots may be a token; nothing else is worth the work.
             None => match self.jwt.as_ref().filter(|_| credential.matches('.').count() == 2) {
-                Some(jwt) => jwt.check(&credential).await?,
-                None => return Err(unauthenticated("The credentials are not known here")),
+                Some(jwt) => jwt.check(&credential).await.map_err(|e| self.failures.count(e, peer))?,
+                None => {
+                    let refused = unauthenticated("The credentials are not known here");
+                    return Err(self.failures.count(refused, peer));
+                }
             },
         };
         match self.tenant {
@@ -231,13 +259,15 @@ async fn admit(app: &App, request: &Parts, route: Option<&str>) -> Result<Princi
             name: "anonymous".into(),
             role: Role::Admin,
             tenant: None,
+            expires: None,
         },
         (Some(_), None) => Principal {
             name: "anonymous".into(),
             role: Role::Read,
             tenant: None,
+            expires: None,
         },
-        (Some(auth), Some(_)) => auth.identify(&request.headers).await?,
+        (Some(auth), Some(_)) => auth.identify(&request.headers, peer).await?,
     };
     if let Some(limiter) = app.limiter.as_ref().filter(|_| route.is_some()) {
         limiter.take(&principal, peer)?;

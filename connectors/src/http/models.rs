@@ -1,9 +1,11 @@
 //! `/api/v1/models`: the models there are, how their answers differ, and which of them is live.
 
 use super::App;
+use super::auth::{Principal, Role, forbidden};
 use super::error::{ApiError, nearest};
 use super::guard::own_pages_only;
 use super::reply::{json, uncached};
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -189,9 +191,16 @@ pub async fn list(State(app): State<App>) -> Result<Response, ApiError> {
 /// `GET /api/v1/models/{model}/comparison`.
 pub async fn comparison(
     State(app): State<App>,
+    Extension(who): Extension<Principal>,
     Path(model): Path<String>,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Result<Response, ApiError> {
+    if app.hub.withholds() && who.role < Role::Operate {
+        // An entity may be mentioned by few.
+        return Err(forbidden(
+            "This needs the role 'operate' where serve.k_anonymity is set",
+        ));
+    }
     let invalid = |message: String| ApiError::new(StatusCode::BAD_REQUEST, "INVALID_PARAMETER", message);
     let mut entities = ENTITIES;
     for (name, value) in &query {

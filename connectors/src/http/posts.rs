@@ -1,11 +1,12 @@
 //! `/api/v1/posts` and `/api/v1/posts/{id}`.
 
 use super::App;
-use super::auth::Principal;
+use super::auth::{Principal, forbidden};
 use super::error::ApiError;
 use super::query::{Params, encode_cursor};
 use super::reply::{Metadata, conditional, envelope};
 use super::views::tag;
+use crate::hub::filter::Filter;
 use crate::hub::posts::Entry;
 use crate::hub::render::{PostJson, post_key};
 use axum::Extension;
@@ -14,18 +15,36 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use groundswell_core::id::PostKey;
+use groundswell_core::spec::GroupColumn;
 
 const LISTING: &str = "posts";
+/// Columns a post has whatever the views group by.
+const COLUMNS: [GroupColumn; 4] = [
+    GroupColumn::Thread,
+    GroupColumn::Entity,
+    GroupColumn::Source,
+    GroupColumn::Author,
+];
 
-/// The newest posts.
+/// Where rows about few are withheld, so are single posts.
+fn may_be_seen(app: &App) -> Result<(), ApiError> {
+    match app.hub.withholds() {
+        false => Ok(()),
+        true => Err(forbidden("Single posts are withheld here: serve.k_anonymity is set")),
+    }
+}
+
+/// The newest posts, of a thread, an entity, a source or an author if asked.
 pub async fn list(
     State(app): State<App>,
     Extension(who): Extension<Principal>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let params = Params::parse(&uri, &["limit", "cursor"])?;
+    may_be_seen(&app)?;
+    let params = Params::parse(&uri, &["thread", "entity", "source", "author", "limit", "cursor"])?;
     let limit = params.limit()?;
+    let filter = filter(&params)?;
     let after = params.cursor::<24>(LISTING)?.map(|bytes| {
         let (mut sort, mut key) = ([0; 8], [0; 16]);
         sort.copy_from_slice(&bytes[..8]);
@@ -34,8 +53,8 @@ pub async fn list(
     });
     app.require_served()?;
     let tenancy = who.tenancy(&app);
-    let own = |entry: &Entry| tenancy.is_none_or(|t| t.owns_post(&entry.post));
-    let (at, version, posts, next) = app.hub.newest_posts(after, limit, own);
+    let wanted = |entry: &Entry| filter.post(&entry.post) && tenancy.is_none_or(|t| t.owns_post(&entry.post));
+    let (at, version, posts, next) = app.hub.newest_posts(after, limit, wanted);
     conditional(&headers, &tag(&app, version, tenancy), || {
         let next_cursor =
             next.map(|(sort, key)| encode_cursor(LISTING, &[&sort.to_le_bytes()[..], &key.0.to_le_bytes()].concat()));
@@ -48,7 +67,7 @@ pub async fn list(
                 entry,
             })
             .collect();
-        let total = tenancy.is_none().then(|| app.hub.post_count());
+        let total = (tenancy.is_none() && filter.is_empty()).then(|| app.hub.post_count());
         envelope(
             &data,
             Metadata {
@@ -61,6 +80,15 @@ pub async fn list(
     })
 }
 
+/// Which posts are asked for: several values of one column are alternatives, an empty one asks for posts without a value.
+fn filter(params: &Params) -> Result<Filter, ApiError> {
+    let mut filter = Filter::default();
+    for (name, value) in params.iter().filter(|(name, _)| !matches!(*name, "limit" | "cursor")) {
+        filter.column(&COLUMNS, name, Some(value).filter(|v| !v.is_empty()))?;
+    }
+    Ok(filter)
+}
+
 /// One post.
 pub async fn one(
     State(app): State<App>,
@@ -70,6 +98,7 @@ pub async fn one(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let Path(id) = id.map_err(|error| ApiError::not_found(error.body_text()))?;
+    may_be_seen(&app)?;
     Params::parse(&uri, &[])?;
     app.require_served()?;
     let tenancy = who.tenancy(&app);
@@ -94,4 +123,24 @@ pub async fn one(
             },
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::testing::{ENTITIES, THREADS, post};
+
+    fn takes(query: &str) -> bool {
+        let uri: Uri = format!("/api/v1/posts?{query}").parse().expect("uri");
+        let params = Params::parse(&uri, &["thread", "entity", "author", "limit"]).expect("known");
+        filter(&params).expect("valid").post(&post(1))
+    }
+
+    #[test]
+    fn posts_are_asked_for_by_their_columns() {
+        let (thread, entity) = (THREADS[0], ENTITIES[0]);
+        assert!(takes("limit=5") && takes(&format!("thread={thread}&entity={entity}&entity=other")));
+        assert!(takes("author="), "a post without an author");
+        assert!(!takes("entity=other") && !takes("author=a") && !takes("thread="));
+    }
 }

@@ -25,16 +25,16 @@ impl Params {
     /// # Errors
     /// 400 for a query string that cannot be decoded or an unknown name.
     pub fn parse(uri: &Uri, allowed: &[&str]) -> Result<Self, ApiError> {
-        let params = Params::read(uri)?;
+        let params = Params::any(uri)?;
         params.only(allowed)?;
         Ok(params)
     }
 
-    /// Reads the query string, whatever names are in it: which may be may depend on their values.
+    /// Reads the query string; which names there may be is for the caller to say.
     ///
     /// # Errors
     /// 400 for a query string that cannot be decoded.
-    pub fn read(uri: &Uri) -> Result<Self, ApiError> {
+    pub fn any(uri: &Uri) -> Result<Self, ApiError> {
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|error| {
             ApiError::new(
                 StatusCode::BAD_REQUEST,
@@ -93,7 +93,8 @@ impl Params {
     /// # Errors
     /// 400 for anything else.
     pub fn cursor<const N: usize>(&self, listing: &str) -> Result<Option<[u8; N]>, ApiError> {
-        let Some(text) = self.one("cursor")? else {
+        // The empty one is what comes before the first page.
+        let Some(text) = self.one("cursor")?.filter(|text| !text.is_empty()) else {
             return Ok(None);
         };
         let decoded = URL_SAFE_NO_PAD.decode(text).ok();

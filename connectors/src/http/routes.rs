@@ -2,8 +2,10 @@
 
 use super::error::ApiError;
 use super::{
-    App, alerts, auth, compat, console, dead_letters, docs, guard, health, models, posts, predict, sinks, views, ws,
+    App, alerts, auth, compat, console, dead_letters, docs, events, export, guard, health, models, posts, predict,
+    sinks, views, ws,
 };
+use crate::hub::export::Format;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -12,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 /// Every documented route. `openapi.json` describes exactly these.
@@ -19,11 +22,13 @@ fn documented() -> Vec<(&'static str, MethodRouter<App>)> {
     vec![
         ("/api/v1/views", get(views::list)),
         ("/api/v1/views/{view}", get(views::rows)),
+        ("/api/v1/views/{view}/export", get(export::file)),
         ("/api/v1/posts", get(posts::list)),
         ("/api/v1/posts/{id}", get(posts::one)),
         ("/api/v1/alerts", get(alerts::list)),
         ("/api/v1/alerts/{id}", get(alerts::one)),
         ("/api/v1/alerts/{id}/explain", get(alerts::explain)),
+        ("/api/v1/events", get(events::stream)),
         ("/api/v1/sinks", get(sinks::list)),
         ("/api/v1/sinks/{sink}/{action}", post(sinks::act)),
         ("/api/v1/models", get(models::list)),
@@ -65,12 +70,18 @@ fn others() -> Vec<(&'static str, MethodRouter<App>)> {
 
 /// All routes behind their guards.
 pub fn router(app: App) -> Router {
+    // Parquet is compressed already.
+    let worthwhile = DefaultPredicate::new().and(NotForContentType::const_new(Format::Parquet.media_type()));
     let routed = documented().into_iter().chain(others());
     routed
         .fold(Router::new(), |router, (path, answer)| router.route(path, answer))
         .fallback(fallback)
         .method_not_allowed_fallback(not_allowed)
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .layer(
+            CompressionLayer::new()
+                .quality(CompressionLevel::Fastest)
+                .compress_when(worthwhile),
+        )
         .layer(from_fn_with_state(app.clone(), auth::authenticate))
         .layer(cors(&app))
         .layer(from_fn_with_state(app.clone(), guard::guard))
@@ -91,10 +102,13 @@ fn cors(app: &App) -> CorsLayer {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::IF_NONE_MATCH,
+            events::LAST_EVENT_ID,
             HeaderName::from_static("x-api-key"),
         ])
         .expose_headers([
+            header::CONTENT_DISPOSITION,
             header::ETAG,
+            export::AT,
             header::RETRY_AFTER,
             HeaderName::from_static("x-request-id"),
         ])

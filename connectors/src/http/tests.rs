@@ -4,6 +4,8 @@ mod auth;
 pub(crate) mod client;
 mod compat;
 mod dead_letters;
+mod events;
+mod export;
 pub(crate) mod fold;
 mod models;
 mod requests;

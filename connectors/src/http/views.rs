@@ -97,13 +97,7 @@ pub async fn rows(
 ) -> Result<Response, ApiError> {
     let Path(name) = name.map_err(|error| ApiError::not_found(error.body_text()))?;
     let tenancy = who.tenancy(&app);
-    let sees = |spec: &ViewSpec| tenancy.is_none_or(|t| t.sees(spec));
-    let found = app.hub.feed(&name).zip(app.hub.spec(&name).filter(|spec| sees(spec)));
-    let Some((Feed::View(index), spec)) = found else {
-        let seen = app.hub.specs().iter().filter(|spec| sees(spec));
-        let available: Vec<&str> = seen.map(|v| v.name.as_str()).collect();
-        return Err(ApiError::unknown_view(&name, &available));
-    };
+    let (index, spec) = find(&app, &name, tenancy)?;
     let mut request = RowsRequest::parse(spec, &uri)?;
     if let Some(tenancy) = tenancy {
         tenancy.rows(spec, &mut request.filter);
@@ -122,6 +116,67 @@ pub async fn rows(
     answer.await.map_err(|error| ApiError::internal(&error))?
 }
 
+/// A view by name, if it is there for whoever asks.
+///
+/// # Errors
+/// 404 with the views there are.
+pub(super) fn find<'a>(app: &'a App, name: &str, tenancy: Option<Tenancy>) -> Result<(usize, &'a ViewSpec), ApiError> {
+    let sees = |spec: &ViewSpec| tenancy.is_none_or(|t| t.sees(spec));
+    match app.hub.feed(name).zip(app.hub.spec(name).filter(|spec| sees(spec))) {
+        Some((Feed::View(index), spec)) => Ok((index, spec)),
+        _ => {
+            let seen = app.hub.specs().iter().filter(|spec| sees(spec));
+            let available: Vec<&str> = seen.map(|v| v.name.as_str()).collect();
+            Err(ApiError::unknown_view(name, &available))
+        }
+    }
+}
+
+/// The rows a request is about, and in which direction.
+///
+/// # Errors
+/// 400 for a value that cannot be used.
+pub(super) fn selection(spec: &ViewSpec, params: &Params) -> Result<(Filter, Order), ApiError> {
+    let mut filter = Filter::default();
+    for bound in ["since", "until"] {
+        if let Some(value) = params.one(bound)? {
+            filter.bound(bound, value)?;
+        }
+    }
+    for (name, value) in params.iter() {
+        if spec.group_by.iter().any(|c| c.name() == name) {
+            filter.column(&spec.group_by, name, Some(value).filter(|v| !v.is_empty()))?;
+        }
+    }
+    let order = match params.one("order")? {
+        None | Some("asc") => Order::Ascending,
+        Some("desc") => Order::Descending,
+        Some(other) => return Err(Invalid::value("order", other, &["asc", "desc"]).into()),
+    };
+    Ok((filter, order))
+}
+
+/// Some rows of a view, from a place on.
+pub(super) fn page(
+    spec: &ViewSpec,
+    state: &ViewState,
+    (filter, order): (&Filter, Order),
+    after: Option<ViewKey>,
+    limit: usize,
+) -> Page {
+    if !render::is_sliding(spec) {
+        return state.table.page(filter, order, after, limit);
+    }
+    // All rows of a sliding view share the window that ends now: bounds apply to it, not to the stored key.
+    if !filter.start(spec.window.sliding_bounds(state.clock).0) {
+        return Page {
+            rows: Vec::new(),
+            more: false,
+        };
+    }
+    state.table.page(&filter.groups_only(), order, after, limit)
+}
+
 struct RowsRequest {
     filter: Filter,
     order: Order,
@@ -135,22 +190,7 @@ impl RowsRequest {
         let mut allowed = view_parameters(spec);
         allowed.extend(["limit", "cursor", "order"]);
         let params = Params::parse(uri, &allowed)?;
-        let mut filter = Filter::default();
-        for bound in ["since", "until"] {
-            if let Some(value) = params.one(bound)? {
-                filter.bound(bound, value)?;
-            }
-        }
-        for (name, value) in params.iter() {
-            if spec.group_by.iter().any(|c| c.name() == name) {
-                filter.column(&spec.group_by, name, Some(value).filter(|v| !v.is_empty()))?;
-            }
-        }
-        let order = match params.one("order")? {
-            None | Some("asc") => Order::Ascending,
-            Some("desc") => Order::Descending,
-            Some(other) => return Err(Invalid::value("order", other, &["asc", "desc"]).into()),
-        };
+        let (filter, order) = selection(spec, &params)?;
         let listing = format!("{}/{order:?}", spec.name);
         let after = params.cursor::<40>(&listing)?.map(decode_key);
         Ok(RowsRequest {
@@ -163,7 +203,7 @@ impl RowsRequest {
     }
 
     fn answer(&self, app: &App, spec: &ViewSpec, state: &ViewState) -> Result<Response, ApiError> {
-        let page = self.page(spec, state);
+        let page = page(spec, state, (&self.filter, self.order), self.after, self.limit);
         let total = self.filter.is_empty().then(|| state.table.len());
         let rows: Vec<RowJson> = page
             .rows
@@ -187,22 +227,6 @@ impl RowsRequest {
                 at: state.at,
             },
         )
-    }
-
-    fn page(&self, spec: &ViewSpec, state: &ViewState) -> Page {
-        if !render::is_sliding(spec) {
-            return state.table.page(&self.filter, self.order, self.after, self.limit);
-        }
-        // All rows of a sliding view share the window that ends now: bounds apply to it, not to the stored key.
-        if !self.filter.start(spec.window.sliding_bounds(state.clock).0) {
-            return Page {
-                rows: Vec::new(),
-                more: false,
-            };
-        }
-        state
-            .table
-            .page(&self.filter.groups_only(), self.order, self.after, self.limit)
     }
 }
 

@@ -1,47 +1,61 @@
 //! `/ws`: one task per client that moves frames between the network and a [`Session`].
 //!
-//! In: text frames of the client, "tick T is complete" from the hub. Out: frames, in order. State: the session. The task
+//! In: frames of the client, "tick T is complete" from the hub. Frames are JSON texts, or MessagePack for a client that asks for
+//! it. Out: frames, in order. State: the session. The task
 //! pulls what its client has missed whenever the network takes more, so a client that does not read keeps one frame
 //! waiting, not a queue; when even that one waits too long the client is dropped.
 
-mod frames;
+pub(super) mod frames;
 mod request;
-mod session;
+pub(super) mod session;
 
-use super::auth::{Principal, SUBPROTOCOL, Tenancy};
+use super::auth::{Principal, SUBPROTOCOL};
 use super::error::ApiError;
 use super::listener::Open;
+use super::query::Params;
 use super::{App, guard, stopped};
+use crate::hub::filter::Invalid;
+use crate::hub::frame::{Encoding, Frame};
 use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
+use futures::SinkExt;
 use session::{End, Session};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+/// The subprotocol of clients that want MessagePack.
+const BINARY_SUBPROTOCOL: &str = "groundswell.msgpack";
 /// After a client said something, `progress` waits this long: what it says next may be another subscription, and progress
 /// speaks for all of those it has by then.
 const GRACE: Duration = Duration::from_millis(20);
 /// How long a goodbye may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// What is read from a client at once, in bytes; longer frames are put together.
+const READ_BUFFER: usize = 4 << 10;
+
 /// Upgrades a connection.
 pub async fn upgrade(
     State(app): State<App>,
     Extension(who): Extension<Principal>,
+    uri: Uri,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let (upgrade, seat) = admit(&app, &headers, upgrade)?;
-    let tenancy = who.tenancy(&app);
-    Ok(upgrade.protocols([SUBPROTOCOL]).on_upgrade(move |socket| async move {
+    let asked = encoding(&uri)?;
+    let upgrade = upgrade.protocols([BINARY_SUBPROTOCOL, SUBPROTOCOL]);
+    let binary = upgrade.selected_protocol().is_some_and(|p| p == BINARY_SUBPROTOCOL);
+    let encoding = asked.unwrap_or(if binary { Encoding::MessagePack } else { Encoding::Json });
+    Ok(upgrade.on_upgrade(move |socket| async move {
         let client = app.metrics.websocket_client();
-        Client::new(app.clone(), tenancy, socket).run().await;
+        Client::new(app.clone(), who, socket, encoding).run().await;
         drop((client, seat));
     }))
 }
@@ -54,35 +68,50 @@ pub(super) fn admit(
     app: &App,
     headers: &HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Result<(WebSocketUpgrade, Seat), ApiError> {
+) -> Result<(WebSocketUpgrade, (Seat, Open)), ApiError> {
     if !guard::same_origin(headers, &app.options.allowed_origins) {
         let message = "Pages of this origin may not subscribe: add it to the allowed origins";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", message));
     }
     let upgrade = upgrade
         .map_err(|rejection| ApiError::new(StatusCode::UPGRADE_REQUIRED, "UPGRADE_REQUIRED", rejection.body_text()))?;
-    let limits = &app.options.socket;
-    if app.sockets.load(Ordering::Relaxed) >= limits.clients {
-        app.metrics.websocket_dropped("full");
-        let message = "There are as many WebSocket clients as allowed";
-        return Err(ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "TOO_MANY_CLIENTS",
-            message,
-        ));
-    }
-    let bytes = limits.frame_bytes;
-    let upgrade = upgrade.max_message_size(bytes).max_frame_size(bytes);
-    Ok((upgrade, Seat::new(app)))
+    let seat = Seat::take(app)?;
+    let bytes = app.options.socket.frame_bytes;
+    let upgrade = upgrade
+        .max_message_size(bytes)
+        .max_frame_size(bytes)
+        // Clients say little: the default of 128 KiB is most of what a connection takes, and nearly all of it stays empty.
+        .read_buffer_size(READ_BUFFER);
+    Ok((upgrade, (seat, Open::new(app))))
 }
 
-/// A place among the clients, from the upgrade on.
-pub(super) struct Seat(App, #[allow(dead_code)] Open);
+/// The encoding that the address asks for.
+fn encoding(uri: &Uri) -> Result<Option<Encoding>, ApiError> {
+    match Params::parse(uri, &["encoding"])?.one("encoding")? {
+        None => Ok(None),
+        Some("json") => Ok(Some(Encoding::Json)),
+        Some("msgpack") => Ok(Some(Encoding::MessagePack)),
+        Some(other) => Err(Invalid::value("encoding", other, &["json", "msgpack"]).into()),
+    }
+}
+
+/// A place among those who follow feeds.
+pub(super) struct Seat(App);
 
 impl Seat {
-    fn new(app: &App) -> Self {
-        app.sockets.fetch_add(1, Ordering::AcqRel);
-        Seat(app.clone(), Open::new(app))
+    /// Takes one.
+    ///
+    /// # Errors
+    /// 503 if all are taken.
+    pub(super) fn take(app: &App) -> Result<Self, ApiError> {
+        if app.sockets.fetch_add(1, Ordering::AcqRel) >= app.options.socket.clients {
+            app.sockets.fetch_sub(1, Ordering::AcqRel);
+            app.metrics.websocket_dropped("full");
+            let message = "There are as many clients that follow feeds as allowed";
+            let full = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "TOO_MANY_CLIENTS", message);
+            return Err(full);
+        }
+        Ok(Seat(app.clone()))
     }
 }
 
@@ -102,6 +131,7 @@ enum Over {
 
 struct Client {
     app: App,
+    who: Principal,
     socket: WebSocket,
     session: Session,
     heard: Instant,
@@ -112,11 +142,12 @@ struct Client {
 }
 
 impl Client {
-    fn new(app: App, tenancy: Option<Tenancy>, socket: WebSocket) -> Self {
-        let (hub, metrics) = (Arc::clone(&app.hub), Arc::clone(&app.metrics));
-        let session = Session::new(hub, metrics, app.options.socket.clone(), tenancy);
+    fn new(app: App, who: Principal, socket: WebSocket, encoding: Encoding) -> Self {
+        let shared = (Arc::clone(&app.hub), Arc::clone(&app.metrics));
+        let session = Session::new(shared, app.options.socket.clone(), who.tenancy(&app), encoding);
         Client {
             app,
+            who,
             socket,
             session,
             heard: Instant::now(),
@@ -152,21 +183,25 @@ impl Client {
         let mut progress = interval(limits.progress);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let who = self.who.clone();
+        let mut expired = std::pin::pin!(who.expired());
         loop {
             tokio::select! {
+                () = &mut expired => {
+                    return Err(Over::Close(close_code::POLICY, "the token has expired", Some("expired")));
+                }
                 () = stopped(&mut stop) => return Err(Over::Close(close_code::AWAY, "shutting down", None)),
                 message = self.socket.recv() => {
                     self.heard = Instant::now();
                     match message {
-                        Some(Ok(Message::Text(text))) => {
-                            self.session.text(&text);
+                        Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
+                            match message {
+                                Message::Binary(bytes) => self.session.binary(&bytes),
+                                message => self.session.text(message.to_text().unwrap_or_default()),
+                            }
                             self.quiet = Instant::now() + GRACE;
                             progress.reset_after(GRACE);
                             self.flush(true).await?;
-                        }
-                        Some(Ok(Message::Binary(_))) => {
-                            self.session.binary();
-                            self.flush(false).await?;
                         }
                         Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                         Some(Ok(Message::Close(_))) | None => return Err(Over::Gone),
@@ -183,6 +218,7 @@ impl Client {
                         return Err(Over::Close(close_code::AWAY, "no answer to pings", Some("silent")));
                     }
                     self.send(Message::Ping(axum::body::Bytes::new())).await?;
+                    self.out().await?;
                 }
             }
         }
@@ -200,9 +236,11 @@ impl Client {
         if self.owed && self.session.is_level() && Instant::now() >= self.quiet {
             self.owed = false;
             if let Some(frame) = self.session.progress() {
-                self.send(Message::Text(frame)).await?;
+                self.send(frame.into()).await?;
             }
         }
+        // All at once: a frame of a tick and how far it is cost one call of the system, not two.
+        self.out().await?;
         match self.session.end() {
             None => Ok(()),
             Some(End::Malformed) => Err(Over::Close(
@@ -215,28 +253,25 @@ impl Client {
     }
 
     async fn send_all(&mut self) -> Result<bool, Over> {
-        let frames: Vec<Utf8Bytes> = self.session.take();
+        let frames: Vec<Frame> = self.session.take();
         let any = !frames.is_empty();
         for frame in frames {
-            self.send(Message::Text(frame)).await?;
+            self.send(frame.into()).await?;
         }
         Ok(any)
     }
 
+    /// Puts a message where the network takes it from, when there is room.
     async fn send(&mut self, message: Message) -> Result<(), Over> {
-        let is_frame = matches!(message, Message::Text(_));
-        match timeout(self.app.options.socket.send_timeout, self.socket.send(message)).await {
-            Ok(Ok(())) => {
-                self.app.metrics.websocket_frames(u64::from(is_frame));
-                Ok(())
-            }
-            Ok(Err(_)) => Err(Over::Gone),
-            Err(_) => Err(Over::Close(
-                close_code::AGAIN,
-                "the client takes nothing",
-                Some("stuck"),
-            )),
-        }
+        let frames = u64::from(matches!(message, Message::Text(_) | Message::Binary(_)));
+        in_time(self.app.options.socket.send_timeout, self.socket.feed(message)).await?;
+        self.app.metrics.websocket_frames(frames);
+        Ok(())
+    }
+
+    /// Lets the network take all there is.
+    async fn out(&mut self) -> Result<(), Over> {
+        in_time(self.app.options.socket.send_timeout, self.socket.flush()).await
     }
 
     fn broken(&self, error: &axum::Error) -> Over {
@@ -245,5 +280,18 @@ impl Client {
             return Over::Close(close_code::SIZE, "frame too large", Some("oversized"));
         }
         Over::Gone
+    }
+}
+
+/// What the network does with a frame, if it does it in time.
+async fn in_time(limit: Duration, sending: impl Future<Output = Result<(), axum::Error>>) -> Result<(), Over> {
+    match timeout(limit, sending).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Over::Gone),
+        Err(_) => Err(Over::Close(
+            close_code::AGAIN,
+            "the client takes nothing",
+            Some("stuck"),
+        )),
     }
 }

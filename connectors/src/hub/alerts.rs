@@ -1,7 +1,10 @@
 //! Alerts by id: the latest state and the way there.
 //!
 //! In: transitions, tick by tick. Out: alerts, newest transition first, and deltas of that list. State: at most `most`
-//! alerts, each with a bounded history; the oldest that does not fire goes first.
+//! alerts, each with a bounded history; the oldest that does not fire goes first. What they were before a restart is in a
+//! [`journal`].
+
+pub mod journal;
 
 use super::history::Changes;
 use groundswell_core::serving::{AlertChange, AlertState, Cause};

@@ -6,12 +6,16 @@ use super::table::Order;
 use groundswell_core::serving::{RowChange, TickChanges};
 
 impl Hub {
-    /// Every row and alert there is, as of the last complete tick; `None` before the first.
+    /// Every row and alert there is, what is withheld from readers too, as of the last complete tick; `None` before the first.
     pub fn full(&self) -> Option<TickChanges> {
         // Cheap copies under the lock, rows after it.
         let (tick, clock, tables, alerts) = {
             let state = self.state.read();
-            (state.tick?, state.clock, state.tables.clone(), state.alerts.newest())
+            let (tables, alerts) = state
+                .everything
+                .as_ref()
+                .map_or((&state.tables, &state.alerts), |(tables, alerts)| (tables, alerts));
+            (state.tick?, state.clock, tables.clone(), alerts.newest())
         };
         let rows = |table: &super::table::Table| {
             let page = table.page(&Filter::default(), Order::Ascending, None, usize::MAX);

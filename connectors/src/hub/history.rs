@@ -1,21 +1,21 @@
 //! The recent past of one feed: what a client that comes back has missed.
 //!
 //! In: one [`Delta`] per tick that changed the feed. Out: all deltas after a tick, or nothing if that is too long ago.
-//! State: a ring of deltas, bounded by number and by an estimate of its size; a delta is encoded at most once for all
-//! clients without a filter.
+//! State: a ring of deltas, bounded by number and by an estimate of its size; a delta is encoded at most once
+//! in each encoding for all clients without a filter.
 
 use super::alerts::AlertRecord;
+use super::frame::{Encoding, Frame, Shared};
 use super::posts::Entry;
 use super::table::Row;
-use axum::extract::ws::Utf8Bytes;
 use groundswell_core::id::PostKey;
 use groundswell_core::spec::ViewKey;
 use groundswell_core::time::{EventTime, Tick};
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// What one delta, encoded or not, is taken to hold per changed row.
-const BYTES_PER_CHANGE: usize = 420;
+const BYTES_PER_CHANGE: usize = 600;
 /// And without any.
 const BYTES_PER_DELTA: usize = 200;
 
@@ -55,7 +55,7 @@ pub struct Delta {
     pub clock: EventTime,
     /// What changed.
     pub changes: Changes,
-    encoded: OnceLock<Utf8Bytes>,
+    encoded: Shared,
 }
 
 impl Delta {
@@ -65,13 +65,13 @@ impl Delta {
             at,
             clock,
             changes,
-            encoded: OnceLock::new(),
+            encoded: Shared::default(),
         }
     }
 
     /// The frame every client without a filter gets; encoded by the first who asks.
-    pub fn encoded(&self, encode: impl FnOnce() -> String) -> Utf8Bytes {
-        self.encoded.get_or_init(|| encode().into()).clone()
+    pub fn encoded(&self, encoding: Encoding, encode: impl FnOnce() -> Frame) -> Frame {
+        self.encoded.get(encoding, encode)
     }
 
     fn cost(&self) -> usize {

@@ -8,7 +8,7 @@ use super::table::Row;
 use groundswell_core::acc::UNIT;
 use groundswell_core::id::{Dim, Names, PostKey};
 use groundswell_core::score::{EMOTIONS, PPM, Score};
-use groundswell_core::serving::{AlertChange, Evidence, Mention};
+use groundswell_core::serving::{AlertChange, Evidence, EvidenceSums, Mention};
 use groundswell_core::spec::{ViewKey, ViewSpec, WindowSpec};
 use groundswell_core::text::Texts;
 use groundswell_core::time::{EventTime, Tick};
@@ -278,6 +278,9 @@ impl Serialize for AlertJson<'_> {
             map.serialize_entry("muted", &true)?;
         }
         map.serialize_entry("evidence", &evidence)?;
+        if self.posts.is_some() {
+            map.serialize_entry("sums", &SumsJson(&change.sums))?;
+        }
         if let Some(record) = self.record {
             let history: Vec<serde_json::Value> = record
                 .history
@@ -292,6 +295,21 @@ impl Serialize for AlertJson<'_> {
                 .collect();
             map.serialize_entry("history", &history)?;
         }
+        map.end()
+    }
+}
+
+/// Whole numbers as text, as they are larger than what JSON's readers keep exact.
+struct SumsJson<'a>(&'a EvidenceSums);
+
+impl Serialize for SumsJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let sums = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("weight", &sums.weight.to_string())?;
+        map.serialize_entry("weighted_sentiment", &sums.weighted.to_string())?;
+        map.serialize_entry("unit", &UNIT)?;
+        map.serialize_entry("ppm", &PPM)?;
         map.end()
     }
 }
@@ -331,6 +349,10 @@ impl Serialize for EvidenceJson<'_> {
         map.serialize_entry("sentiment", &in_ppm(evidence.sentiment))?;
         map.serialize_entry("influence", &(evidence.influence as f64 / f64::from(PPM)))?;
         if let Some(entry) = self.explain {
+            let exact = serde_json::json!({
+                "weight": evidence.weight, "sentiment": evidence.sentiment, "influence": evidence.influence,
+            });
+            map.serialize_entry("exact", &exact)?;
             map.serialize_entry("live", &entry.is_some())?;
             map.serialize_entry("text", &entry.and_then(|e| self.lookup.text(e)))?;
             map.serialize_entry("votes", &entry.and_then(|e| e.post.votes))?;
@@ -375,7 +397,7 @@ mod tests {
         };
         assert_eq!(
             serde_json::to_string(&row).expect("json"),
-            r#"{"thread":"t1","entity":null,"window_start":"1970-01-01T00:01:00.000Z","window_end":"1970-01-01T00:02:00.000Z","posts":1,"weight":2.0,"sentiment":-0.5,"sentiment_ci":null,"positive":0,"neutral":0,"negative":1,"toxic":0,"sarcastic":0,"scored":1,"updated_at":"1970-01-01T00:00:01.500Z"}"#
+            r#"{"thread":"t1","entity":null,"window_start":"1970-01-01T00:01:00.000Z","window_end":"1970-01-01T00:02:00.000Z","posts":1,"weight":2.0,"sentiment":-0.5,"sentiment_ci":null,"positive":0,"neutral":0,"negative":1,"toxic":0,"sarcastic":0,"scored":1,"authors":0,"updated_at":"1970-01-01T00:00:01.500Z"}"#
         );
         let gone = RowJson { row: None, ..row };
         assert_eq!(

@@ -71,6 +71,13 @@ impl Table {
         }
     }
 
+    /// Whether there is such a row.
+    pub fn contains(&self, key: &ViewKey) -> bool {
+        self.windows
+            .get(&key.start)
+            .is_some_and(|window| window.contains_key(&key.group))
+    }
+
     /// How many rows there are.
     pub fn len(&self) -> usize {
         self.len

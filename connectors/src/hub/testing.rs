@@ -77,6 +77,8 @@ pub fn alert(id: u128, state: AlertState, at: Tick) -> AlertChange {
         resolved: None,
         value: Some(-0.5),
         threshold: Some(-0.3),
+        authors: 0,
+        sums: Default::default(),
         muted: false,
         posts: 20,
         at,
@@ -119,6 +121,7 @@ pub fn hub(limits: HubLimits) -> Hub {
         texts,
         post_ids: Arc::new(move |key| ids.get(&key).cloned()),
         limits,
+        k_anonymity: None,
     })
 }
 

@@ -124,6 +124,8 @@ fn an_alert_has_the_fields_of_the_contract() {
         resolved: Some((START + 5 * MINUTE, START + 6 * MINUTE)),
         value: Some(-0.5),
         threshold: None,
+        authors: 0,
+        sums: Default::default(),
         muted: false,
         posts: 20,
         at: 1_466_377_300_123,

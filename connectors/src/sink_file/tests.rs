@@ -40,6 +40,8 @@ fn changes(tick: Tick) -> TickChanges {
         resolved: None,
         value: None,
         threshold: None,
+        authors: 0,
+        sums: Default::default(),
         muted: false,
         posts: 1,
         at: tick,

@@ -60,6 +60,8 @@ fn alerts(tick: u64) -> TickChanges {
         resolved: None,
         value: Some(-0.5),
         threshold: Some(-0.3),
+        authors: 0,
+        sums: Default::default(),
         muted: false,
         posts: 20,
         at: tick,

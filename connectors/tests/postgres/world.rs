@@ -263,6 +263,8 @@ impl World {
             resolved: self.dice.random_bool(0.3).then_some((clock, clock + HOUR)),
             value: self.dice.random_bool(0.5).then(|| self.dice.random_range(-1.0..1.0)),
             threshold: Some(-0.3),
+            authors: 0,
+            sums: Default::default(),
             muted: false,
             posts: self.dice.random_range(0..100),
             at: self.tick,

@@ -37,6 +37,8 @@ pub struct Acc {
     pub toxic: i32,
     /// Posts above the sarcasm cut-off.
     pub sarcastic: i32,
+    /// Distinct authors of the posts, where the view asks for it. No sum: it is 0 in contributions, and set on rows.
+    pub authors: i32,
 }
 
 impl Acc {
@@ -73,6 +75,7 @@ impl Acc {
             negative: i32::from(label == Label::Negative),
             toxic: i32::from(toxic),
             sarcastic: i32::from(sarcastic),
+            authors: 0,
         }
     }
 
@@ -131,6 +134,7 @@ impl Semigroup for Acc {
         self.negative += o.negative;
         self.toxic += o.toxic;
         self.sarcastic += o.sarcastic;
+        self.authors += o.authors;
     }
 }
 impl Monoid for Acc {
@@ -160,6 +164,7 @@ impl Multiply<isize> for Acc {
             negative: self.negative * s,
             toxic: self.toxic * s,
             sarcastic: self.sarcastic * s,
+            authors: self.authors * s,
         }
     }
 }

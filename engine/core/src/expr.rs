@@ -366,8 +366,8 @@ impl Parser {
             }
             Some(c) if c.is_alphabetic() => {
                 let name = run(self, |c| c.is_alphanumeric() || c == '_');
-                let known = Measure::ALL.map(Measure::name);
-                match Measure::ALL.into_iter().find(|m| m.name() == name) {
+                let known = Measure::SUMS.map(Measure::name);
+                match Measure::SUMS.into_iter().find(|m| m.name() == name) {
                     Some(m) => Ok(Value::Measure(m)),
                     None => {
                         self.at = start;

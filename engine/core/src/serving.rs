@@ -108,8 +108,40 @@ pub struct Evidence {
     pub influence: i64,
 }
 
+/// What influences are computed from: sums over the scored posts of the window that fired, at the tick of the transition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct EvidenceSums {
+    /// Σw, in [`crate::acc::UNIT`]s.
+    pub weight: i64,
+    /// Σw·x, in [`crate::acc::UNIT`]s times ppm.
+    pub weighted: i128,
+}
+
+impl EvidenceSums {
+    /// The sums over some posts: weights in [`crate::acc::UNIT`]s, sentiments in ppm.
+    pub fn over(posts: impl IntoIterator<Item = (i64, i32)>) -> Self {
+        posts.into_iter().fold(Self::default(), |sums, (w, x)| EvidenceSums {
+            weight: sums.weight + w,
+            weighted: sums.weighted + i128::from(w) * i128::from(x),
+        })
+    }
+
+    /// The influence of a post of this weight and sentiment, one of those summed up: mean − mean without it, ppm, rounded
+    /// towards zero; the mean itself if nothing else has weight.
+    pub fn influence(&self, weight: i64, sentiment: i32) -> i64 {
+        let (w, x, total) = (i128::from(weight), i128::from(sentiment), i128::from(self.weight));
+        let rest = total - w;
+        let ppm = if rest == 0 {
+            self.weighted / total.max(1)
+        } else {
+            w * (x * total - self.weighted) / (total * rest)
+        };
+        i64::try_from(ppm).unwrap_or(0)
+    }
+}
+
 /// One transition of an alert; its `id` is stable over the alert's life.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlertChange {
     /// Stable id: a digest of rule, group and the window that fired.
     pub id: u128,
@@ -133,10 +165,14 @@ pub struct AlertChange {
     pub threshold: Option<f64>,
     /// Posts in the window that fired, or resolved.
     pub posts: i32,
+    /// And their distinct authors, where they are counted.
+    pub authors: i32,
     /// Tick of the transition.
     pub at: Tick,
     /// The posts with the greatest influence in the direction that fired, at most five.
     pub evidence: Vec<Evidence>,
+    /// What their influence is computed from.
+    pub sums: EvidenceSums,
     /// It is kept from the sinks: a switch of models fired it.
     pub muted: bool,
 }

@@ -102,11 +102,28 @@ pub enum Measure {
     Sarcastic,
     /// Posts whose sentiment is in `sentiment`: those with a score, but for what the policies leave out.
     Scored,
+    /// Distinct authors of the posts; posts without an author add none.
+    Authors,
 }
 
 impl Measure {
     /// All measures, in the order of the documentation.
-    pub const ALL: [Measure; 10] = [
+    pub const ALL: [Measure; 11] = [
+        Measure::Posts,
+        Measure::Weight,
+        Measure::Sentiment,
+        Measure::SentimentCi,
+        Measure::Positive,
+        Measure::Neutral,
+        Measure::Negative,
+        Measure::Toxic,
+        Measure::Sarcastic,
+        Measure::Scored,
+        Measure::Authors,
+    ];
+
+    /// Those that are sums: what a view shows if it does not say, and what rules may use. The others cost state of their own.
+    pub const SUMS: [Measure; 10] = [
         Measure::Posts,
         Measure::Weight,
         Measure::Sentiment,
@@ -132,6 +149,7 @@ impl Measure {
             Measure::Toxic => "toxic",
             Measure::Sarcastic => "sarcastic",
             Measure::Scored => "scored",
+            Measure::Authors => "authors",
         }
     }
 
@@ -149,6 +167,7 @@ impl Measure {
             Measure::Toxic => Some(f64::from(acc.toxic)),
             Measure::Sarcastic => Some(f64::from(acc.sarcastic)),
             Measure::Scored => Some(f64::from(acc.scored)),
+            Measure::Authors => Some(f64::from(acc.authors)),
         }
     }
 

@@ -5,6 +5,7 @@
 mod cluster;
 mod demo;
 mod dlq;
+mod export;
 mod fresh;
 mod key;
 mod models;
@@ -83,6 +84,8 @@ enum Command {
     },
     /// Make an API key for `serve.auth.keys`.
     Key,
+    /// Write the rows of a view of a running pipeline to a file: CSV, JSON Lines or Parquet.
+    Export(export::ExportArgs),
     /// List, show and replay the dead letters of a pipeline.
     Dlq {
         #[command(subcommand)]
@@ -207,6 +210,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Sink { command } => sink::run(&command),
         Command::Models { command } => models::run(&command),
         Command::Key => key::run(),
+        Command::Export(args) => export::run(&args),
         Command::Dlq { command } => dlq::run(&command),
         Command::State { command } => state::run(&command),
         Command::Reference { page } => {

@@ -94,6 +94,8 @@ pub struct EngineOptions {
     pub compare: bool,
     /// Score a tick's texts before the tick is recorded.
     pub strict: bool,
+    /// Whether the authors of every row are counted, also where no view shows them.
+    pub count_authors: bool,
     /// Whether anybody reads changed posts (serving does, a bare pipeline does not).
     pub collect_posts: bool,
 }
@@ -113,6 +115,7 @@ impl EngineOptions {
             models: ModelOptions::default(),
             compare: false,
             strict: false,
+            count_authors: false,
             collect_posts: true,
         }
     }
@@ -120,7 +123,8 @@ impl EngineOptions {
     /// What is rendered.
     pub(crate) fn plan(&self) -> Plan {
         let watched = |view: &str| self.rules_may_come || self.rules.iter().any(|rule| rule.view == view);
-        Plan::new(&self.graph, watched).comparing(self.compare)
+        let plan = Plan::new(&self.graph, watched).comparing(self.compare);
+        plan.counting_authors(self.count_authors)
     }
 
     /// A digest of the graph that is rendered: processes of one cluster must have the same.

@@ -102,6 +102,14 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// What was told of alerts cannot be kept.
+    #[error("cannot keep what is told of alerts in \"{path}\": {source}")]
+    Journal {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// What is below the model.
     #[error("models.fallback.http: {0}")]
     Fallback(#[from] LadderError),
@@ -181,7 +189,16 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
         texts: Arc::clone(&shared.texts),
         post_ids: Arc::new(move |key| lookup.post_id(key)),
         limits: HubLimits::default(),
+        k_anonymity: pipeline.serve.as_ref().and_then(|serve| serve.k_anonymity),
     }));
+    if pipeline.serve.is_some() {
+        let path = pipeline.state.folder.join("alerts.journal");
+        let unkept = |source| StartError::Journal {
+            path: path.display().to_string(),
+            source,
+        };
+        hub.remember_alerts(&path).map_err(unkept)?;
+    }
     // A port that is taken is found out before a model is loaded or anything is read.
     let health = Arc::new(EngineHealth::new(registries));
     let server = match &pipeline.serve {
@@ -341,6 +358,8 @@ fn engine_options(pipeline: &Pipeline) -> EngineOptions {
         age: Duration::from_millis(u64::try_from(pipeline.model.batch_age_ms).unwrap_or(20)),
         ..PoolOptions::default()
     };
+    let k = pipeline.serve.as_ref().and_then(|serve| serve.k_anonymity);
+    options.count_authors = k.is_some();
     options.collect_posts = pipeline.serve.is_some();
     models::lifecycle(pipeline, &mut options);
     options
@@ -354,6 +373,7 @@ fn predictor(configured: Arc<dyn Scorer>, engine: &Engine, limits: Limits) -> Re
 }
 
 /// The scorer a pipeline asks for; `None` if its records bring their sentiment.
+#[cfg_attr(not(feature = "torch"), allow(unused_variables))] // then nothing has threads to be set
 fn open_model(pipeline: &Pipeline, model: &LiveModel) -> Result<Option<Arc<dyn Scorer>>, StartError> {
     match model {
         LiveModel::Given => Ok(None),

@@ -112,8 +112,9 @@ fn even(mut x: Tensor) -> Result<(Tensor, Tensor), TchError> {
 
 /// 8-bit rows around a middle, the middles in steps, and what each row has to be multiplied with. Zero stays zero.
 fn lopsided(mut x: Tensor) -> Result<(Tensor, Tensor, Tensor), TchError> {
-    let (mut low, mut high) = x.f_aminmax(1i64, true)?;
-    let (low, high) = (low.f_clamp_max_(0.0)?, high.f_clamp_min_(0.0)?);
+    // Two passes of many values at a time; LibTorch's `aminmax` over rows goes one by one and takes several times as long.
+    let low = x.f_amin([1i64].as_slice(), true)?.f_clamp_max_(0.0)?;
+    let high = x.f_amax([1i64].as_slice(), true)?.f_clamp_min_(0.0)?;
     let mut span = high.f_sub(&low)?.f_clamp_min_(LEAST)?;
     let factors = span.f_reciprocal()?.f_mul_scalar_(SPAN)?;
     let middle = high.f_add(&low)?.f_mul_scalar_(0.5)?.f_mul_(&factors)?.f_round_()?;

@@ -6,6 +6,7 @@ import type { Mention, Post, WireRow } from './types';
 export interface PostChange {
   at: number;
   votes?: [number | null, number | null];
+  weight?: [number, number];
   label?: [string, string];
   text?: true;
   mentions?: true;
@@ -59,6 +60,11 @@ export class Feed {
     return [...this.posts.values()].sort((a, b) => b.order - a.order || (a.post.id < b.post.id ? 1 : -1));
   }
 
+  /** Posts that an update at this time changed. */
+  changedAt(now: number): FeedPost[] {
+    return [...this.posts.values()].filter((p) => p.change?.at === now);
+  }
+
   /** A post by id, if it is still held. */
   get(id: string): Post | null {
     return this.posts.get(id)?.post ?? null;
@@ -84,7 +90,10 @@ export class Feed {
 /** What a revision changed between two states of a post, or `null`. The first score is not a revision: every post gets one. */
 export function diff(old: Post, now: Post, at: number): PostChange | null {
   const change: PostChange = { at };
-  if (old.votes !== now.votes) change.votes = [old.votes, now.votes];
+  if (old.votes !== now.votes) {
+    change.votes = [old.votes, now.votes];
+    change.weight = [old.weight, now.weight];
+  }
   if (old.label !== null && now.label !== null && old.label !== now.label) change.label = [old.label, now.label];
   if (old.text !== now.text) change.text = true;
   if (old.mentions.map((m) => m.entity).join('|') !== now.mentions.map((m) => m.entity).join('|')) change.mentions = true;

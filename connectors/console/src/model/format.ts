@@ -38,6 +38,14 @@ export function rate(v: number): string {
   return v > 0 && v < 9.95 ? v.toFixed(1) : count(v);
 }
 
+/** Bytes: `812 B`, `3.3 MB`. */
+export function bytes(v: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  const i = Math.min(units.length - 1, v < 1 ? 0 : Math.floor(Math.log10(v) / 3));
+  const scaled = v / 1000 ** i;
+  return `${i > 0 && scaled < 100 ? scaled.toFixed(1) : Math.round(scaled)} ${units[i] ?? ''}`;
+}
+
 /** A duration in words short enough for a label: `8 s`, `3 min`, `2 h`, `5 d`. */
 export function duration(ms: number): string {
   const s = Math.max(0, Math.round(ms / 1000));

@@ -10,13 +10,13 @@ export function parseFrame(text: string): Frame | null {
   if (!isRecord(raw) || typeof raw.type !== 'string') throw new Error('not a frame: no "type"');
   switch (raw.type) {
     case 'snapshot':
-      return { type: 'snapshot', view: str(raw, 'view'), at: num(raw, 'at'), rows: rows(raw.rows) };
+      return { type: 'snapshot', id: name(raw), at: num(raw, 'at'), rows: rows(raw.rows) };
     case 'delta':
-      return { type: 'delta', view: str(raw, 'view'), at: num(raw, 'at'), rows: rows(raw.rows), gone: rows(raw.gone), bounds: bounds(raw) };
+      return { type: 'delta', id: name(raw), at: num(raw, 'at'), rows: rows(raw.rows), gone: rows(raw.gone), bounds: bounds(raw) };
     case 'progress':
       return { type: 'progress', at: num(raw, 'at') };
     case 'resync':
-      return { type: 'resync', view: str(raw, 'view') };
+      return { type: 'resync', id: name(raw) };
     case 'error':
       return { type: 'error', code: String(raw.code ?? 'error'), message: String(raw.message ?? 'no message'), id: typeof raw.id === 'string' ? raw.id : null };
     default:
@@ -27,6 +27,11 @@ export function parseFrame(text: string): Frame | null {
 /** Whether a value is a plain JSON object. */
 export function isRecord(v: unknown): v is Record<string, unknown> {
   return typeof v === 'object' && v !== null && !Array.isArray(v);
+}
+
+/** The subscription a frame is about: its id, else its feed. */
+function name(raw: Record<string, unknown>): string {
+  return typeof raw.id === 'string' ? raw.id : str(raw, 'view');
 }
 
 function str(raw: Record<string, unknown>, field: string): string {

@@ -18,6 +18,13 @@ export interface ChartData {
   lines: Line[];
 }
 
+/** Posts per point in time, scored and not. */
+export interface Volume {
+  x: number[];
+  posts: number[];
+  scored: number[];
+}
+
 /** A series (an entity) with its sums over the whole span. */
 export interface SeriesTotal extends Total {
   name: string;
@@ -67,6 +74,14 @@ export function chartData(rows: readonly Row[], column: string, names: readonly 
     return line;
   });
   return { x: starts.map((s) => s / 1000), lines };
+}
+
+/** Posts of all rows, on the same x as the lines. */
+export function volume(rows: readonly Row[], step: number | null): Volume {
+  const steps = groupBy(rows, (r) => stepStart(r.start, step));
+  const starts = [...steps.keys()].sort((a, b) => a - b);
+  const add = (of: (r: Row) => number) => starts.map((start) => (steps.get(start) ?? []).reduce((n, r) => n + of(r), 0));
+  return { x: starts.map((s) => s / 1000), posts: add((r) => r.posts), scored: add((r) => r.scored) };
 }
 
 /** Points of `next` that stand elsewhere than in `prev` and were touched by a revision; `touched` is keyed by {@link touchKey}. */

@@ -5,6 +5,8 @@ import type { Bounds, ViewInfo, WireRow } from './types';
 export interface Row {
   key: string;
   group: Record<string, string>;
+  /** Of a window anchored to the thread's air time. */
+  phase: string | null;
   start: number;
   end: number;
   posts: number;
@@ -73,6 +75,7 @@ export class Table {
     return {
       key: this.key(wire),
       group: Object.fromEntries(this.groupBy.map((c) => [c, text(wire[c])])),
+      phase: typeof wire.phase === 'string' ? wire.phase : null,
       start,
       end: epoch(wire.window_end) ?? start,
       posts,
@@ -95,10 +98,10 @@ export function changeKind(old: Row, now: Row): ChangeKind | null {
   return old.sentiment !== now.sentiment || old.weight !== now.weight ? 'votes' : null;
 }
 
-/** The column whose values become lines: `entity` if there is one, else the last column that is not `thread`. */
+/** The column whose values become lines: `entity` if there is one, else the last that is neither the thread nor its phase. */
 export function seriesColumn(view: ViewInfo): string {
   if (view.group_by.includes('entity')) return 'entity';
-  return view.group_by.findLast((c) => c !== 'thread') ?? view.group_by.at(-1) ?? '';
+  return view.group_by.findLast((c) => c !== 'thread' && c !== 'phase') ?? view.group_by[0] ?? '';
 }
 
 function number(v: unknown): number | null {

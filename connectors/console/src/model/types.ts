@@ -81,10 +81,10 @@ export interface Bounds {
   end: number;
 }
 
-/** A frame of the WebSocket. `at` is a tick: epoch milliseconds. */
+/** A frame of the WebSocket. `at` is a tick: epoch milliseconds; `id` names the subscription. */
 export type Frame =
-  | { type: 'snapshot'; view: string; at: number; rows: WireRow[] }
-  | { type: 'delta'; view: string; at: number; rows: WireRow[]; gone: WireRow[]; bounds: Bounds | null }
+  | { type: 'snapshot'; id: string; at: number; rows: WireRow[] }
+  | { type: 'delta'; id: string; at: number; rows: WireRow[]; gone: WireRow[]; bounds: Bounds | null }
   | { type: 'progress'; at: number }
-  | { type: 'resync'; view: string }
+  | { type: 'resync'; id: string }
   | { type: 'error'; code: string; message: string; id: string | null };

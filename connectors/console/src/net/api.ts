@@ -1,5 +1,5 @@
 import { isRecord } from '../model/frames';
-import { headers } from './credential';
+import { credential, headers } from './credential';
 import { readPost } from '../model/feed';
 import { epoch } from '../model/format';
 import type { Post, ViewInfo } from '../model/types';
@@ -61,17 +61,66 @@ function reason(body: Record<string, unknown>): string {
   return Array.isArray(body.reasons) ? body.reasons.map(String).join('; ') : '';
 }
 
+/** The metrics, in the Prometheus text format. */
+export async function fetchMetrics(): Promise<string> {
+  const answer = await ask('metrics', {});
+  if (!answer.ok) throw new ApiError(`/metrics answered ${answer.status}`, answer.status);
+  return answer.text();
+}
+
+/** What a list of the API holds, as it comes. */
+export async function fetchList(path: string): Promise<Record<string, unknown>[]> {
+  const { body } = await get(path);
+  return isRecord(body) && Array.isArray(body.data) ? body.data.filter(isRecord) : [];
+}
+
+/** One thing of the API, as it comes. */
+export async function fetchOne(path: string): Promise<Record<string, unknown>> {
+  const { body } = await get(path);
+  if (!isRecord(body) || !isRecord(body.data)) throw new ApiError(`/${path} answered without "data"`, null);
+  return body.data;
+}
+
+/** How the engine is, whatever it answers. */
+export async function fetchHealth(): Promise<unknown> {
+  return (await get('health', true)).body;
+}
+
+/**
+ * Whether this credential may tell sinks and models what to do. Nobody is asked where there is no credential: then everybody
+ * may. Else a read of a route for operators tells: it is refused with 403 to others and with 405 to them, and does nothing.
+ */
+export async function fetchMayOperate(): Promise<boolean> {
+  if (credential() === null) return true;
+  const { status } = await ask('api/v1/dead-letters/replay', {});
+  return status !== 403 && status !== 401;
+}
+
+/** Tells the engine to do something; throws its own words if it does not. */
+export async function tell(path: string, body?: unknown): Promise<Record<string, unknown>> {
+  const json = body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+  const answer = await ask(path, { method: 'POST', ...json }, 60_000);
+  const said: unknown = await answer.json().catch(() => null);
+  if (!answer.ok) throw refusal(path, answer, said);
+  return isRecord(said) && isRecord(said.data) ? said.data : {};
+}
+
 async function get(path: string, anyStatus = false): Promise<{ ok: boolean; body: unknown }> {
-  let answer: Response;
+  const answer = await ask(path, {});
+  const body: unknown = await answer.json().catch(() => null);
+  if (!answer.ok && !anyStatus) throw refusal(path, answer, body);
+  return { ok: answer.ok, body };
+}
+
+async function ask(path: string, init: RequestInit, patience = 8000): Promise<Response> {
   try {
-    answer = await fetch(address(path), { headers: { accept: 'application/json', ...headers() }, signal: AbortSignal.timeout(8000) });
+    return await fetch(address(path), { ...init, headers: { accept: 'application/json', ...init.headers, ...headers() }, signal: AbortSignal.timeout(patience) });
   } catch {
     throw new ApiError(`${location.host} does not answer`, null);
   }
-  const body: unknown = await answer.json().catch(() => null);
-  if (!answer.ok && !anyStatus) {
-    const message = isRecord(body) && isRecord(body.error) ? String(body.error.message) : answer.statusText;
-    throw new ApiError(`/${path} answered ${answer.status} ${message}`.trim(), answer.status);
-  }
-  return { ok: answer.ok, body };
+}
+
+function refusal(path: string, answer: Response, body: unknown): ApiError {
+  const message = isRecord(body) && isRecord(body.error) ? String(body.error.message) : answer.statusText;
+  return new ApiError(`/${path} answered ${answer.status} ${message}`.trim(), answer.status);
 }

@@ -10,10 +10,14 @@ export type Link =
   | { state: 'reconnecting'; until: number; attempt: number }
   | { state: 'offline'; until: number | null; attempt: number };
 
-/** A feed to follow: a view, `_posts` or `_alerts`, and which of its rows. */
+/** Which rows of a feed: values of its columns, `null` for rows without one; `since` for views. */
+export type RowFilter = Readonly<Record<string, string | number | null>>;
+
+/** A feed to follow: a view, `_posts` or `_alerts`, and which of its rows. Frames come under its `id`, which is never used again. */
 export interface Subscription {
+  id: string;
   view: string;
-  filter: Record<string, string | number>;
+  filter: RowFilter;
 }
 
 /** What the socket needs from the world; tests bring their own. */
@@ -34,8 +38,8 @@ export interface Listener {
 }
 
 /**
- * One WebSocket that stays subscribed to a set of views. After a break it comes back by itself (see `backoff.ts`) and
- * resumes each view after the last tick it has seen complete. An attempt counts as good at its first frame (or after two
+ * One WebSocket that stays subscribed to a set of feeds. After a break it comes back by itself (see `backoff.ts`) and
+ * resumes each of them after the last tick it has seen complete. An attempt counts as good at its first frame (or after two
  * quiet seconds), not when the socket opens, so that a server which accepts and drops does not get hammered.
  */
 export class Socket {
@@ -44,6 +48,7 @@ export class Socket {
   private attempt = 0;
   private seen: Map<string, number> = new Map();
   private proven = false;
+  private open = false;
 
   constructor(
     private readonly url: string,
@@ -60,6 +65,7 @@ export class Socket {
     const ws = this.world.open(this.url);
     this.ws = ws;
     ws.onopen = () => {
+      this.open = true;
       for (const subscription of this.wanted) this.subscribe(subscription);
       this.timer = this.world.after(2000, () => this.prove());
     };
@@ -67,13 +73,15 @@ export class Socket {
     ws.onclose = () => this.retryLater();
   }
 
-  /** Subscribes to something else: what stays is resumed, the rest starts with a snapshot. */
+  /** Subscribes to something else: what stays goes on, the rest starts with a snapshot. */
   subscribeTo(wanted: readonly Subscription[]): void {
-    const stays = (view: string) => wanted.some((w) => w.view === view && this.wanted.some((o) => JSON.stringify(o) === JSON.stringify(w)));
-    this.seen = new Map([...this.seen].filter(([view]) => stays(view)));
+    const among = (list: readonly Subscription[], id: string) => list.some((w) => w.id === id);
+    const [gone, fresh] = [this.wanted.filter((w) => !among(wanted, w.id)), wanted.filter((w) => !among(this.wanted, w.id))];
     this.wanted = wanted;
-    this.attempt = 0;
-    this.connect();
+    for (const { id } of gone) this.seen.delete(id);
+    if (!this.open) return;
+    for (const { id } of gone) this.ws?.send(JSON.stringify({ op: 'unsubscribe', id }));
+    for (const subscription of fresh) this.subscribe(subscription);
   }
 
   /** Gives up for good, until {@link connect}. */
@@ -103,10 +111,10 @@ export class Socket {
     }
     if (!frame) return;
     if (frame.type !== 'error') this.prove();
-    if (frame.type === 'snapshot' || frame.type === 'delta') this.seen.set(frame.view, frame.at);
-    if (frame.type === 'progress') for (const [view, at] of this.seen) this.seen.set(view, Math.max(at, frame.at));
+    if (frame.type === 'snapshot' || frame.type === 'delta') this.seen.set(frame.id, frame.at);
+    if (frame.type === 'progress') for (const [id, at] of this.seen) this.seen.set(id, Math.max(at, frame.at));
     // A snapshot follows by itself.
-    if (frame.type === 'resync') this.seen.delete(frame.view);
+    if (frame.type === 'resync') this.seen.delete(frame.id);
     this.listener.frame(frame);
   }
 
@@ -117,8 +125,8 @@ export class Socket {
     this.listener.link({ state: 'live' });
   }
 
-  private subscribe({ view, filter }: Subscription): void {
-    this.ws?.send(JSON.stringify({ op: 'subscribe', view, filter, from: this.seen.get(view) ?? null }));
+  private subscribe({ id, view, filter }: Subscription): void {
+    this.ws?.send(JSON.stringify({ op: 'subscribe', id, view, filter, from: this.seen.get(id) ?? null }));
   }
 
   private retryLater(): void {
@@ -136,6 +144,7 @@ export class Socket {
   private drop(): void {
     if (this.timer !== null) this.world.cancel(this.timer);
     this.timer = null;
+    this.open = false;
     if (!this.ws) return;
     this.ws.onopen = this.ws.onmessage = this.ws.onclose = null;
     this.ws.close();

@@ -1,6 +1,6 @@
 import { autoPick, windowKind } from '../model/choose';
 import { spanOf, type Range, type Span } from '../model/range';
-import { chartData, select, totals, type ChartData, type SeriesTotal } from '../model/series';
+import { chartData, select, totals, volume, type ChartData, type SeriesTotal, type Volume } from '../model/series';
 import { stepOf, stepStart } from '../model/step';
 import { seriesColumn, type Row } from '../model/table';
 import type { ViewInfo } from '../model/types';
@@ -27,26 +27,32 @@ export interface ViewScreen {
   series: SeriesTotal[];
   picked: string[];
   chart: ChartData;
+  /** Posts of all series, shown or not. */
+  volume: Volume;
   posts: number;
   scored: number;
+  /** Posts of the range that lie before the drawing begins. */
+  early: number;
 }
 
 /** Computes what to show from the rows held and what was chosen. */
 export function viewScreen(
   view: ViewInfo,
   rows: Iterable<Row>,
-  chosen: { thread: string | null; range: Range; tick: number | null; picks: readonly string[] | null; auto: readonly string[]; everyWindow: boolean },
+  chosen: { thread: string | null; range: Range; tick: number | null; picks: readonly string[] | null; auto: readonly string[]; everyWindow: boolean; column?: string },
 ): ViewScreen {
   const all = [...rows];
-  const column = seriesColumn(view);
+  const column = chosen.column ?? seriesColumn(view);
   const threads = view.group_by.includes('thread') && column !== 'thread' ? threadChoices(all) : [];
   const thread = threads.some((t) => t.name === chosen.thread) ? chosen.thread : null;
   const whole = spanOf(thread === null ? all : all.filter((r) => r.group.thread === thread), chosen.range, chosen.tick);
-  const step = stepOf(view, whole, chosen.everyWindow);
-  const span = whole && { ...whole, from: stepStart(whole.from, step) };
-  const visible = span ? select(all, span, thread) : [];
+  const counted = whole ? select(all, whole, thread) : [];
+  const drawn = whole && { ...whole, from: chosen.range.ms === Infinity ? whole.from : mainStart(counted, whole) };
+  const step = stepOf(view, drawn, chosen.everyWindow);
+  const span = drawn && { ...drawn, from: stepStart(drawn.from, step) };
+  const visible = span ? select(counted, span, null) : [];
   const kind = windowKind(view);
-  const series = totals(visible, column, kind === 'hop' || kind === 'sliding');
+  const series = totals(counted, column, kind === 'hop' || kind === 'sliding');
   const known = new Set(series.map((s) => s.name));
   const picked = chosen.picks ? chosen.picks.filter((n) => known.has(n)).slice(0, MOST_LINES) : autoPick(chosen.auto, series, AUTO_LINES);
   return {
@@ -58,9 +64,27 @@ export function viewScreen(
     series,
     picked,
     chart: chartData(visible, column, picked, step),
+    volume: volume(visible, step),
     posts: series.reduce((sum, s) => sum + s.posts, 0),
     scored: series.reduce((sum, s) => sum + s.scored, 0),
+    early: span ? counted.reduce((sum, r) => sum + (r.end > span.from ? 0 : r.posts), 0) : 0,
   };
+}
+
+/** A few stray posts long before all others would squeeze the rest to the edge: up to this share of the posts is not drawn. */
+const STRAY = 0.02;
+
+/** Where the drawing begins: with the range, unless next to nothing lies in more than its first half. */
+function mainStart(rows: readonly Row[], span: Span): number {
+  const posts = new Map<number, number>();
+  for (const row of rows) posts.set(row.start, (posts.get(row.start) ?? 0) + row.posts);
+  const starts = [...posts].sort(([a], [b]) => a - b);
+  let spare = STRAY * starts.reduce((sum, [, n]) => sum + n, 0);
+  for (const [start, n] of starts) {
+    spare -= n;
+    if (spare < 0) return start - span.from > (span.to - span.from) / 2 ? start : span.from;
+  }
+  return span.from;
 }
 
 /** Threads by their newest window, then by posts; at most 200. */

@@ -1,78 +1,55 @@
 import { Alerts, announcement } from '../model/alerts';
 import { pause } from '../model/backoff';
-import { chooseView } from '../model/choose';
+import { drawable } from '../model/choose';
 import { Colours } from '../model/colours';
 import { Feed } from '../model/feed';
 import { rangeOf, type RangeId } from '../model/range';
 import { Rate } from '../model/rate';
-import { Table } from '../model/table';
+import { hrefOf, parseRoute, type PageId, type Route } from '../model/route';
 import type { Alert, Frame, ViewInfo, WireRow } from '../model/types';
-import { ApiError, fetchNewestWindow, fetchReady, fetchViews, socketAddress } from '../net/api';
+import { VoteLog } from '../model/votes';
+import { ApiError, fetchReady, fetchViews, socketAddress } from '../net/api';
 import { credential, hold } from '../net/credential';
-import { BROWSER, Socket, type Link, type Subscription } from '../net/socket';
+import { BROWSER, Socket, type Link } from '../net/socket';
+import { Boards, type Board } from './boards';
+import { ItemPosts } from './item-posts';
+import { needsOf, type Needs } from './needs';
+import { Ops } from './ops';
 import { recall, remember } from './prefs';
-import { problemOf, type Problem } from './problem';
-import { Revisions, type TimedMarker } from './revisions';
+import { problemOf } from './problem';
 import { MOST_LINES, viewScreen, type ViewScreen } from './screen';
+import type { Snapshot } from './snapshot';
 
 /** Least pause between two drawings. */
 const DRAW_MS = 350;
 /** After this long without a frame the page asks whether the engine is there at all. */
 const QUIET_MS = 20_000;
-/** How far back to ask when a view is too large as a whole. */
-const HISTORY_HOURS = [24, 6, 1];
 
-/** All that the page shows; a new object at each drawing. */
-export interface Snapshot {
-  now: number;
-  views: ViewInfo[] | null;
-  view: ViewInfo | null;
-  loaded: boolean;
-  range: RangeId;
-  screen: ViewScreen | null;
-  automatic: boolean;
-  everyWindow: boolean;
-  link: Link;
-  tick: number | null;
-  quietMs: number;
-  rate: number | null;
-  /** Posts came faster than the feed shows them: the rate is at least this. */
-  rateAtLeast: boolean;
-  /** Hours of history asked for, where the whole view is too large. */
-  history: number | null;
-  feed: Feed;
-  alerts: Alert[];
-  alertsLoaded: boolean;
-  postsLoaded: boolean;
-  markers: TimedMarker[];
-  lastRevision: TimedMarker | null;
-  votesPerMinute: number;
-  problem: Problem | null;
-  /** Why nothing is shown before somebody signs in; `null` where nobody has to, or has. */
-  locked: string | null;
-  signedIn: boolean;
-  announcement: string;
-}
+/** How closely pages look at how the engine runs. */
+const LOOKS: Partial<Record<PageId, 'close' | 'far'>> = { pipeline: 'close', overview: 'far' };
 
 /** Holds the page's state: takes frames and choices in, gives {@link Snapshot}s out, at most three a second. */
 export class Session {
   readonly colours = new Colours(recall<[string, number][]>('colours') ?? []);
+  readonly ops = new Ops(() => this.soon());
   private readonly feed = new Feed();
+  private readonly item = new ItemPosts(() => this.soon());
   private readonly alerts = new Alerts();
+  private readonly votes = new VoteLog();
   private readonly rate = new Rate();
-  private readonly revisions = new Revisions();
-  private table = new Table([], []);
-  private socket: Socket | null = null;
-
+  private readonly boards = new Boards(() => this.resubscribe());
+  private route: Route = parseRoute(location.hash);
+  private needs: Needs | null = null;
   private views: ViewInfo[] | null = null;
-  private view: ViewInfo | null = null;
-  private loaded = new Set<string>();
+  private main: Board | null = null;
+  private socket: Socket | null = null;
+  private readonly loaded = new Set<string>();
   private thread = recall<string>('thread');
-  private range = rangeOf(recall<string>('range'));
   private everyWindow = recall<boolean>('everyWindow') ?? false;
   private picks: string[] | null = null;
   private auto: string[] = [];
   private link: Link = { state: 'connecting' };
+  private wasLive = false;
   private tick: number | null = null;
   private lastFrame = Date.now();
   private lastAsked = 0;
@@ -80,9 +57,9 @@ export class Session {
   private boot: { error: string; starting: boolean; until: number; timer: number } | null = null;
   private bootAttempt = 0;
   private locked: string | null = null;
-  private history: number | null = null;
   private notReady: string | null = null;
   private refusal: string | null = null;
+  private withheld = false;
   private asking = false;
   private moved: Alert[] = [];
   private said = '';
@@ -94,9 +71,10 @@ export class Session {
   /** Loads the views, connects, and keeps going until the page closes. */
   start(): void {
     void this.loadViews();
+    window.addEventListener('hashchange', () => this.routed());
     window.addEventListener('online', () => this.retry());
     window.addEventListener('offline', () => this.socket?.lostNetwork());
-    document.addEventListener('visibilitychange', () => this.soon());
+    document.addEventListener('visibilitychange', () => this.seen());
     window.setInterval(() => this.everySecond(), 1000);
     this.publish();
   }
@@ -105,7 +83,11 @@ export class Session {
   signIn(key: string | null): void {
     hold(key);
     this.locked = null;
-    this.views = this.view = null;
+    this.views = this.needs = this.main = null;
+    this.loaded.clear();
+    this.boards.clear();
+    this.ops.stop();
+    this.item.stop();
     this.socket?.close();
     this.socket = null;
     void this.loadViews();
@@ -125,12 +107,16 @@ export class Session {
     this.soon();
   }
 
-  /** Opens another view. */
+  /** Opens another view on this page. */
   selectView(name: string): void {
-    const view = this.views?.find((v) => v.name === name);
-    if (!view || view === this.view) return;
-    remember('view', name);
-    this.open(view);
+    remember(`view.${this.route.page}`, name);
+    this.show({ ...this.route, query: { ...this.route.query, view: name } });
+  }
+
+  /** Changes what the page shows without a new entry in the browser's history. */
+  show(route: Route): void {
+    history.replaceState(null, '', hrefOf(route.page, route.item, route.query));
+    this.routed();
   }
 
   /** Shows one thread, or all for `null`. */
@@ -142,8 +128,7 @@ export class Session {
 
   /** Shows another time range. */
   selectRange(id: RangeId): void {
-    this.range = rangeOf(id);
-    remember('range', id);
+    remember(`range.${this.route.page}`, id);
     this.publish();
   }
 
@@ -172,8 +157,7 @@ export class Session {
     try {
       this.views = await fetchViews();
       this.bootAttempt = 0;
-      const view = chooseView(this.views, recall<string>('view'));
-      if (view) this.open(view);
+      this.routed();
       void this.askReady();
     } catch (e) {
       if (e instanceof ApiError && (e.status === 401 || e.status === 403)) {
@@ -193,113 +177,116 @@ export class Session {
   private lock(status: number): void {
     this.socket?.close();
     this.socket = null;
+    this.ops.stop();
+    this.item.stop();
     if (status === 403) this.locked = 'This key or token may not read here.';
     else this.locked = credential() === null ? '' : 'This key or token is not known here, or has expired.';
     hold(null);
     this.soon();
   }
 
-  /** A connection that does not come back may have been refused for its credential, which a browser does not tell. */
-  private async askWhetherLocked(): Promise<void> {
+  /** The engine is another process perhaps, with other views; or it refuses the credential, which a socket does not tell. */
+  private async lookAgain(): Promise<void> {
     try {
-      await fetchViews();
+      const views = await fetchViews();
+      if (JSON.stringify(views) === JSON.stringify(this.views)) return;
+      this.views = views;
+      this.boards.clear();
+      this.routed();
     } catch (e) {
       if (e instanceof ApiError && (e.status === 401 || e.status === 403)) this.lock(e.status);
     }
   }
 
-  private open(view: ViewInfo): void {
-    if (this.view) this.loaded.delete(this.view.name);
-    this.view = view;
-    this.table = new Table(view.group_by, view.key);
-    this.revisions.clear();
-    this.refusal = null;
-    this.history = null;
-    this.picks = null;
-    this.auto = [];
-    this.follow(view, {});
-    this.soon();
+  /** The address says what to show: subscribes to it. */
+  private routed(): void {
+    const before = this.route;
+    this.route = parseRoute(location.hash);
+    if (this.views) {
+      const wanted = this.route.query.view ?? recall<string>(`view.${this.route.page}`);
+      this.needs = needsOf(this.route, this.views, wanted);
+      this.boards.want(this.needs.boards);
+      const main = this.boards.of(this.needs.main);
+      if (main !== this.main || before.page !== this.route.page) {
+        this.picks = null;
+        this.auto = [];
+        main?.revisions.clear();
+      }
+      this.main = main;
+      this.refusal = null;
+      this.item.follow(this.needs.posts);
+      this.resubscribe();
+      this.ops.watch(LOOKS[this.route.page] ?? 'off');
+    }
+    this.publish();
   }
 
-  /** Subscribes to the view, as far back as `filter` says, and to posts and alerts. */
-  private follow(view: ViewInfo, filter: Subscription['filter']): void {
-    const wanted = [{ view: view.name, filter }, { view: '_posts', filter: {} }, { view: '_alerts', filter: {} }];
+  /** Tells the socket what is wanted now. */
+  private resubscribe(): void {
+    const feeds = [{ id: 'posts', view: '_posts', filter: {} }, { id: 'alerts', view: '_alerts', filter: {} }];
+    const wanted = [...this.boards.subscriptions(), ...feeds];
     if (this.socket) {
       this.socket.subscribeTo(wanted);
-    } else {
-      this.socket = new Socket(
-        socketAddress(),
-        wanted,
-        {
-          link: (link) => {
-            this.link = link;
-            if (link.state === 'reconnecting' && link.attempt === 2) void this.askWhetherLocked();
-            this.soon();
-          },
-          frame: (frame) => this.fold(frame),
-          garbled: (message) => {
-            this.refusal = `a message that is no frame (${message})`;
-            this.soon();
-          },
-        },
-        BROWSER,
-      );
-      this.socket.connect();
+      return;
     }
+    const listener = {
+      link: (link: Link) => this.linked(link),
+      frame: (frame: Frame) => this.fold(frame),
+      garbled: (message: string) => {
+        this.refusal = `a message that is no frame (${message})`;
+        this.soon();
+      },
+    };
+    this.socket = new Socket(socketAddress(), wanted, listener, BROWSER);
+    this.socket.connect();
+  }
+
+  private linked(link: Link): void {
+    this.link = link;
+    if (link.state === 'reconnecting' && link.attempt === 2) void this.lookAgain();
+    if (link.state === 'live' && this.wasLive) {
+      void this.lookAgain();
+      this.ops.refresh();
+    }
+    if (link.state === 'live') this.wasLive = true;
+    this.soon();
   }
 
   private fold(frame: Frame): void {
     const now = Date.now();
     this.lastFrame = now;
     this.notReady = null;
-    if (frame.type === 'error') this.refused(frame);
-    if (frame.type === 'snapshot') {
-      this.loaded.add(frame.view);
-      if (frame.view === '_posts') this.feed.snapshot(frame.rows, frame.at);
-      else if (frame.view === '_alerts') this.alerts.snapshot(frame.rows);
-      else if (frame.view === this.view?.name) {
-        this.table.snapshot(frame.rows);
-        this.revisions.clear();
-        this.refusal = null;
-      }
-    }
-    if (frame.type === 'delta') {
-      if (frame.view === '_posts') this.takePosts(frame.rows, frame.gone, frame.at, now);
-      else if (frame.view === '_alerts') this.moved.push(...this.alerts.delta(frame.rows, frame.gone));
-      else if (frame.view === this.view?.name) {
-        const changes = this.table.delta(frame.rows, frame.gone);
-        if (frame.bounds) this.table.slide(frame.bounds);
-        this.refusal = null;
-        if (this.screen) this.revisions.note(changes, this.screen, frame.at, now);
-      }
-    }
+    const where = this.main && this.screen ? { board: this.main, column: this.screen.column, thread: this.screen.thread, step: this.screen.step } : null;
+    this.boards.tick = this.tick;
+    if (!this.boards.fold(frame, where, now)) this.foldFeeds(frame, now);
     if ('at' in frame && frame.at > 0) this.tick = Math.max(this.tick ?? 0, frame.at);
     this.soon();
+  }
+
+  /** Takes a frame that is about posts or alerts. */
+  private foldFeeds(frame: Frame, now: number): void {
+    if (frame.type === 'error' && frame.id === 'posts' && frame.code === 'UNKNOWN_VIEW') this.withheld = true;
+    else if (frame.type === 'error' && (frame.id === null || frame.id === 'posts' || frame.id === 'alerts')) this.refusal = `${frame.message} (${frame.code})`;
+    if (frame.type === 'snapshot' && frame.id === 'posts') {
+      this.loaded.add('_posts');
+      this.withheld = false;
+      this.feed.snapshot(frame.rows, frame.at);
+    }
+    if (frame.type === 'snapshot' && frame.id === 'alerts') {
+      this.loaded.add('_alerts');
+      this.alerts.snapshot(frame.rows);
+    }
+    if (frame.type === 'delta' && frame.id === 'posts') this.takePosts(frame.rows, frame.gone, frame.at, now);
+    if (frame.type === 'delta' && frame.id === 'alerts') this.moved.push(...this.alerts.delta(frame.rows, frame.gone));
   }
 
   /** A delta that replaces the whole feed may stand for more posts than it holds. */
   private takePosts(rows: readonly WireRow[], gone: readonly WireRow[], at: number, now: number): void {
     const fresh = this.feed.delta(rows, gone, at, now);
+    this.item.take(rows, at, now);
     this.rate.add(fresh, now);
+    this.votes.note(this.feed.changedAt(now), now);
     if (fresh >= Math.max(50, this.feed.size)) this.flooded = now;
-  }
-
-  /** A view may be larger than the engine sends at once: then its newest part has to do. */
-  private refused(frame: Extract<Frame, { type: 'error' }>): void {
-    const { view } = this;
-    const hours = HISTORY_HOURS.find((h) => h < (this.history ?? Infinity));
-    if (frame.code !== 'SNAPSHOT_TOO_LARGE' || !view || frame.id !== view.name || hours === undefined) {
-      this.refusal = `${frame.message} (${frame.code})`;
-      return;
-    }
-    this.history = hours;
-    fetchNewestWindow(view.name).then(
-      (newest) => this.view === view && this.follow(view, { since: Math.min(newest ?? Date.now(), this.tick ?? Date.now()) - hours * 3_600_000 }),
-      (e: unknown) => {
-        this.refusal = e instanceof Error ? e.message : String(e);
-        this.soon();
-      },
-    );
   }
 
   private everySecond(): void {
@@ -324,6 +311,12 @@ export class Session {
     this.soon();
   }
 
+  /** The tab came to the front. */
+  private seen(): void {
+    if (!document.hidden) this.ops.refresh();
+    this.soon();
+  }
+
   /** Draws soon: at most every {@link DRAW_MS}, and not while nobody looks. */
   private soon(): void {
     if (this.timer !== null || document.hidden) return;
@@ -335,22 +328,33 @@ export class Session {
 
   private publish(): void {
     const now = Date.now();
-    const { view, tick, picks, auto, thread, range, everyWindow } = this;
-    this.screen = view && viewScreen(view, this.table.rows.values(), { thread, range, tick, picks, auto, everyWindow });
+    const { main, needs, route, tick, picks, auto, everyWindow } = this;
+    // Votes move the newest windows: over an hour nobody would see it.
+    const range = rangeOf(recall<string>(`range.${route.page}`) ?? (route.page === 'feed' ? '5m' : null));
+    const thread = route.page === 'overview' || route.page === 'feed' ? this.thread : null;
+    const column = needs?.column ?? '';
+    this.screen = main && viewScreen(main.view, main.table.rows.values(), { thread, range, tick, picks, auto, everyWindow, column });
     if (this.screen && !picks) this.auto = this.screen.picked;
-    const context = JSON.stringify([view?.name, this.screen?.thread, range.id, this.screen?.step]);
-    const revised = this.revisions.next(context, this.screen?.chart ?? { x: [], lines: [] }, now);
+    const context = JSON.stringify([route.page, route.item, main?.id, this.screen?.thread, range.id, this.screen?.step]);
+    const revised = main?.revisions.next(context, this.screen?.chart ?? { x: [], lines: [] }, now) ?? { markers: [], last: null, votesPerMinute: 0 };
+    this.votes.moved(revised.markers.filter((m) => m.at === now), this.screen?.step ?? main?.view.window?.size ?? 0, now);
     if (this.screen && this.colours.show(this.screen.picked)) remember('colours', this.colours.saved());
     if (this.moved.length > 0) {
       this.said = announcement(this.moved);
       this.moved = [];
     }
-    const signs = { boot: this.boot, link: this.link, notReady: this.notReady, refusal: this.refusal, now, host: location.host };
+    const refusal = this.refusal ?? this.boards.all().find((b) => b.refusal !== null)?.refusal ?? null;
+    const signs = { boot: this.boot, link: this.link, notReady: this.notReady, refusal, now, host: location.host };
+    const usable = this.views === null || this.views.some(drawable);
     this.draw({
       now,
+      route,
       views: this.views,
-      view,
-      loaded: view !== null && this.loaded.has(view.name),
+      choices: needs?.choices ?? [],
+      view: main?.view ?? null,
+      main,
+      boards: this.boards.all(),
+      loaded: main?.loaded ?? false,
       range: range.id,
       screen: this.screen,
       automatic: picks === null,
@@ -360,15 +364,19 @@ export class Session {
       quietMs: now - this.lastFrame,
       rate: this.rate.at(now),
       rateAtLeast: now - this.flooded < 10_000,
-      history: this.history,
+      history: main?.history ?? null,
       feed: this.feed,
+      item: this.item,
+      votes: this.votes.all(),
       alerts: this.alerts.list(),
       alertsLoaded: this.loaded.has('_alerts'),
       postsLoaded: this.loaded.has('_posts'),
+      postsWithheld: this.withheld,
       markers: revised.markers,
       lastRevision: revised.last,
       votesPerMinute: revised.votesPerMinute,
-      problem: this.locked !== null ? null : problemOf({ ...signs, views: this.views?.map((v) => v.name) ?? null, drawable: view !== null }),
+      ops: this.ops.state,
+      problem: this.locked !== null ? null : problemOf({ ...signs, views: this.views?.map((v) => v.name) ?? null, drawable: usable }),
       locked: this.locked,
       signedIn: credential() !== null,
       announcement: this.said,

@@ -1,9 +1,11 @@
 import { useEffect, useState } from 'preact/hooks';
 import { alertGroup, causeWords } from '../model/alerts';
 import { clock, duration, epoch, measure, plural, signed, utc } from '../model/format';
+import { hrefOf } from '../model/route';
 import type { Alert, Evidence } from '../model/types';
 import { fetchPost } from '../net/api';
-import type { Session, Snapshot } from '../state/session';
+import type { Session } from '../state/session';
+import type { Snapshot } from '../state/snapshot';
 import { Swatch } from './swatch';
 
 /** Alerts drawn at once. */
@@ -16,19 +18,19 @@ const ICONS: Record<Alert['state'], string> = {
 };
 
 /** Alerts, firing first. */
-export function AlertsPanel({ session, s }: { session: Session; s: Snapshot }) {
-  const firing = s.alerts.filter((a) => a.state === 'firing').length;
+export function AlertsPanel({ session, s, alerts }: { session: Session; s: Snapshot; alerts: readonly Alert[] }) {
+  const firing = alerts.filter((a) => a.state === 'firing').length;
   return (
     <section class="panel alerts-panel" aria-labelledby="alerts-title">
       <div class="panel-head">
         <h2 id="alerts-title">Alerts</h2>
-        <p class="hint">{s.alerts.length > 0 ? (firing > 0 ? `${firing} firing` : 'none firing') : ''}</p>
+        <p class="hint">{alerts.length > 0 ? (firing > 0 ? `${firing} firing` : 'none firing') : ''}</p>
       </div>
-      {s.alerts.length === 0 ? (
+      {alerts.length === 0 ? (
         <p class="empty">{s.alertsLoaded ? 'No alerts. They appear here when a rule’s condition holds.' : 'Loading…'}</p>
       ) : (
         <ul class="alerts" tabIndex={0} aria-label="Alerts, firing first">
-          {s.alerts.slice(0, MOST).map((a) => (
+          {alerts.slice(0, MOST).map((a) => (
             <AlertItem key={a.id} session={session} a={a} s={s} />
           ))}
         </ul>
@@ -45,18 +47,16 @@ function AlertItem({ session, a, s }: { session: Session; a: Alert; s: Snapshot 
   return (
     <li class={`alert ${a.state}`}>
       <div class="alert-head">
-        <span class={`state ${a.state}`}>
-          <svg viewBox="0 0 16 16" aria-hidden="true">
-            <path d={ICONS[a.state]} />
-          </svg>
-          {a.state}
-        </span>
+        <StatePill state={a.state} />
         {first && (
           <b>
             <Swatch session={session} name={first} /> {first}
           </b>
         )}
-        <span class="rule">{a.rule}</span>
+        <a class="rule" href={hrefOf('alerts', a.id)}>
+          {a.rule}
+          <span class="sr-only"> for {first}, in full</span>
+        </a>
         {at !== null && (
           <time dateTime={new Date(at).toISOString()} title={utc(at)}>
             {ago(at, s)}
@@ -89,8 +89,20 @@ function AlertItem({ session, a, s }: { session: Session; a: Alert; s: Snapshot 
   );
 }
 
+/** The state of an alert, as a word and a shape. */
+export function StatePill({ state }: { state: Alert['state'] }) {
+  return (
+    <span class={`state ${state}`}>
+      <svg viewBox="0 0 16 16" aria-hidden="true">
+        <path d={ICONS[state]} />
+      </svg>
+      {state}
+    </span>
+  );
+}
+
 /** How long ago, seen from the engine's tick when it runs on recorded time. */
-function ago(at: number, s: Snapshot): string {
+export function ago(at: number, s: Snapshot): string {
   const age = (s.tick ?? s.now) - at;
   return age < 86_400_000 ? (age < 5000 ? 'just now' : `${duration(age)} ago`) : clock(at, { today: s.now });
 }
@@ -103,14 +115,14 @@ function EvidenceItem({ e, s, fetchIt }: { e: Evidence; s: Snapshot; fetchIt: bo
     if (held !== null) setText(held);
     else if (fetchIt && text === null) {
       fetchPost(e.post).then(
-        (post) => setText(post ? post.text : 'this post is gone'),
+        (post) => setText(post ? post.text : '(this post is gone)'),
         () => setText(`post ${e.post}`),
       );
     }
   }, [e.post, held, fetchIt]);
   return (
     <li>
-      <q class={text === null ? 'muted' : ''}>{text ?? `post ${e.post}`}</q>
+      {text === null ? <span class="muted">post {e.post}</span> : <q>{text}</q>}
       <span class="muted">
         weight {e.weight.toFixed(1)} · {signed(e.sentiment)} · moves the mean by {signed(e.influence, 3)}
       </span>

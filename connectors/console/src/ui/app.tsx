@@ -1,49 +1,72 @@
-import { useState } from 'preact/hooks';
-import type { Session, Snapshot } from '../state/session';
-import { AlertsPanel } from './alerts';
+import { useEffect, useRef } from 'preact/hooks';
+import { PAGES } from '../model/route';
+import type { Session } from '../state/session';
+import type { Snapshot } from '../state/snapshot';
+import { AlertsPage } from './alerts-page';
 import { Banner } from './banner';
-import { ChartPanel } from './chart-panel';
-import { EntitiesPanel } from './entities';
-import { FeedPanel } from './feed';
+import { EntitiesPage } from './entities-page';
+import { FeedPage } from './feed-page';
 import { Header } from './header';
+import { Overview } from './overview';
+import { PipelinePage } from './pipeline-page';
 import { SignIn } from './sign-in';
-import { Toolbar } from './toolbar';
+import { ThreadsPage } from './threads-page';
 
-/** The page. */
+/** The whole: what stands on every page, and the page. */
 export function App({ session, s }: { session: Session; s: Snapshot }) {
-  const [focus, setFocus] = useState<string | null>(null);
+  const main = useRef<HTMLElement>(null);
+  const { page, item } = s.route;
+  const place = `${page}/${item ?? ''}`;
+  const shown = useRef(place);
   const firing = s.alerts.filter((a) => a.state === 'firing').length;
-  document.title = `${firing > 0 ? `(${firing}) ` : ''}Groundswell console`;
+  const label = PAGES.find((p) => p.id === page)?.label ?? '';
+  // Threads and entities have names; alerts have ids.
+  const name = page === 'threads' || page === 'entities' ? (item ?? label) : label;
+  document.title = `${firing > 0 ? `(${firing}) ` : ''}${name} · Groundswell`;
+  // Another page: reading begins at its top, also for those who listen.
+  useEffect(() => {
+    if (shown.current === place) return;
+    shown.current = place;
+    main.current?.focus({ preventScroll: true });
+    window.scrollTo(0, 0);
+  }, [place]);
   return (
     <>
-      <a class="skip" href="#main">
-        Skip to the chart
+      <a
+        class="skip"
+        href="#main"
+        onClick={(e) => {
+          e.preventDefault();
+          main.current?.focus();
+        }}
+      >
+        Skip to the content
       </a>
-      <Header s={s} signOut={() => session.signIn(null)} />
+      <Header s={s} firing={firing} signOut={() => session.signIn(null)} />
       <Banner problem={s.problem} retry={() => session.retry()} />
-      {s.locked !== null && (
-        <main id="main" tabIndex={-1}>
-          <SignIn why={s.locked} signIn={(key) => session.signIn(key)} />
-        </main>
-      )}
-      {s.locked === null && (
-        <main id="main" tabIndex={-1}>
-          <Toolbar session={session} s={s} />
-          <div class="grid">
-            <div class="column">
-              <ChartPanel session={session} s={s} focus={focus} />
-              <EntitiesPanel session={session} s={s} setFocus={setFocus} />
-            </div>
-            <div class="column side">
-              <AlertsPanel session={session} s={s} />
-              <FeedPanel session={session} s={s} />
-            </div>
-          </div>
-        </main>
-      )}
+      <main id="main" ref={main} tabIndex={-1} class={`page page-${page}`} aria-label={name}>
+        {s.locked !== null ? <SignIn why={s.locked} signIn={(key) => session.signIn(key)} /> : <Page key={place} session={session} s={s} />}
+      </main>
       <p class="sr-only" role="status" aria-live="polite" id="alert-announcer">
         {s.announcement}
       </p>
     </>
   );
+}
+
+function Page({ session, s }: { session: Session; s: Snapshot }) {
+  switch (s.route.page) {
+    case 'overview':
+      return <Overview session={session} s={s} />;
+    case 'threads':
+      return <ThreadsPage session={session} s={s} />;
+    case 'entities':
+      return <EntitiesPage session={session} s={s} />;
+    case 'feed':
+      return <FeedPage session={session} s={s} />;
+    case 'alerts':
+      return <AlertsPage session={session} s={s} />;
+    case 'pipeline':
+      return <PipelinePage session={session} s={s} />;
+  }
 }

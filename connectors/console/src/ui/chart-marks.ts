@@ -17,6 +17,31 @@ export function drawBack(u: uPlot, scene: Scene, ink: Ink): void {
   ctx.restore();
 }
 
+/** Behind everything: where a phase of the thread begins, with its name; every second one is shaded. */
+export function drawPhases(u: uPlot, phases: Scene['phases'], ink: Ink): void {
+  const { ctx } = u;
+  const { left, top, width, height } = u.bbox;
+  const px = devicePixelRatio;
+  ctx.save();
+  ctx.font = ink.font.replace(/^\d+px/, `${11 * px}px`);
+  ctx.textBaseline = 'top';
+  ctx.textAlign = 'left';
+  phases.forEach((p, i) => {
+    const [from, to] = [u.valToPos(p.start / 1000, 'x', true), u.valToPos(p.end / 1000, 'x', true)];
+    const [a, b] = [Math.max(left, from), Math.min(left + width, to)];
+    if (b - a < px) return;
+    ctx.fillStyle = ink.shade;
+    if (i % 2 === 1) ctx.fillRect(a, top, b - a, height);
+    if (from >= left) {
+      ctx.fillStyle = ink.grid;
+      ctx.fillRect(a, top, px, height);
+    }
+    ctx.fillStyle = ink.muted;
+    if (b - a > 24 * px) ctx.fillText(fit(ctx, p.name, b - a - 8 * px), a + 5 * px, top + 4 * px);
+  });
+  ctx.restore();
+}
+
 /** Over the grid, under the lines: zero. */
 export function drawZero(u: uPlot, ink: Ink): void {
   const { ctx } = u;

@@ -1,5 +1,5 @@
-import { clock, plusMinus, signed, utc } from '../model/format';
-import type { ChartData } from '../model/series';
+import { clock, count, plusMinus, signed, utc } from '../model/format';
+import type { ChartData, Volume } from '../model/series';
 import type { Session } from '../state/session';
 import { Swatch } from './swatch';
 
@@ -7,7 +7,7 @@ import { Swatch } from './swatch';
 const MOST_ROWS = 240;
 
 /** The chart's numbers, newest window first. */
-export function ChartTable({ session, data }: { session: Session; data: ChartData }) {
+export function ChartTable({ session, data, volume }: { session: Session; data: ChartData; volume: Volume }) {
   const indices = data.x.map((_, i) => data.x.length - 1 - i).slice(0, MOST_ROWS);
   return (
     <div class="table-scroll" tabIndex={0} role="region" aria-label="Sentiment per window, as a table">
@@ -20,6 +20,8 @@ export function ChartTable({ session, data }: { session: Session; data: ChartDat
                 <Swatch session={session} name={l.name} /> {l.name}
               </th>
             ))}
+            <th scope="col">Posts</th>
+            <th scope="col">Scored</th>
           </tr>
         </thead>
         <tbody>
@@ -36,6 +38,8 @@ export function ChartTable({ session, data }: { session: Session; data: ChartDat
                   </td>
                 );
               })}
+              <td>{count(volume.posts[i] ?? 0)}</td>
+              <td>{count(volume.scored[i] ?? 0)}</td>
             </tr>
           ))}
         </tbody>

@@ -1,6 +1,8 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { clock, plural, plusMinus, signed } from '../model/format';
-import type { Session, Snapshot } from '../state/session';
+import type { Phase } from '../model/phases';
+import type { Session } from '../state/session';
+import type { Snapshot } from '../state/snapshot';
 import type { ViewScreen } from '../state/screen';
 import { SentimentChart, type Cursor } from './chart';
 import { chartFlags } from './chart-flags';
@@ -8,7 +10,7 @@ import { Swatch } from './swatch';
 import { onTheme } from './theme';
 
 /** The chart with its tooltip. The arrow keys step through the windows. */
-export function ChartView({ session, s, screen, focus }: { session: Session; s: Snapshot; screen: ViewScreen; focus: string | null }) {
+export function ChartView({ session, s, screen, focus, phases }: { session: Session; s: Snapshot; screen: ViewScreen; focus: string | null; phases: readonly Phase[] }) {
   const host = useRef<HTMLDivElement>(null);
   const chart = useRef<SentimentChart | null>(null);
   const [cursor, setCursor] = useState<Cursor | null>(null);
@@ -27,7 +29,7 @@ export function ChartView({ session, s, screen, focus }: { session: Session; s: 
     const { from, to } = screen.span ?? { from: 0, to: 0 };
     const looks = screen.picked.map((name) => session.colours.of(name) ?? { hue: 0, dash: [] });
     const flags = chartFlags(s.alerts, s.view?.name ?? '', screen);
-    chart.current?.update({ data: screen.chart, looks, from, to, tick: s.tick, markers: s.markers, flags, now: s.now });
+    chart.current?.update({ data: screen.chart, looks, from, to, tick: s.tick, markers: s.markers, flags, phases, now: s.now });
   }, [s]);
   useEffect(() => chart.current?.focus(focus), [focus]);
 

@@ -1,10 +1,11 @@
 import uPlot from 'uplot';
 import { signed } from '../model/format';
+import type { Phase } from '../model/phases';
 import { yLimits, type ChartData } from '../model/series';
 import type { Look } from '../model/colours';
 import type { TimedMarker } from '../state/revisions';
 import type { Flag } from './chart-flags';
-import { drawBack, drawFront, drawZero } from './chart-marks';
+import { drawBack, drawFront, drawPhases, drawZero } from './chart-marks';
 import { readInk, type Ink } from './ink';
 import { timeLabels } from './time-axis';
 
@@ -17,6 +18,7 @@ export interface Scene {
   tick: number | null;
   markers: TimedMarker[];
   flags: Flag[];
+  phases: readonly Pick<Phase, 'name' | 'start' | 'end'>[];
   now: number;
 }
 
@@ -29,8 +31,12 @@ export interface Cursor {
 }
 
 /** Room at the right for the names of the lines, where the chart is wide enough for them. */
-const NAMES = 116;
-const WIDE = 560;
+export const NAMES = 116;
+export const WIDE = 560;
+/** Width of the axis at the left. */
+export const Y_AXIS = 50;
+/** Charts with this name point at the same time together. */
+export const SYNC = 'time';
 
 /** A uPlot chart that shows {@link Scene}s. Built anew only when the lines or the theme change. */
 export class SentimentChart {
@@ -139,7 +145,7 @@ export class SentimentChart {
       },
       axes: [
         { ...axis, grid: { show: false }, space: 70, size: 30, values: timeLabels },
-        { ...axis, grid: { stroke: ink.grid, width: 1 }, size: 50, space: 36, values: (_, splits) => splits.map((v) => signed(v)) },
+        { ...axis, grid: { stroke: ink.grid, width: 1 }, size: Y_AXIS, space: 36, values: (_, splits) => splits.map((v) => signed(v)) },
       ],
       series: [
         {},
@@ -159,9 +165,9 @@ export class SentimentChart {
         series: [1 + 2 * i, 2 + 2 * i] as [number, number],
         fill: () => colour(i, faded(line.name) ? 0.02 : this.focused === line.name ? 0.24 : many ? 0.1 : 0.15),
       })),
-      cursor: { y: false, drag: { x: false, y: false }, points: { size: 8 } },
+      cursor: { y: false, drag: { x: false, y: false }, points: { size: 8 }, sync: { key: SYNC } },
       hooks: {
-        drawClear: [(u) => this.scene && drawBack(u, this.scene, ink)],
+        drawClear: [(u) => this.scene && drawBack(u, this.scene, ink), (u) => this.scene && drawPhases(u, this.scene.phases, ink)],
         drawAxes: [(u) => drawZero(u, ink)],
         draw: [(u) => this.scene && drawFront(u, this.scene, ink, this.host.clientWidth > WIDE)],
         setCursor: [(u) => this.moved(u)],

@@ -2,7 +2,9 @@ import { memo } from 'preact/compat';
 import { useState } from 'preact/hooks';
 import type { FeedPost, PostChange } from '../model/feed';
 import { clock, count, plural, signed, utc } from '../model/format';
-import type { Session, Snapshot } from '../state/session';
+import type { Session } from '../state/session';
+import type { Snapshot } from '../state/snapshot';
+import { hrefOf } from '../model/route';
 import { Swatch } from './swatch';
 
 /** Posts shown. */
@@ -10,27 +12,37 @@ const SHOWN = 50;
 /** How long an update stays highlighted. */
 const FRESH_MS = 6000;
 
+interface Props {
+  session: Session;
+  s: Snapshot;
+  title?: string;
+  /** Of the thread or entity that is open, not of all. */
+  ofItem?: boolean;
+  only?: (p: FeedPost) => boolean;
+}
+
 /** The newest posts. "Hold" stops the list for reading. */
-export function FeedPanel({ session, s }: { session: Session; s: Snapshot }) {
+export function FeedPanel({ session, s, title = 'Newest posts', ofItem = false, only }: Props) {
   const [held, setHeld] = useState<FeedPost[] | null>(null);
-  const thread = s.screen?.thread ?? null;
-  const list = s.feed.list().filter((p) => thread === null || p.post.thread === thread);
+  const thread = ofItem ? null : (s.screen?.thread ?? null);
+  const feed = ofItem ? s.item.feed : s.feed;
+  const list = feed.list().filter((p) => (thread === null || p.post.thread === thread) && (!only || only(p)));
   const ids = held && new Set(held.map((p) => p.post.id));
   const missed = ids ? list.slice(0, SHOWN).filter((p) => !ids.has(p.post.id)).length : 0;
   const shown = (held ?? list).slice(0, SHOWN);
   return (
     <section class="panel feed-panel" aria-labelledby="feed-title">
       <div class="panel-head">
-        <h2 id="feed-title">Newest posts</h2>
+        <h2 id="feed-title">{title}</h2>
         <p class="hint">{held ? (missed > 0 ? `held · ${missed >= SHOWN ? `${SHOWN}+` : missed} new` : 'held') : ''}</p>
         <button type="button" class="small" aria-pressed={held !== null} disabled={list.length === 0} onClick={() => setHeld(held ? null : list)}>
           Hold
         </button>
       </div>
       {shown.length === 0 ? (
-        <p class="empty">{s.postsLoaded ? 'Waiting for the first posts…' : 'Loading…'}</p>
+        <p class="empty">{nothing(s, ofItem, only !== undefined)}</p>
       ) : (
-        <ol class="feed" tabIndex={0} aria-label="Newest posts">
+        <ol class="feed" tabIndex={0} aria-label={title}>
           {shown.map((p) => (
             <PostItem key={p.post.id} session={session} p={p} today={new Date(s.now).setHours(0, 0, 0, 0)} fresh={p.change !== null && s.now - p.change.at < FRESH_MS} />
           ))}
@@ -38,6 +50,15 @@ export function FeedPanel({ session, s }: { session: Session; s: Snapshot }) {
       )}
     </section>
   );
+}
+
+/** Why there are none. */
+function nothing(s: Snapshot, ofItem: boolean, filtered: boolean): string {
+  if (s.postsWithheld) return 'Single posts are withheld here.';
+  if (ofItem && s.item.problem !== null) return `The posts could not be read: ${s.item.problem}.`;
+  if (!(ofItem ? s.item.loaded : s.postsLoaded)) return 'Loading…';
+  if (ofItem) return 'None of the posts kept here.';
+  return filtered ? 'None of the newest posts fits.' : 'Waiting for the first posts…';
 }
 
 interface ItemProps {
@@ -65,9 +86,9 @@ const PostItem = memo(function PostItem({ session, p, today, fresh }: ItemProps)
         <span title="Weight that the votes give this post">weight {post.weight.toFixed(2)}</span>
         {post.emotion && <span class="muted">{post.emotion}</span>}
         {post.mentions.map((m) => (
-          <span class="mention" key={m.entity} title={`${m.method}, confidence ${Math.round(m.confidence * 100)} %`}>
+          <a class="mention" key={m.entity} href={hrefOf('entities', m.entity)} title={`${m.method}, confidence ${Math.round(m.confidence * 100)} %`}>
             <Swatch session={session} name={m.entity} /> {m.entity}
-          </span>
+          </a>
         ))}
         {fresh && change && <span class="change">{changeWords(change)}</span>}
       </div>

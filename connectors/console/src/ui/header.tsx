@@ -1,39 +1,39 @@
 import { useEffect, useState } from 'preact/hooks';
-import { clock, count, duration, rate, utc } from '../model/format';
-import type { Snapshot } from '../state/session';
+import { clock, duration, utc } from '../model/format';
+import { PAGES, hrefOf } from '../model/route';
+import type { Snapshot } from '../state/snapshot';
 import { onTheme, theme, toggleTheme } from './theme';
 
-/** Name, connection, tick, throughput, scored share, theme. */
-export function Header({ s, signOut }: { s: Snapshot; signOut: () => void }) {
-  const share = s.screen && s.screen.posts > 0 ? s.screen : null;
+/** Name, pages, connection, tick, theme. */
+export function Header({ s, firing, signOut }: { s: Snapshot; firing: number; signOut: () => void }) {
   return (
     <header class="top">
-      <h1>
+      <a class="brand" href={hrefOf('overview')} aria-label="Groundswell, overview">
         <svg viewBox="0 0 32 32" aria-hidden="true">
           <path d="M3 20c4.3 0 4.3-8 8.7-8s4.3 8 8.6 8 4.4-8 8.7-8" fill="none" stroke="currentColor" stroke-width="3.4" stroke-linecap="round" />
         </svg>
-        Groundswell
-      </h1>
+        <span>Groundswell</span>
+      </a>
+      <nav aria-label="Pages">
+        {PAGES.map((p) => (
+          <a key={p.id} href={hrefOf(p.id)} aria-current={s.route.page === p.id ? 'page' : undefined}>
+            {p.label}
+            {p.id === 'alerts' && firing > 0 && (
+              <span class="badge">
+                {firing}
+                <span class="sr-only"> firing</span>
+              </span>
+            )}
+          </a>
+        ))}
+      </nav>
+      <p class="tick" title={`Last complete tick: ${utc(s.tick)}`}>
+        <span class="sr-only">Last complete tick </span>
+        {clock(s.tick, { seconds: true, today: s.now })}
+      </p>
       <Connection s={s} />
-      <dl class="facts">
-        <div>
-          <dt>Tick</dt>
-          <dd title={utc(s.tick)}>{clock(s.tick, { seconds: true, today: s.now })}</dd>
-        </div>
-        <div>
-          <dt>Posts/s</dt>
-          <dd title="New posts per second over the last ten seconds">{s.rate === null ? '–' : `${s.rateAtLeast ? '≥ ' : ''}${rate(s.rate)}`}</dd>
-        </div>
-        <div class="scored" title="Posts in the chosen range that the model has scored, counted once per entity they mention">
-          <dt>Scored</dt>
-          <dd>
-            {share ? `${count(share.scored)} of ${count(share.posts)}` : '–'}
-            {share && <progress max={share.posts} value={share.scored} aria-label="Scored share" />}
-          </dd>
-        </div>
-      </dl>
       {s.signedIn && s.locked === null && (
-        <button type="button" class="sign-out" onClick={signOut}>
+        <button type="button" class="small sign-out" onClick={signOut}>
           Sign out
         </button>
       )}

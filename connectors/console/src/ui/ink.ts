@@ -7,6 +7,8 @@ export interface Ink {
   surface: string;
   shade: string;
   firing: string;
+  volume: string;
+  waiting: string;
   font: string;
   hue(hue: number, alpha: number): string;
 }
@@ -29,6 +31,8 @@ export function readInk(host: HTMLElement): Ink {
     surface: resolve('ink-surface'),
     shade: resolve('ink-shade'),
     firing: resolve('ink-firing'),
+    volume: resolve('ink-volume'),
+    waiting: resolve('ink-waiting'),
     font: `12px ${getComputedStyle(host).fontFamily}`,
     hue: (hue, alpha) => withAlpha(hues[hue % hues.length] ?? 'rgb(128, 128, 128)', alpha),
   };

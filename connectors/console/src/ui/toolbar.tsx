@@ -1,21 +1,22 @@
-import { drawable, windowKind } from '../model/choose';
+import { windowKind } from '../model/choose';
 import { count, duration } from '../model/format';
 import { RANGES } from '../model/range';
-import type { Session, Snapshot } from '../state/session';
+import type { Session } from '../state/session';
+import type { Snapshot } from '../state/snapshot';
 
 /** View, thread and time range. */
 export function Toolbar({ session, s }: { session: Session; s: Snapshot }) {
-  const threads = s.screen?.threads ?? [];
+  const choosesThread = s.route.page === 'overview' || s.route.page === 'feed';
+  const threads = choosesThread ? (s.screen?.threads ?? []) : [];
   return (
     <div class="toolbar" role="group" aria-label="What to show">
       <label>
         <span>View</span>
-        <select value={s.view?.name ?? ''} disabled={!s.views?.length} onChange={(e) => session.selectView(e.currentTarget.value)}>
+        <select value={s.view?.name ?? ''} disabled={s.choices.length === 0} onChange={(e) => session.selectView(e.currentTarget.value)}>
           {!s.view && <option value="">{s.views ? 'none' : 'loading…'}</option>}
-          {s.views?.map((v) => (
-            <option key={v.name} value={v.name} disabled={!drawable(v)}>
+          {s.choices.map((v) => (
+            <option key={v.name} value={v.name}>
               {v.name}
-              {drawable(v) ? '' : ' (no sentiment)'}
             </option>
           ))}
         </select>
@@ -33,15 +34,6 @@ export function Toolbar({ session, s }: { session: Session; s: Snapshot }) {
           </select>
         </label>
       )}
-      <fieldset class="segments">
-        <legend class="sr-only">Time range</legend>
-        {RANGES.map((r) => (
-          <label key={r.id}>
-            <input type="radio" name="range" value={r.id} checked={s.range === r.id} onChange={() => session.selectRange(r.id)} />
-            <span>{r.label}</span>
-          </label>
-        ))}
-      </fieldset>
       {s.view && windowKind(s.view) === 'tumble' && (
         <label>
           <span>Step</span>
@@ -51,7 +43,15 @@ export function Toolbar({ session, s }: { session: Session; s: Snapshot }) {
           </select>
         </label>
       )}
-      <p class="zone">Times in {Intl.DateTimeFormat().resolvedOptions().timeZone}</p>
+      <fieldset class="segments">
+        <legend class="sr-only">Time range</legend>
+        {RANGES.map((r) => (
+          <label key={r.id}>
+            <input type="radio" name="range" value={r.id} checked={s.range === r.id} onChange={() => session.selectRange(r.id)} />
+            <span>{r.label}</span>
+          </label>
+        ))}
+      </fieldset>
     </div>
   );
 }

@@ -3,13 +3,14 @@
 //! In: a place with JSON web keys (RFC 7517). Out: the RSA key of an id. State: the keys as they were last read. A file is looked
 //! at again every few seconds, an address every ten minutes, and at once when a token names a key that is not known, but
 //! not more than once in ten seconds: whoever sends made-up key ids must not make us ask all the time. While an address does not
-//! answer, the keys that are known stay good.
+//! answer, the keys that are known stay good, and nobody waits for it but tokens with keys that are not.
 
 use super::jwt::JwksPlace;
 use super::{ApiError, AuthError, unauthenticated};
 use axum::http::StatusCode;
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet, PublicKeyUse};
+use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ const FILE_AGE: Duration = Duration::from_secs(5);
 const LEAST_AGE: Duration = Duration::from_secs(10);
 /// Keys from an address are asked for again after this long.
 const URL_AGE: Duration = Duration::from_secs(600);
+/// An address must answer within this.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const LARGEST: u64 = 1 << 20;
 
@@ -36,14 +38,25 @@ struct Known {
 }
 
 /// The keys of a place.
-pub(super) struct KeySet {
+#[derive(Clone)]
+pub(super) struct KeySet(Arc<Inner>);
+
+struct Inner {
     place: JwksPlace,
-    known: Mutex<Known>,
+    known: RwLock<Known>,
+    /// Held by whoever is asking.
+    asking: Arc<Mutex<()>>,
+    /// Keys from an address are asked for again after this long, and at most this often.
+    ages: (Duration, Duration),
 }
 
 impl KeySet {
     /// Reads a file now; an address is asked when a token comes.
     pub(super) fn open(place: JwksPlace) -> Result<Self, AuthError> {
+        Self::with_ages(place, (URL_AGE, LEAST_AGE))
+    }
+
+    pub(super) fn with_ages(place: JwksPlace, ages: (Duration, Duration)) -> Result<Self, AuthError> {
         let mut known = Known::default();
         if let JwksPlace::File(path) = &place {
             let fail = |problem: String| AuthError::Key {
@@ -54,26 +67,42 @@ impl KeySet {
             known.modified = modified(path);
             known.asked = Some(Instant::now());
         }
-        Ok(KeySet {
+        Ok(KeySet(Arc::new(Inner {
             place,
-            known: Mutex::new(known),
-        })
+            known: RwLock::new(known),
+            asking: Arc::default(),
+            ages,
+        })))
     }
 
     /// The key of an id; of the only key if a token names none.
     pub(super) async fn key(&self, id: Option<&str>) -> Result<Arc<DecodingKey>, ApiError> {
-        let mut known = self.known.lock().await;
-        let (due, url) = match &self.place {
-            JwksPlace::File(_) => (known.asked.is_none_or(|at| at.elapsed() >= FILE_AGE), false),
-            JwksPlace::Url(_) => (known.read.is_none_or(|at| at.elapsed() >= URL_AGE), true),
-        };
-        let may_ask = known.asked.is_none_or(|at| at.elapsed() >= LEAST_AGE);
-        if (due && (may_ask || !url)) || (url && may_ask && find(&known.keys, id).is_none()) {
-            self.refresh(&mut known).await;
+        let Inner { known, asking, .. } = &*self.0;
+        let find = || find(&known.read().keys, id);
+        match (find(), self.0.is_due()) {
+            (Some(key), false) => return Ok(key),
+            // An address may take its time, or not answer.
+            (Some(key), true) if matches!(self.0.place, JwksPlace::Url(_)) => {
+                if let Ok(mine) = Arc::clone(asking).try_lock_owned() {
+                    let inner = Arc::clone(&self.0);
+                    tokio::spawn(async move {
+                        inner.refresh().await;
+                        drop(mine);
+                    });
+                }
+                return Ok(key);
+            }
+            _ => {}
         }
-        match find(&known.keys, id) {
+        // Others may be waiting here too: what the first of them learns is for all.
+        let mine = asking.lock().await;
+        if self.0.is_due() || (find().is_none() && self.0.may_ask()) {
+            self.0.refresh().await;
+        }
+        drop(mine);
+        match find() {
             Some(key) => Ok(key),
-            None if known.keys.is_empty() => Err(ApiError::new(
+            None if known.read().keys.is_empty() => Err(ApiError::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "KEYS_UNAVAILABLE",
                 "The keys that tokens are checked with cannot be had now",
@@ -81,11 +110,33 @@ impl KeySet {
             None => Err(unauthenticated("The token cannot be believed")),
         }
     }
+}
 
-    async fn refresh(&self, known: &mut Known) {
-        known.asked = Some(Instant::now());
+impl Inner {
+    fn is_due(&self) -> bool {
+        let known = self.known.read();
+        match &self.place {
+            JwksPlace::File(_) => known.asked.is_none_or(|at| at.elapsed() >= FILE_AGE),
+            JwksPlace::Url(_) => {
+                let old = known.read.is_none_or(|at| at.elapsed() >= self.ages.0);
+                old && known.asked.is_none_or(|at| at.elapsed() >= self.ages.1)
+            }
+        }
+    }
+
+    /// Whether an address may be asked for a key that is not known.
+    fn may_ask(&self) -> bool {
+        let asked = self.known.read().asked;
+        matches!(self.place, JwksPlace::Url(_)) && asked.is_none_or(|at| at.elapsed() >= self.ages.1)
+    }
+
+    async fn refresh(&self) {
+        let before = {
+            let mut known = self.known.write();
+            known.asked = Some(Instant::now());
+            known.modified
+        };
         let place = self.place.clone();
-        let before = known.modified;
         // Files and this HTTP client block.
         let read = tokio::task::spawn_blocking(move || match &place {
             JwksPlace::File(path) => {
@@ -101,6 +152,7 @@ impl KeySet {
         let read: Result<_, String> = read.await.unwrap_or_else(|e| Err(e.to_string()));
         match read {
             Ok(Some((keys, modified))) => {
+                let mut known = self.known.write();
                 known.keys = keys;
                 known.modified = modified;
                 known.read = Some(Instant::now());

@@ -150,8 +150,18 @@ impl Verifier {
             name: format!("token {name}").into(),
             role,
             tenant,
+            expires: claims
+                .get("exp")
+                .and_then(seconds)
+                .map(|exp| exp.saturating_add(LEEWAY)),
         })
     }
+}
+
+/// A time in a claim; RFC 7519 allows fractions.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // out of range is the nearest there is
+fn seconds(claim: &Value) -> Option<u64> {
+    claim.as_u64().or_else(|| claim.as_f64().map(|seconds| seconds as u64))
 }
 
 #[cfg(test)]

@@ -191,3 +191,60 @@ fn keys_come_from_a_set() {
         assert!(told.contains(says) && told.contains("jwks.json"), "{told}");
     }
 }
+
+#[test]
+fn a_key_set_that_does_not_answer_holds_up_nobody_whose_key_is_known() {
+    use std::io::{Read, Write};
+    use std::time::{Duration, Instant};
+    let folder = tempfile::tempdir().expect("a folder");
+    let ((one, first), (two, second)) = (rsa(folder.path(), "one"), rsa(folder.path(), "two"));
+    let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/jwks.json", server.local_addr().expect("an address"));
+    let (asked, asks) = std::sync::mpsc::channel();
+    let (go, may_go) = std::sync::mpsc::channel::<()>();
+    // The first answer comes at once; later ones, with another key, when they may.
+    std::thread::spawn(move || {
+        for n in 0.. {
+            let Ok((mut stream, _)) = server.accept() else { return };
+            let _ = stream.read(&mut [0; 4_096]);
+            let _ = asked.send(n);
+            let keys = match n {
+                0 => json!({ "keys": [first] }),
+                _ => json!({ "keys": [first, second] }),
+            };
+            if n > 0 && may_go.recv().is_err() {
+                return;
+            }
+            let keys = keys.to_string();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                keys.len()
+            );
+            let _ = stream.write_all((head + &keys).as_bytes());
+        }
+    });
+    let mut verifier = Verifier::new(options(JwtKey::Secret(SECRET.to_vec()))).expect("usable");
+    verifier.validation.algorithms = vec![Algorithm::RS256];
+    let ages = (Duration::from_millis(200), Duration::from_millis(200));
+    verifier.keys = Keys::Set(KeySet::with_ages(JwksPlace::Url(url), ages).expect("usable"));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let known = signed(&header(Some("one")), &json!({}), &one);
+    let ask = |token: &str| runtime.block_on(verifier.check(token)).is_ok();
+    assert!(ask(&known));
+    assert_eq!(asks.recv(), Ok(0));
+    std::thread::sleep(ages.0);
+    let began = Instant::now();
+    for _ in 0..50 {
+        assert!(ask(&known));
+    }
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(asks.recv(), Ok(1), "it was asked all the same");
+    // A token whose key is not known yet waits for the answer, and is believed by it.
+    let unknown = signed(&header(Some("two")), &json!({}), &two);
+    go.send(()).expect("it waits");
+    assert!(ask(&unknown));
+}

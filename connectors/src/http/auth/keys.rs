@@ -51,6 +51,7 @@ pub(super) fn find(keys: &[ApiKey], presented: &str) -> Option<Principal> {
         name: Arc::clone(&key.name),
         role: key.role,
         tenant: key.tenant.clone(),
+        expires: None,
     })
 }
 

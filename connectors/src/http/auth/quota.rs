@@ -80,6 +80,7 @@ mod tests {
             name: name.into(),
             role: Role::Read,
             tenant: None,
+            expires: None,
         };
         let peer = |last| Some(IpAddr::from([10, 0, 0, last]));
         assert!(limiter.take(&named("a"), None).is_ok() && limiter.take(&named("a"), peer(1)).is_ok());

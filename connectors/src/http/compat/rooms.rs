@@ -8,6 +8,7 @@ use super::room::{Place, Room};
 use super::{sentiment_views, tenancy, thread_views, visible};
 use crate::http::auth::{Principal, SUBPROTOCOL, Tenancy};
 use crate::http::error::ApiError;
+use crate::http::listener::Open;
 use crate::http::ws::{self, Seat};
 use crate::http::{App, stopped};
 use axum::Extension;
@@ -168,7 +169,7 @@ enum Over {
     Close(u16, &'static str, Option<&'static str>),
 }
 
-async fn listen(app: App, mut socket: WebSocket, key: Key, mut room: Receiver<Utf8Bytes>, seat: Seat) {
+async fn listen(app: App, mut socket: WebSocket, key: Key, mut room: Receiver<Utf8Bytes>, seat: (Seat, Open)) {
     let client = app.metrics.websocket_client();
     if let Err(Over::Close(code, reason, counted)) = serve(&app, &mut socket, &key, &mut room).await {
         if let Some(counted) = counted {

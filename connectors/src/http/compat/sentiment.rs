@@ -37,7 +37,7 @@ pub(in crate::http) async fn aggregate(
 ) -> Result<Response, ApiError> {
     let views = sentiment_views(&app)?;
     let tenancy = tenancy(&app, &who);
-    let params = Params::read(&uri)?;
+    let params = Params::any(&uri)?;
     let (period, index) = period(views, &params)?;
     let spec = visible(&app, index, tenancy)?;
     let mut filter = filter(spec, &params, &["period", "start", "end"], tenancy)?;
@@ -76,7 +76,7 @@ pub(in crate::http) async fn distribution(
 ) -> Result<Response, ApiError> {
     let views = sentiment_views(&app)?;
     let tenancy = tenancy(&app, &who);
-    let params = Params::read(&uri)?;
+    let params = Params::any(&uri)?;
     let (hours, index) = hours(views, &params)?;
     let spec = visible(&app, index, tenancy)?;
     let filter = filter(spec, &params, &["hours"], tenancy)?;
@@ -229,7 +229,7 @@ mod tests {
             day: None,
             distribution: vec![(24, 1), (168, 2)],
         };
-        let uri = |query: &str| Params::read(&format!("/x?{query}").parse().expect("uri")).expect("read");
+        let uri = |query: &str| Params::any(&format!("/x?{query}").parse().expect("uri")).expect("read");
         assert_eq!(period(&views, &uri("")), Ok(("hour", 3)));
         let error = period(&views, &uri("period=minute")).expect_err("no such period");
         assert_eq!(

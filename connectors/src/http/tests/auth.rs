@@ -344,3 +344,106 @@ fn a_tenant_never_hears_of_the_posts_and_alerts_of_others() {
         }
     });
 }
+
+#[test]
+fn what_was_begun_with_a_token_ends_with_it() {
+    use std::io::Read;
+    let (running, _) = start(GroupColumn::Thread, None);
+    let addr = running.server.addr();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970")
+        .as_secs();
+    // Clocks may differ by half a minute, so that this one has two seconds left.
+    let token = token(&json!({"exp": now - 28}));
+    let mut events = std::net::TcpStream::connect(addr).expect("connected");
+    let get = format!(
+        "GET /api/v1/events?view={} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n",
+        VIEWS[0]
+    );
+    std::io::Write::write_all(&mut events, get.as_bytes()).expect("sent");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let closed = runtime.block_on(async {
+        let mut upgrade = format!("ws://{addr}/ws").into_client_request().expect("a request");
+        let offered = format!("groundswell, bearer.{token}").parse().expect("a header");
+        upgrade.headers_mut().insert("sec-websocket-protocol", offered);
+        let (mut socket, _) = tokio_tungstenite::connect_async(upgrade).await.expect("let in");
+        loop {
+            match socket.next().await {
+                Some(Ok(Message::Close(close))) => return close.map(|c| (u16::from(c.code), c.reason.to_string())),
+                Some(Ok(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    let (code, reason) = closed.expect("a reason");
+    assert_eq!(code, 1008);
+    assert!(reason.starts_with("the token has expired; resume from"), "{reason}");
+    let mut told = String::new();
+    events
+        .set_read_timeout(Some(std::time::Duration::from_secs(20)))
+        .expect("timeout");
+    events.read_to_string(&mut told).expect("the end");
+    assert!(
+        told.contains("event: snapshot") && told.contains("event: problem"),
+        "{told}"
+    );
+    assert!(told.contains("TOKEN_EXPIRED"), "{told}");
+}
+
+#[test]
+fn wrong_credentials_run_out_and_good_ones_do_not() {
+    let (running, keys) = start(GroupColumn::Thread, None);
+    let statuses: Vec<u16> = (0..130)
+        .map(|_| bearer(&running, "/api/v1/views", "gsk_wrong").status)
+        .collect();
+    assert!(statuses[..100].iter().all(|s| *s == 401), "{statuses:?}");
+    let refused = bearer(&running, "/api/v1/views", "gsk_wrong");
+    assert!(statuses.contains(&429) && refused.status == 429, "{statuses:?}");
+    assert!(!refused.header("retry-after").is_empty());
+    assert_eq!(bearer(&running, "/api/v1/views", &keys.read).status, 200);
+    assert_eq!(
+        running.get("/api/v1/views").status,
+        401,
+        "none at all is not a wrong one"
+    );
+}
+
+#[test]
+fn files_and_events_show_a_tenant_theirs() {
+    let (running, keys) = start(GroupColumn::Thread, None);
+    let file = bearer(&running, "/api/v1/views/by_minute/export?format=jsonl", &keys.tenant);
+    let rows: Vec<Value> = file
+        .unchunked()
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a row"))
+        .collect();
+    assert!(
+        !rows.is_empty() && rows.iter().all(|row| row["thread"] == THREADS[0]),
+        "{rows:?}"
+    );
+    let other = format!("/api/v1/views/by_minute/export?format=jsonl&thread={}", THREADS[1]);
+    assert_eq!(bearer(&running, &other, &keys.tenant).unchunked(), "");
+    for view in [VIEWS[0], "_posts", "_alerts"] {
+        let answer = bearer(&running, &format!("/api/v1/events?view={view}&x=y"), &keys.tenant);
+        assert_eq!(answer.status, 400, "{view}");
+        for target in [
+            format!("/api/v1/events?view={view}"),
+            "/api/v1/views/by_minute/export".to_owned(),
+        ] {
+            assert_eq!(running.get(&target).status, 401, "{target}");
+        }
+    }
+    let (mixed, keys) = start(GroupColumn::Source, None);
+    assert_eq!(
+        bearer(&mixed, "/api/v1/views/by_minute/export", &keys.tenant).status,
+        404
+    );
+    assert_eq!(
+        bearer(&mixed, "/api/v1/events?view=by_minute", &keys.tenant).status,
+        404
+    );
+}

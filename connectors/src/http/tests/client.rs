@@ -23,6 +23,22 @@ impl Answer {
         self.headers.get(name).map_or("", String::as_str)
     }
 
+    /// The body of an answer whose length was not known in advance.
+    pub fn unchunked(&self) -> String {
+        assert_eq!(self.header("transfer-encoding"), "chunked");
+        let (mut rest, mut whole) = (self.body.as_bytes(), Vec::new());
+        loop {
+            let end = memchr::memmem::find(rest, b"\r\n").expect("the length of a chunk");
+            let length = std::str::from_utf8(&rest[..end]).expect("hexadecimal");
+            let length = usize::from_str_radix(length, 16).expect("hexadecimal");
+            if length == 0 {
+                return String::from_utf8(whole).expect("UTF-8");
+            }
+            whole.extend(&rest[end + 2..end + 2 + length]);
+            rest = &rest[end + 2 + length + 2..];
+        }
+    }
+
     pub fn code(&self) -> String {
         self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
     }
@@ -51,7 +67,12 @@ pub fn raw(addr: SocketAddr, bytes: &[u8]) -> Answer {
     let _ = stream.write_all(bytes);
     let mut all = Vec::new();
     let _ = stream.read_to_end(&mut all);
-    let text = String::from_utf8_lossy(&all).into_owned();
+    answer(&all)
+}
+
+/// What a server sent.
+pub fn answer(all: &[u8]) -> Answer {
+    let text = String::from_utf8_lossy(all).into_owned();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let mut lines = head.lines();
     let status = lines

@@ -211,6 +211,7 @@ impl Served {
             texts,
             post_ids: Arc::new(move |key| id(key).map(Arc::from)),
             limits: HubLimits::default(),
+            k_anonymity: None,
         }));
         hub.apply(&first());
         let options = ServeOptions {

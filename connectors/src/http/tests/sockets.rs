@@ -18,7 +18,11 @@ type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStre
 const FEEDS: [&str; 4] = [VIEWS[0], VIEWS[1], POSTS_FEED, ALERTS_FEED];
 
 async fn connect(addr: SocketAddr) -> Socket {
-    tokio_tungstenite::connect_async(format!("ws://{addr}/ws"))
+    connect_with(addr, "").await
+}
+
+async fn connect_with(addr: SocketAddr, query: &str) -> Socket {
+    tokio_tungstenite::connect_async(format!("ws://{addr}/ws{query}"))
         .await
         .expect("connected")
         .0
@@ -34,6 +38,9 @@ async fn hear(socket: &mut Socket) -> Option<Value> {
         loop {
             match socket.next().await {
                 Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).expect("json")),
+                Some(Ok(Message::Binary(bytes))) => {
+                    return Some(wire(&rmp_serde::from_slice::<Value>(&bytes).expect("MessagePack")));
+                }
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
                 Some(Ok(_)) => {}
             }
@@ -141,7 +148,7 @@ async fn follow(addr: SocketAddr, client: usize, last: tokio::sync::watch::Recei
     let mut folds: Vec<Fold> = vec![Fold::default(); plan.len()];
     let (mut seen, mut resumed, mut visit) = (Vec::new(), 0, 0);
     loop {
-        let mut socket = connect(addr).await;
+        let mut socket = connect_with(addr, ["", "?encoding=msgpack"][client % 2]).await;
         let resume = folds.iter().map(|f| f.at).collect::<Vec<_>>();
         for ((id, feed, filter), at) in plan.iter().zip(&resume) {
             let from = (*at > 0).then_some(*at);
@@ -373,4 +380,57 @@ fn a_silent_client_is_dropped_and_a_shutdown_says_where_to_resume() {
     running.server.shutdown();
     let reason = runtime.block_on(heard).expect("no panic");
     assert_eq!(reason, format!("shutting down; resume from {tick}"));
+}
+
+#[test]
+fn message_pack_is_for_those_who_ask_for_it() {
+    use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+    let running = Running::start(8, 20, SocketLimits::default(), HubLimits::default());
+    let addr = running.server.addr();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("runtime");
+    runtime.block_on(async {
+        let open = async |query: &str, protocols: &str| {
+            let mut upgrade = format!("ws://{addr}/ws{query}")
+                .into_client_request()
+                .expect("a request");
+            if !protocols.is_empty() {
+                let protocols = protocols.parse().expect("a header");
+                upgrade.headers_mut().insert("sec-websocket-protocol", protocols);
+            }
+            tokio_tungstenite::connect_async(upgrade)
+                .await
+                .map(|(socket, _)| socket)
+        };
+        for (query, protocols, binary) in [
+            ("", "", false),
+            ("", "groundswell", false),
+            ("?encoding=json", "", false),
+            ("?encoding=msgpack", "", true),
+            ("", "groundswell, groundswell.msgpack", true),
+        ] {
+            let mut socket = open(query, protocols).await.expect("connected");
+            let subscribe = json!({"op": "subscribe", "view": VIEWS[0], "filter": {"thread": THREADS[0]}});
+            // Such a client may speak it too.
+            let say = match binary {
+                true => Message::binary(rmp_serde::to_vec_named(&subscribe).expect("MessagePack")),
+                false => Message::text(subscribe.to_string()),
+            };
+            socket.send(say).await.expect("sent");
+            let frame = loop {
+                match socket.next().await.expect("open").expect("a frame") {
+                    Message::Ping(_) => {}
+                    frame => break frame,
+                }
+            };
+            assert_eq!(frame.is_binary(), binary, "{query} {protocols}: {frame:?}");
+        }
+        assert!(open("?encoding=xml", "").await.is_err());
+        assert!(open("?token=x", "").await.is_err());
+        let mut socket = open("?encoding=msgpack", "").await.expect("connected");
+        socket.send(Message::binary(vec![0xc1])).await.expect("sent");
+        assert_eq!(hear(&mut socket).await.expect("an answer")["code"], "INVALID_FRAME");
+    });
 }

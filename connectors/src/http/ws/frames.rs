@@ -1,26 +1,22 @@
-//! Frames as text.
+//! What frames say.
 //!
-//! A frame of a subscription begins with `{"type":"…"` and, where the client gave one, its id; the rest is the same for
-//! every client, which is why a delta without a filter is encoded once.
+//! In: what a feed holds, or how it changed. Out: [`Frame`]s; all but the name of the subscription is the same for every
+//! client, which is why a delta without a filter is encoded once.
 
 use super::request::Wanted;
 use crate::http::error::ApiError;
 use crate::hub::alerts::AlertRecord;
+use crate::hub::frame::{Encoding, Frame, Kind, Writer};
 use crate::hub::history::{Changes, Delta};
 use crate::hub::posts::Entry;
 use crate::hub::render::{self, AlertJson, PostJson, RowJson};
 use crate::hub::table::Row;
 use crate::hub::{Content, Feed, Hub, Snapshot};
-use axum::extract::ws::Utf8Bytes;
 use groundswell_core::id::PostKey;
 use groundswell_core::spec::{ViewKey, ViewSpec};
 use groundswell_core::time::{EventTime, Tick};
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::HashSet;
-
-const SNAPSHOT: &str = r#"{"type":"snapshot""#;
-const DELTA: &str = r#"{"type":"delta""#;
 
 /// The posts or alerts a client holds, where the ids of others are not for it to know.
 #[derive(Default)]
@@ -61,8 +57,14 @@ impl Held {
 }
 
 /// A whole feed, as far as it is wanted. `None` if it has more than `most` rows.
-pub fn snapshot(hub: &Hub, feed: Feed, snapshot: &Snapshot, wanted: &Wanted, most: usize) -> Option<String> {
-    let mut frame = Writer::new(SNAPSHOT, hub, feed, snapshot.at, snapshot.clock);
+pub fn snapshot(
+    hub: &Hub,
+    (feed, encoding): (Feed, Encoding),
+    snapshot: &Snapshot,
+    wanted: &Wanted,
+    most: usize,
+) -> Option<Frame> {
+    let mut frame = begin(hub, feed, (encoding, Kind::Snapshot), snapshot.at, snapshot.clock);
     let key = match feed {
         Feed::View(index) => hub.specs().get(index).map(render::key_columns).unwrap_or_default(),
         Feed::Posts | Feed::Alerts => vec!["id"],
@@ -93,9 +95,15 @@ pub fn snapshot(hub: &Hub, feed: Feed, snapshot: &Snapshot, wanted: &Wanted, mos
 
 /// The changes of one tick, as far as they are wanted, and how many there are. Rows whose values moved out of the filter
 /// are reported as gone, whether or not the client had them, unless it is known what it has.
-pub fn delta(hub: &Hub, feed: Feed, delta: &Delta, wanted: &Wanted, held: Option<&Held>) -> (String, usize) {
+pub fn delta(
+    hub: &Hub,
+    (feed, encoding): (Feed, Encoding),
+    delta: &Delta,
+    wanted: &Wanted,
+    held: Option<&Held>,
+) -> (Frame, usize) {
     let had = |id: u128| held.is_none_or(|held| held.0.contains(&id));
-    let mut frame = Writer::new(DELTA, hub, feed, delta.at, delta.clock);
+    let mut frame = begin(hub, feed, (encoding, Kind::Delta), delta.at, delta.clock);
     let changed = match (&delta.changes, feed) {
         (Changes::Rows(changes), Feed::View(index)) => {
             let Some(spec) = hub.specs().get(index) else {
@@ -153,52 +161,36 @@ pub fn delta(hub: &Hub, feed: Feed, delta: &Delta, wanted: &Wanted, held: Option
     (frame.end(), changed)
 }
 
-/// A frame made for everybody, for a client that named its subscription.
-pub fn with_id(frame: &Utf8Bytes, id: Option<&str>) -> Utf8Bytes {
-    let Some(id) = id else { return frame.clone() };
-    let text = frame.as_str();
-    let head = if text.starts_with(DELTA) { DELTA } else { SNAPSHOT };
-    format!("{head},\"id\":{}{}", Value::from(id), &text[head.len()..]).into()
-}
-
 /// Everything up to `at` has been sent.
-pub fn progress(at: Tick) -> Utf8Bytes {
-    format!(r#"{{"type":"progress","at":{at}}}"#).into()
+pub fn progress(encoding: Encoding, at: Tick) -> Frame {
+    Frame::of(encoding, Kind::Progress, Some(at), None, &json!({ "at": at }))
 }
 
 /// What was missed is more than is remembered: a snapshot follows.
-pub fn resync(id: Option<&str>, view: &str, from: Tick) -> Utf8Bytes {
-    subscription_frame("resync", id, view, json!({ "from": from }))
+pub fn resync(encoding: Encoding, id: Option<&str>, view: &str, from: Tick) -> Frame {
+    Frame::of(encoding, Kind::Resync, None, id, &json!({ "view": view, "from": from }))
 }
 
 /// A subscription continues after `from`: from now on `progress` speaks for it too.
-pub fn resumed(id: Option<&str>, view: &str, from: Tick) -> Utf8Bytes {
-    subscription_frame("resumed", id, view, json!({ "from": from }))
+pub fn resumed(encoding: Encoding, id: Option<&str>, view: &str, from: Tick) -> Frame {
+    Frame::of(
+        encoding,
+        Kind::Resumed,
+        None,
+        id,
+        &json!({ "view": view, "from": from }),
+    )
 }
 
 /// A subscription ended at the client's wish.
-pub fn unsubscribed(id: Option<&str>, view: &str) -> Utf8Bytes {
-    subscription_frame("unsubscribed", id, view, json!({}))
-}
-
-fn subscription_frame(kind: &str, id: Option<&str>, view: &str, mut rest: Value) -> Utf8Bytes {
-    rest["type"] = kind.into();
-    rest["view"] = view.into();
-    if let Some(id) = id {
-        rest["id"] = id.into();
-    }
-    rest.to_string().into()
+pub fn unsubscribed(encoding: Encoding, id: Option<&str>, view: &str) -> Frame {
+    Frame::of(encoding, Kind::Unsubscribed, None, id, &json!({ "view": view }))
 }
 
 /// Something could not be done; `id` says for which subscription, where that is known.
-pub fn error(error: &ApiError, id: Option<&str>) -> Utf8Bytes {
-    let mut frame = json!({
-        "type": "error", "code": error.code, "message": error.message, "details": error.details,
-    });
-    if let Some(id) = id {
-        frame["id"] = id.into();
-    }
-    frame.to_string().into()
+pub fn error(encoding: Encoding, error: &ApiError, id: Option<&str>) -> Frame {
+    let what = json!({ "code": error.code, "message": error.message, "details": error.details });
+    Frame::of(encoding, Kind::Error, None, id, &what)
 }
 
 fn row_json<'a>(hub: &'a Hub, spec: &'a ViewSpec, clock: EventTime, key: ViewKey, row: Option<Row>) -> RowJson<'a> {
@@ -230,54 +222,17 @@ fn alert_json<'a>(hub: &'a Hub, alert: &'a AlertRecord) -> AlertJson<'a> {
     }
 }
 
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn new(head: &str, hub: &Hub, feed: Feed, at: Tick, clock: EventTime) -> Self {
-        let mut writer = Writer(Vec::with_capacity(1024));
-        writer.0.extend_from_slice(head.as_bytes());
-        writer.field("view", &hub.feed_name(feed));
-        writer.field("at", &at);
-        if let Feed::View(index) = feed
-            && let Some(spec) = hub.specs().get(index).filter(|spec| render::is_sliding(spec))
-        {
-            let (start, end) = spec.window.sliding_bounds(clock);
-            writer.field("window_start", &render::time(start));
-            writer.field("window_end", &render::time(end));
-        }
-        writer
+/// What frames of a feed have in common.
+fn begin(hub: &Hub, feed: Feed, (encoding, kind): (Encoding, Kind), at: Tick, clock: EventTime) -> Writer {
+    let mut writer = Writer::new(encoding, kind, Some(at));
+    writer.field("view", hub.feed_name(feed));
+    writer.field("at", &at);
+    if let Feed::View(index) = feed
+        && let Some(spec) = hub.specs().get(index).filter(|spec| render::is_sliding(spec))
+    {
+        let (start, end) = spec.window.sliding_bounds(clock);
+        writer.field("window_start", &render::time(start));
+        writer.field("window_end", &render::time(end));
     }
-
-    fn field(&mut self, name: &str, value: &impl Serialize) {
-        self.0.extend_from_slice(format!(",\"{name}\":").as_bytes());
-        self.value(value);
-    }
-
-    fn list(&mut self, name: &str, items: impl Iterator<Item = impl Serialize>) -> usize {
-        self.0.extend_from_slice(format!(",\"{name}\":[").as_bytes());
-        let mut count = 0;
-        for item in items {
-            if count > 0 {
-                self.0.push(b',');
-            }
-            self.value(&item);
-            count += 1;
-        }
-        self.0.push(b']');
-        count
-    }
-
-    fn value(&mut self, value: &impl Serialize) {
-        let before = self.0.len();
-        if let Err(error) = serde_json::to_writer(&mut self.0, value) {
-            tracing::error!(%error, "could not encode a value of a frame");
-            self.0.truncate(before);
-            self.0.extend_from_slice(b"null");
-        }
-    }
-
-    fn end(mut self) -> String {
-        self.0.push(b'}');
-        String::from_utf8(self.0).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-    }
+    writer
 }

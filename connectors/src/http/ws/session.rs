@@ -9,11 +9,11 @@ use super::request::{Request, Wanted};
 use crate::http::SocketLimits;
 use crate::http::auth::Tenancy;
 use crate::http::error::{ApiError, nearest};
+use crate::hub::frame::{Encoding, Frame};
 use crate::hub::history::Delta;
 use crate::hub::render;
 use crate::hub::{ALERTS_FEED, Content, Feed, Hub, Missed, POSTS_FEED};
 use crate::metrics::Metrics;
-use axum::extract::ws::Utf8Bytes;
 use axum::http::StatusCode;
 use groundswell_core::time::{EventTime, Tick};
 use serde_json::json;
@@ -53,8 +53,9 @@ pub struct Session {
     metrics: Arc<Metrics>,
     limits: SocketLimits,
     tenancy: Option<Tenancy>,
+    encoding: Encoding,
     subscriptions: Vec<Subscription>,
-    out: Vec<Utf8Bytes>,
+    out: Vec<Frame>,
     bad_frames: usize,
     told: Tick,
     end: Option<End>,
@@ -62,13 +63,19 @@ pub struct Session {
 
 impl Session {
     /// A client that just connected.
-    pub fn new(hub: Arc<Hub>, metrics: Arc<Metrics>, limits: SocketLimits, tenancy: Option<Tenancy>) -> Self {
+    pub fn new(
+        (hub, metrics): (Arc<Hub>, Arc<Metrics>),
+        limits: SocketLimits,
+        tenancy: Option<Tenancy>,
+        encoding: Encoding,
+    ) -> Self {
         let (subscriptions, out) = (Vec::new(), Vec::new());
         Session {
             hub,
             metrics,
             limits,
             tenancy,
+            encoding,
             subscriptions,
             out,
             bad_frames: 0,
@@ -83,7 +90,7 @@ impl Session {
     }
 
     /// The frames to send now.
-    pub fn take(&mut self) -> Vec<Utf8Bytes> {
+    pub fn take(&mut self) -> Vec<Frame> {
         std::mem::take(&mut self.out)
     }
 
@@ -108,21 +115,32 @@ impl Session {
 
     /// A text frame came.
     pub fn text(&mut self, text: &str) {
-        match serde_json::from_str(text) {
+        let request = serde_json::from_str(text).map_err(|error| error.to_string());
+        self.hear(request);
+    }
+
+    /// A binary frame came.
+    pub fn binary(&mut self, bytes: &[u8]) {
+        match self.encoding {
+            Encoding::Json => self.bad("Frames must be text"),
+            Encoding::MessagePack => {
+                let request = rmp_serde::from_slice(bytes).map_err(|error| error.to_string());
+                self.hear(request);
+            }
+        }
+    }
+
+    fn hear(&mut self, request: Result<Request, String>) {
+        match request {
             Ok(Request::Subscribe { id, view, filter, from }) => {
                 if let Err(error) = self.subscribe(id.clone(), &view, &filter.unwrap_or_default(), from) {
-                    self.out
-                        .push(frames::error(&error, Some(id.as_deref().unwrap_or(&view))));
+                    let frame = frames::error(self.encoding, &error, Some(id.as_deref().unwrap_or(&view)));
+                    self.out.push(frame);
                 }
             }
             Ok(Request::Unsubscribe { id, view }) => self.unsubscribe(id, view),
             Err(error) => self.bad(&format!("The frame could not be understood: {error}")),
         }
-    }
-
-    /// A binary frame came.
-    pub fn binary(&mut self) {
-        self.bad("Frames must be text");
     }
 
     fn bad(&mut self, message: &str) {
@@ -133,13 +151,17 @@ impl Session {
         ];
         let left = self.limits.bad_frames.saturating_sub(self.bad_frames);
         let error = invalid("INVALID_FRAME", message).with(json!({ "allowed": allowed, "left": left }));
-        self.out.push(frames::error(&error, None));
+        self.out.push(frames::error(self.encoding, &error, None));
         if left == 0 {
             self.end = Some(End::Malformed);
         }
     }
 
-    fn subscribe(
+    /// Begins a subscription.
+    ///
+    /// # Errors
+    /// [`ApiError`] for a feed there is not, a filter it does not have, or more than is allowed.
+    pub fn subscribe(
         &mut self,
         id: Option<String>,
         view: &str,
@@ -188,14 +210,16 @@ impl Session {
             Some(from) => match self.hub.since(feed, from, Tick::MAX) {
                 // What a tenant's client held before it came back is not known here.
                 Missed::Deltas { .. } if subscription.held.is_none() => {
-                    self.out.push(frames::resumed(subscription.id.as_deref(), view, from));
+                    self.out
+                        .push(frames::resumed(self.encoding, subscription.id.as_deref(), view, from));
                     self.subscriptions.push(Subscription {
                         at: from,
                         ..subscription
                     });
                 }
                 Missed::Deltas { .. } | Missed::TooMuch => {
-                    self.out.push(frames::resync(subscription.id.as_deref(), view, from));
+                    self.out
+                        .push(frames::resync(self.encoding, subscription.id.as_deref(), view, from));
                     let subscription = self.snapshot(subscription)?;
                     self.subscriptions.push(subscription);
                 }
@@ -212,11 +236,12 @@ impl Session {
             Some(at) => {
                 let subscription = self.subscriptions.remove(at);
                 let view = self.hub.feed_name(subscription.feed);
-                self.out.push(frames::unsubscribed(subscription.id.as_deref(), view));
+                self.out
+                    .push(frames::unsubscribed(self.encoding, subscription.id.as_deref(), view));
             }
             None => {
                 let error = invalid("NOT_SUBSCRIBED", "There is no subscription of this name");
-                self.out.push(frames::error(&error, Some(&name)));
+                self.out.push(frames::error(self.encoding, &error, Some(&name)));
             }
         }
     }
@@ -229,7 +254,11 @@ impl Session {
         let specs = self.hub.specs().iter().enumerate();
         let seen = specs.filter(|(index, _)| self.sees(Feed::View(*index)));
         let mut available: Vec<&str> = seen.map(|(_, v)| v.name.as_str()).collect();
-        available.extend([POSTS_FEED, ALERTS_FEED]);
+        available.extend(
+            [POSTS_FEED, ALERTS_FEED]
+                .into_iter()
+                .filter(|name| self.hub.feed(name).is_some()),
+        );
         ApiError {
             code: "UNKNOWN_VIEW",
             ..ApiError::unknown_view(view, &available)
@@ -241,28 +270,25 @@ impl Session {
     fn snapshot(&mut self, mut subscription: Subscription) -> Result<Subscription, ApiError> {
         let Subscription { feed, .. } = subscription;
         let most = self.limits.snapshot_rows;
-        let (hub, wanted) = (&self.hub, &subscription.wanted);
+        let (hub, wanted, encoding) = (&self.hub, &subscription.wanted, self.encoding);
         // Encoding a large view takes its time: not on the thread that serves the other clients.
         let made = tokio::task::block_in_place(|| {
             if wanted.is_all() {
-                let frame = hub.encoded_snapshot(feed, |s| frames::snapshot(hub, feed, &s, wanted, most));
+                let frame = hub.encoded_snapshot(feed, encoding, |s| {
+                    frames::snapshot(hub, (feed, encoding), &s, wanted, most)
+                });
                 return frame.map(|(at, frame)| (at, frame, None, None));
             }
             let snapshot = hub.snapshot(feed);
             let window = window(hub, feed, snapshot.clock);
-            let frame = frames::snapshot(hub, feed, &snapshot, wanted, most)?;
-            Some((
-                snapshot.at,
-                frame.into(),
-                window,
-                Some(Held::of(&snapshot.content, wanted)),
-            ))
+            let frame = frames::snapshot(hub, (feed, encoding), &snapshot, wanted, most)?;
+            Some((snapshot.at, frame, window, Some(Held::of(&snapshot.content, wanted))))
         });
         let Some((at, frame, window, held)) = made else {
             let message = format!("The snapshot has more than {most} rows: add a filter, or `since` to it");
             return Err(invalid("SNAPSHOT_TOO_LARGE", &message));
         };
-        self.out.push(frames::with_id(&frame, subscription.id.as_deref()));
+        self.out.push(frame.named(subscription.id.as_deref()));
         (subscription.at, subscription.window) = (at, window);
         subscription.held = subscription.held.and(held);
         Ok(subscription)
@@ -280,7 +306,7 @@ impl Session {
         match self.hub.since(subscription.feed, subscription.at, upto) {
             Missed::Deltas { deltas, at } if !too_many(&self.hub, subscription.feed, &deltas, &self.limits) => {
                 for delta in &deltas {
-                    self.out.extend(encode(&self.hub, subscription, delta));
+                    self.out.extend(encode(&self.hub, self.encoding, subscription, delta));
                 }
                 subscription.at = at;
                 subscription.resyncs = 0;
@@ -295,8 +321,12 @@ impl Session {
         let mut subscription = self.subscriptions.remove(index);
         let view = self.hub.feed_name(subscription.feed);
         if subscription.at > 0 {
-            self.out
-                .push(frames::resync(subscription.id.as_deref(), view, subscription.at));
+            self.out.push(frames::resync(
+                self.encoding,
+                subscription.id.as_deref(),
+                view,
+                subscription.at,
+            ));
             subscription.resyncs += 1;
             self.metrics.websocket_resync();
         }
@@ -304,25 +334,25 @@ impl Session {
         if subscription.resyncs > self.limits.resyncs {
             let error = invalid("SLOW_CLIENT", "This client takes less than its subscriptions give");
             let error = error.with(json!({ "resume": subscription.at }));
-            self.out.push(frames::error(&error, Some(&name)));
+            self.out.push(frames::error(self.encoding, &error, Some(&name)));
             self.end = Some(End::Slow);
             self.subscriptions.insert(index, subscription);
             return;
         }
         match self.snapshot(subscription) {
             Ok(subscription) => self.subscriptions.insert(index, subscription),
-            Err(error) => self.out.push(frames::error(&error, Some(&name))),
+            Err(error) => self.out.push(frames::error(self.encoding, &error, Some(&name))),
         }
     }
 
     /// How far the client is, if it was not told yet and all its feeds are there.
-    pub fn progress(&mut self) -> Option<Utf8Bytes> {
+    pub fn progress(&mut self) -> Option<Frame> {
         let at = self.resume_point();
         if self.subscriptions.is_empty() || at <= self.told || !self.is_level() {
             return None;
         }
         self.told = at;
-        Some(frames::progress(at))
+        Some(frames::progress(self.encoding, at))
     }
 }
 
@@ -352,21 +382,22 @@ fn too_many(hub: &Hub, feed: Feed, deltas: &[Arc<Delta>], limits: &SocketLimits)
 }
 
 /// The frame of a delta, if there is anything in it for this subscription.
-fn encode(hub: &Hub, subscription: &mut Subscription, delta: &Delta) -> Option<Utf8Bytes> {
+fn encode(hub: &Hub, encoding: Encoding, subscription: &mut Subscription, delta: &Delta) -> Option<Frame> {
     let (feed, wanted) = (subscription.feed, &subscription.wanted);
     if wanted.is_all() {
-        let frame = delta.encoded(|| frames::delta(hub, feed, delta, wanted, None).0);
+        let frame = delta.encoded(encoding, || frames::delta(hub, (feed, encoding), delta, wanted, None).0);
         let moved = window(hub, feed, delta.clock).is_some();
-        return (moved || !delta.changes.is_empty()).then(|| frames::with_id(&frame, subscription.id.as_deref()));
+        return (moved || !delta.changes.is_empty()).then(|| frame.named(subscription.id.as_deref()));
     }
-    let (frame, changed) = frames::delta(hub, feed, delta, wanted, subscription.held.as_ref());
+    let held = subscription.held.as_ref();
+    let (frame, changed) = frames::delta(hub, (feed, encoding), delta, wanted, held);
     if let Some(held) = &mut subscription.held {
         held.follow(delta, wanted);
     }
     let now = window(hub, feed, delta.clock);
     let moved = now != subscription.window;
     subscription.window = now;
-    (changed > 0 || moved).then(|| frames::with_id(&frame.into(), subscription.id.as_deref()))
+    (changed > 0 || moved).then(|| frame.named(subscription.id.as_deref()))
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ pub(super) fn finish(answer: Result<ureq::http::Response<ureq::Body>, ureq::Erro
 }
 
 /// Brings the key or token in `GROUNDSWELL_TOKEN`, if there is one, to a server that wants to know who asks.
-fn with_token(
+pub(super) fn with_token(
     mut request: ureq::http::Request<ureq::SendBody<'_>>,
     next: ureq::middleware::MiddlewareNext<'_>,
 ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {

@@ -481,9 +481,9 @@ const TABLE: &[Key] = &[
     key(
         "views.*.measures",
         Choices(&[
-            "posts", "weight", "sentiment", "sentiment_ci", "positive", "neutral", "negative", "toxic", "sarcastic", "scored",
+            "posts", "weight", "sentiment", "sentiment_ci", "positive", "neutral", "negative", "toxic", "sarcastic", "scored", "authors",
         ]),
-        "Columns that are shown; all when absent.",
+        "Columns that are shown; all but `authors`, which costs memory, when absent.",
     )
     .example("[posts, sentiment]"),
     key("views.*.keep", Duration("1s", "36500d"), "Windows that ended this long ago are dropped; not shorter than a window.")

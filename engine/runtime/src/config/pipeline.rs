@@ -410,6 +410,8 @@ pub struct ServeConfig {
     pub hosts: Vec<String>,
     /// Other sites whose pages may read.
     pub origins: Vec<String>,
+    /// Rows about fewer authors are withheld.
+    pub k_anonymity: Option<i32>,
     /// Views that answer the routes of the first systems.
     pub routes: Option<RoutesConfig>,
 }

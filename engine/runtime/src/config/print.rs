@@ -474,6 +474,9 @@ fn print_serve(serve: &ServeConfig, out: &mut Yaml) {
         out.line(2, "cert", file(cert));
         out.line(2, "key", file(key));
     }
+    if let Some(k) = serve.k_anonymity {
+        out.line(1, "k_anonymity", k.to_string());
+    }
     for (key, all) in [("hosts", &serve.hosts), ("origins", &serve.origins)] {
         if !all.is_empty() {
             let all: Vec<String> = all.iter().map(|t| text(t)).collect();

@@ -33,6 +33,7 @@ pub(super) fn serve(root: &Section<'_>, views: Known<'_>) -> Option<Option<Serve
     let hosts = optional(section.given("hosts"), |f| texts(&f));
     let origins = optional(section.given("origins"), |f| origins(&f));
     let routes = optional(section.given("routes"), |f| routes::routes(&f.section()?, views));
+    let k = optional(section.given("k_anonymity"), |f| i32::try_from(f.integer()?).ok());
     let (http, auth) = (http?, auth?);
     if !http.ip().is_loopback() && auth.is_none() && !open {
         section.get("http")?.error(
@@ -49,6 +50,7 @@ pub(super) fn serve(root: &Section<'_>, views: Known<'_>) -> Option<Option<Serve
         hosts: hosts?.unwrap_or_default(),
         origins: origins?.unwrap_or_default(),
         routes: routes?,
+        k_anonymity: k?,
     }))
 }
 

@@ -67,7 +67,7 @@ fn view(name: &str, field: &Field<'_>, policies: &mut BTreeMap<String, Sarcasm>)
     let policy = section.given("sarcasm").map_or(Some(None), |f| sarcasm(&f).map(Some));
     let measures = section
         .given("measures")
-        .map_or_else(|| Some(Measure::ALL.to_vec()), |f| measures(&f));
+        .map_or_else(|| Some(Measure::SUMS.to_vec()), |f| measures(&f));
     let window = section.required("window").and_then(|f| window(&f.section()?));
     let keep = section.get("keep").and_then(|f| {
         if f.is("forever") {
@@ -265,7 +265,7 @@ fn condition(field: &Field<'_>) -> Option<Expr> {
                 .take_while(|c| c.is_alphanumeric() || *c == '_')
                 .collect();
             let hint = (error.message.starts_with("unknown measure"))
-                .then(|| suggest(&word, &Measure::ALL.map(Measure::name)))
+                .then(|| suggest(&word, &Measure::SUMS.map(Measure::name)))
                 .flatten()
                 .filter(|hint| hint.starts_with("did"));
             let pos = start.map(|p| Pos {

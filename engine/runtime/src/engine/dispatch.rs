@@ -249,8 +249,10 @@ impl Dispatcher {
             value: subject.and_then(|(measure, _)| t.acc.and_then(|acc| measure.value(&acc))),
             threshold: subject.map(|(_, threshold)| threshold),
             posts: acc.posts,
+            authors: acc.authors,
             at: tick,
             evidence: proven.evidence.clone(),
+            sums: proven.sums,
             muted: false,
         })
     }

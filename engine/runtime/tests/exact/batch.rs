@@ -8,7 +8,7 @@ use groundswell_core::record::{Entity, Post, Rank, Record, TickBatch};
 use groundswell_core::score::{EMOTIONS, Label, Rung, Score};
 use groundswell_core::scoring::{Policy, Sarcasm};
 use groundswell_core::spec::{
-    Anchor, Edge, GroupColumn, LinkSpec, Phases, RuleSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec,
+    Anchor, Edge, GroupColumn, LinkSpec, Measure, Phases, RuleSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec,
 };
 use groundswell_operators::compare::{Count, Tally};
 use groundswell_operators::graph::Plan;
@@ -304,8 +304,18 @@ impl Oracle {
     /// Sums of every row of a view, ignoring the clock.
     fn sums(&self, view: u16, spec: &ViewSpec, policy: Policy) -> BTreeMap<RowKey, Acc> {
         use differential_dataflow::difference::Semigroup;
-        let (mentions, _) = self.mentions();
         let mut rows = BTreeMap::<RowKey, Acc>::new();
+        self.each_row(view, spec, policy, |key, post| {
+            rows.entry(key)
+                .or_default()
+                .plus_equals(&self.contribution(post, policy));
+        });
+        rows
+    }
+
+    /// Every row of a view, ignoring the clock, with each post in it.
+    fn each_row<'a>(&'a self, view: u16, spec: &ViewSpec, policy: Policy, mut give: impl FnMut(RowKey, &'a Post)) {
+        let (mentions, _) = self.mentions();
         for (id, post) in self.live_posts() {
             let entities: Vec<Dim> = if spec.group_by.contains(&GroupColumn::Entity) {
                 mentions[id].iter().copied().collect()
@@ -337,9 +347,7 @@ impl Oracle {
                     for (phase, start, end) in self.phases(phases, post) {
                         group[at] = phase;
                         let key = ViewKey::anchored(group, start, end);
-                        rows.entry(RowKey { view, key })
-                            .or_default()
-                            .plus_equals(&self.contribution(post, policy));
+                        give(RowKey { view, key }, post);
                     }
                     continue;
                 }
@@ -356,14 +364,11 @@ impl Oracle {
                         view,
                         key: ViewKey { group, start },
                     };
-                    rows.entry(key)
-                        .or_default()
-                        .plus_equals(&self.contribution(post, policy));
+                    give(key, post);
                     start -= step;
                 }
             }
         }
-        rows
     }
 
     /// What is counted of models.
@@ -420,7 +425,32 @@ impl Oracle {
         tallies
     }
 
+    /// The rows of a view, with their authors where it shows them.
     fn rows(&self, view: u16, spec: &ViewSpec, policy: Policy) -> BTreeMap<RowKey, Acc> {
+        let mut rows = self.summed(view, spec, policy);
+        if spec.measures.contains(&Measure::Authors) {
+            let sliding = matches!(spec.window, WindowSpec::Sliding { .. });
+            let (from, to) = spec.window.sliding_bounds(self.clock);
+            let mut authors = BTreeMap::<RowKey, BTreeSet<&str>>::new();
+            self.each_row(view, spec, policy, |mut row, post| {
+                let start = row.key.start;
+                if sliding && !(from <= start && start < to) {
+                    return;
+                }
+                if sliding {
+                    row.key.start = 0;
+                }
+                let author = post.author.as_deref().filter(|author| !author.is_empty());
+                authors.entry(row).or_default().extend(author);
+            });
+            for (row, acc) in &mut rows {
+                acc.authors = i32::try_from(authors[row].len()).unwrap();
+            }
+        }
+        rows
+    }
+
+    fn summed(&self, view: u16, spec: &ViewSpec, policy: Policy) -> BTreeMap<RowKey, Acc> {
         use differential_dataflow::difference::Semigroup;
         let sums = self.sums(view, spec, policy);
         if !matches!(spec.window, WindowSpec::Sliding { .. }) {

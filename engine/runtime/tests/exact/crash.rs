@@ -106,7 +106,7 @@ pub(crate) fn folded(path: &Path) -> BTreeMap<String, Value> {
         if line.get("gone") == Some(&json!(true)) {
             assert!(rows.remove(&id).is_some(), "a row is gone that was not there: {id}");
         } else {
-            line.retain(|name, _| Measure::ALL.iter().any(|m| m.name() == name));
+            line.retain(|name, _| Measure::SUMS.iter().any(|m| m.name() == name));
             rows.insert(id, Value::Object(line));
         }
     }
@@ -125,7 +125,7 @@ pub(crate) fn expected(plan: &Plan, oracle: &Oracle, names: &Names) -> Vec<BTree
             .map(|(c, d)| (c.name().into(), json!(value(d))))
             .collect();
         let start = serde_json::to_value(groundswell_connectors::json::TimeJson(row.key.start)).unwrap();
-        let measures: Map<_, _> = Measure::ALL
+        let measures: Map<_, _> = Measure::SUMS
             .iter()
             .map(|m| {
                 let value = m.value(&acc);
@@ -320,7 +320,7 @@ fn vote_updates_cost_no_forward_pass() {
             name: "by_day".into(),
             group_by: vec![],
             window: groundswell_core::spec::WindowSpec::Tumble { size: DAY },
-            measures: Measure::ALL.to_vec(),
+            measures: Measure::SUMS.to_vec(),
             keep: None,
         };
         let mut options = EngineOptions::new(groundswell_core::spec::GraphSpec {

@@ -9,7 +9,7 @@ const POSTS: usize = 20_000;
 /// What counts of each post.
 const RAW: &str = "
 create materialized view raw.post as
-  select id, rec->>'source' as source, (rec->>'created_at')::bigint as at, (rec->>'sentiment')::float8 as x, 1.0::float8 as w,
+  select id, rec->>'source' as source, rec->>'author' as author, (rec->>'created_at')::bigint as at, (rec->>'sentiment')::float8 as x, 1.0::float8 as w,
     case when abs((rec->>'sentiment')::float8) <= 0.5 then 'neutral' when (rec->>'sentiment')::float8 > 0 then 'positive' else 'negative' end as label,
     'neutral' as emotion
   from (select distinct on (id) id, rec::jsonb as rec from raw.records order by id, n desc) newest where rec is not null;
@@ -18,7 +18,8 @@ create materialized view raw.clock as select max((rec::jsonb->>'created_at')::bi
 
 const SUMS: &str = "count(*) as posts, count(x) as scored, sum(w) as weight, sum(w * x) / sum(w) as sentiment,
   count(*) filter (where label = 'positive') as positive, count(*) filter (where label = 'neutral') as neutral,
-  count(*) filter (where label = 'negative') as negative, 0 as toxic, 0 as sarcastic";
+  count(*) filter (where label = 'negative') as negative, 0 as toxic, 0 as sarcastic,
+  count(distinct author) as authors";
 
 fn cut(length: i64) -> String {
     format!(
@@ -46,6 +47,7 @@ fn check(world: &mut World) {
         "negative",
         "toxic",
         "sarcastic",
+        "authors",
     ];
     let reals = ["weight", "sentiment"];
     for (view, columns, length) in [

@@ -52,7 +52,7 @@ create view raw.vote as
   select distinct on (id) id, (rec::jsonb->>'score')::bigint as score, (rec::jsonb->>'observed_at')::bigint as at
   from raw.records where topic = 'live.votes' order by id, at desc, score desc;
 create materialized view raw.post as
-  select p.id, p.rec->>'thread' as thread, (p.rec->>'created_at')::bigint as at, (p.rec->>'sentiment')::float8 as x,
+  select p.id, p.rec->>'thread' as thread, p.rec->>'author' as author, (p.rec->>'created_at')::bigint as at, (p.rec->>'sentiment')::float8 as x,
     case when p.rec->>'text' in ('[deleted]', '[removed]') then '' else p.rec->>'text' end as text,
     1 + ln(1 + greatest(coalesce(case when v.at >= (p.rec->>'created_at')::bigint then v.score end, (p.rec->>'score')::bigint, 0), 0)::float8) as w,
     case when abs((p.rec->>'sentiment')::float8) <= 0.5 then 'neutral' when (p.rec->>'sentiment')::float8 > 0 then 'positive' else 'negative' end as label
@@ -73,7 +73,8 @@ create view raw.phase as
 
 const SUMS: &str = "count(*) as posts, count(x) as scored, sum(w) as weight, sum(w * x) / sum(w) as sentiment,
   count(*) filter (where label = 'positive') as positive, count(*) filter (where label = 'neutral') as neutral,
-  count(*) filter (where label = 'negative') as negative, 0 as toxic, 0 as sarcastic";
+  count(*) filter (where label = 'negative') as negative, 0 as toxic, 0 as sarcastic,
+  count(distinct author) as authors";
 
 /// Window bounds of milliseconds.
 fn window(start: &str, end: &str) -> String {
@@ -96,6 +97,7 @@ fn check(world: &mut World) {
         "negative",
         "toxic",
         "sarcastic",
+        "authors",
     ];
     let reals = ["weight", "sentiment"];
     let (day, minute) = (cut(24 * HOUR), cut(60_000));

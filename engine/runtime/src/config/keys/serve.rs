@@ -62,6 +62,12 @@ pub(super) const KEYS: &[Key] = &[
          without this column nothing.",
     )
     .example("source"),
+    key(
+        "serve.k_anonymity",
+        Integer(2, 1_000_000),
+        "Rows about fewer distinct authors are withheld from whoever asks, and so are single posts. Sinks get everything.",
+    )
+    .example("5"),
     key("serve.quota", Section, "How often one key, one token's holder or one address may ask."),
     key("serve.quota.per_second", Integer(1, 1_000_000), "Requests a second in the long run.").required().example("50"),
     key("serve.quota.burst", Integer(1, 1_000_000), "Requests at once; if it is not given, as many as a second's.").example("100"),

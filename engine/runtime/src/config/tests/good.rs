@@ -74,7 +74,7 @@ fn the_contract_example_parses() {
         (view.window, view.keep),
         (WindowSpec::Tumble { size: 60_000 }, Some(30 * 86_400_000))
     );
-    assert_eq!(view.measures, Measure::ALL);
+    assert_eq!(view.measures, Measure::SUMS);
     assert_eq!(pipeline.graph.link, LinkSpec::default());
     assert_eq!(pipeline.graph.weight, WeightSpec::Log1p);
     let rule = &pipeline.rules[0];

@@ -201,6 +201,10 @@ fn values() {
             "4:29: serve.quota.per_second: must be between 1 and 1000000, not 0",
         ),
         (
+            "serve: {k_anonymity: 1}",
+            "4:22: serve.k_anonymity: must be between 2 and 1000000, not 1",
+        ),
+        (
             "serve: {origins: [\"*\"]}",
             "4:19: serve.origins[0]: \"*\" is not an origin; scheme, name and perhaps port, as in \"https://dashboard.example.com\"",
         ),

@@ -105,6 +105,8 @@ mod tests {
             posts: 0,
             at: 0,
             evidence: Vec::new(),
+            authors: 0,
+            sums: Default::default(),
             muted: false,
         }
     }

@@ -1,0 +1,65 @@
+/** Starts and stops a real engine for a browser test. */
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** A pipeline in a folder of its own; `pipeline(port, folder)` gives its file. */
+export class Engine {
+  constructor(program, name, pipeline) {
+    this.program = program;
+    this.pipeline = pipeline;
+    this.folder = mkdtempSync(join(tmpdir(), `groundswell-${name}-`));
+  }
+
+  /** Starts it, or starts it again on the same port. */
+  async start(patience = 60_000) {
+    this.port ??= await freePort();
+    this.url = `http://127.0.0.1:${this.port}/`;
+    writeFileSync(join(this.folder, 'pipeline.yaml'), this.pipeline(this.port));
+    this.process = spawn(this.program, ['run', join(this.folder, 'pipeline.yaml')], { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, RUST_LOG: 'warn' } });
+    for (const end = Date.now() + patience; ; ) {
+      if (await fetch(new URL('health/ready', this.url)).then((a) => a.ok, () => false)) return;
+      if (this.process.exitCode !== null) throw new Error(`the engine ended with exit code ${this.process.exitCode}`);
+      if (Date.now() > end) throw new Error('the engine was not ready in time');
+      await new Promise((done) => setTimeout(done, 200));
+    }
+  }
+
+  /** Stops it, and waits until it is gone. */
+  async stop(signal = 'SIGTERM') {
+    if (!this.process || this.process.exitCode !== null || this.process.signalCode !== null) return;
+    const ended = new Promise((done) => this.process.once('exit', done));
+    this.process.kill(signal);
+    await ended;
+  }
+
+  /** Writes a file beside the pipeline. */
+  write(name, text, flag = 'w') {
+    writeFileSync(join(this.folder, name), text, { flag });
+  }
+
+  /** Stops it and removes everything. */
+  async remove() {
+    await this.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** A new API key and its digest. */
+export function newKey(program) {
+  const made = execFileSync(program, ['key']).toString();
+  return { key: /key\s+(\S+)/.exec(made)[1], digest: /sha256\s+(\S+)/.exec(made)[1] };
+}
+
+function freePort() {
+  return new Promise((found, failed) => {
+    const server = createServer();
+    server.once('error', failed);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => found(port));
+    });
+  });
+}

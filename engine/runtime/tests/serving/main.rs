@@ -1,0 +1,9 @@
+//! What a running pipeline gives out, on the compiled binary: explanations that outlive kills and folds, files of views.
+#![allow(clippy::unwrap_used)]
+
+mod explain;
+mod export;
+#[allow(dead_code)]
+#[path = "../bad_input/program.rs"]
+mod program;
+mod world;
