@@ -3,7 +3,7 @@
 # make test            everything, as CI runs it
 # Both fetch what they need once and do nothing twice.
 
-.PHONY: setup console build demo test lint unit browser docs docs-check rustdoc bench clean
+.PHONY: setup console build demo test lint unit api browser docs docs-check rustdoc bench clean
 .DEFAULT_GOAL := build
 
 CARGO ?= cargo
@@ -27,6 +27,7 @@ test:
 	@$(MAKE) --no-print-directory lint unit
 # The tests have built the program: `browser` and `docs-check` would build it once more, with fewer features.
 	@scripts/browser-test.sh
+	@scripts/api-test.sh
 	@scripts/reference.sh check
 	@$(MAKE) --no-print-directory rustdoc
 
@@ -38,6 +39,9 @@ lint:
 
 unit:
 	$(CARGO) test --release --workspace
+
+api: build
+	@scripts/api-test.sh
 
 browser: build
 	@scripts/browser-test.sh

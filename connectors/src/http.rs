@@ -11,6 +11,7 @@
 
 mod alerts;
 pub mod auth;
+mod compat;
 mod console;
 mod dead_letters;
 mod docs;
@@ -31,6 +32,7 @@ pub mod tls;
 mod views;
 mod ws;
 
+pub use compat::{CompatRoutes, SentimentViews, ThreadViews};
 pub use error::{ApiError, nearest};
 pub use health::{Health, HealthReport, Service, SinkAction, SinkRefusal, SinkStatus};
 pub use models::{
@@ -72,6 +74,8 @@ pub struct ServeOptions {
     pub drain: Duration,
     /// WebSocket limits.
     pub socket: SocketLimits,
+    /// Which views answer the routes of the first systems; `None` serves none of those.
+    pub compat: Option<CompatRoutes>,
 }
 
 impl Default for ServeOptions {
@@ -87,6 +91,7 @@ impl Default for ServeOptions {
             workers: 2,
             drain: Duration::from_secs(5),
             socket: SocketLimits::default(),
+            compat: None,
         }
     }
 }
@@ -222,6 +227,7 @@ pub(crate) struct Shared {
     /// Connections and WebSocket sessions still open.
     open: AtomicUsize,
     sockets: AtomicUsize,
+    rooms: compat::Rooms,
     requests: AtomicU64,
     exports: Arc<Semaphore>,
     boot: i64,
@@ -295,6 +301,7 @@ pub fn serve(
         stop: stopping,
         open: AtomicUsize::new(0),
         sockets: AtomicUsize::new(0),
+        rooms: compat::Rooms::default(),
         requests: AtomicU64::new(0),
         exports: Arc::new(Semaphore::new(export::MOST)),
         boot: groundswell_core::time::wall_now(),

@@ -24,6 +24,7 @@ pub mod render;
 pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod threads;
 mod withhold;
 
 use alerts::journal::Journal;
@@ -41,6 +42,7 @@ use render::{Lookup, PostIds};
 use std::borrow::Cow;
 use std::sync::Arc;
 use table::Table;
+use threads::Threads;
 use tokio::sync::watch;
 use withhold::Withhold;
 
@@ -164,6 +166,7 @@ struct State {
     feeds: Vec<FeedState>,
     posts: Posts,
     alerts: Alerts,
+    threads: Threads,
     /// What is withheld is in sinks all the same: everything, for them to be compared with.
     everything: Option<(Vec<Table>, Alerts)>,
 }
@@ -215,6 +218,7 @@ impl Hub {
                 feeds: (0..feeds).map(|_| feed()).collect(),
                 posts: Posts::new(limits.posts, limits.feed_posts),
                 alerts: Alerts::new(limits.alerts),
+                threads: Threads::default(),
                 everything: k_anonymity.map(|_| (vec![Table::default(); views.len()], Alerts::new(limits.alerts))),
             }),
             ticks: watch::Sender::new(0),
@@ -317,7 +321,7 @@ impl Hub {
             let shown = self.withhold.as_ref().map(|w| w.rows(|key| table.contains(key), rows));
             let rows = shown.as_ref().unwrap_or(rows);
             table.apply(rows, tick);
-            let window = |clock| render::is_sliding(spec).then(|| render::bounds(spec.window, 0, clock));
+            let window = |clock| render::is_sliding(spec).then(|| spec.window.sliding_bounds(clock));
             if !rows.is_empty() || window(clock_before) != window(changes.clock) {
                 let now = |acc| table::Row { acc, updated: tick };
                 let rows = || rows.iter().map(|r| (r.key, r.acc.map(now))).collect();
@@ -333,6 +337,7 @@ impl Hub {
             let alerts = state.alerts.apply(alerts);
             state.feeds[self.slot(Feed::Alerts)].push(tick, changes.clock, first, || alerts);
         }
+        state.threads.apply(&changes.threads, tick);
         if first {
             state.feeds.iter_mut().for_each(|feed| feed.history.begin(tick));
         }
@@ -391,6 +396,13 @@ impl Hub {
     /// A view at one tick.
     pub fn view(&self, index: usize) -> Option<ViewState> {
         (index < self.views.len()).then(|| self.state.read().view(index))
+    }
+
+    /// The threads and some views, all at one tick.
+    pub fn threads<const N: usize>(&self, views: [usize; N]) -> (Threads, [Option<ViewState>; N]) {
+        let state = self.state.read();
+        let view = |index: usize| (index < self.views.len()).then(|| state.view(index));
+        (state.threads.clone(), views.map(view))
     }
 
     /// A post, the tick it is as of, and whether anything was served yet.

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use groundswell_core::acc::UNIT;
 use groundswell_core::id::{Dim, Names, PostKey};
 use groundswell_core::record::Header;
-use groundswell_core::score::{EMOTIONS, Label, PPM, Score};
+use groundswell_core::score::{EMOTIONS, PPM, Score};
 use groundswell_core::serving::{AlertChange, AlertState, Cause, Evidence, LivePost, RowChange};
 use groundswell_core::spec::{Measure, Method, ViewKey, ViewSpec, WindowSpec};
 use groundswell_core::time::{EventTime, Tick};
@@ -125,12 +125,7 @@ pub fn row_json(
     tick: Tick,
     clock: EventTime,
 ) -> Result<RowJson, Unnamed> {
-    let (start, end) = match spec.window {
-        WindowSpec::Sliding { .. } => spec.window.sliding_bounds(clock),
-        WindowSpec::Tumble { size } | WindowSpec::Hop { size, .. } => {
-            (change.key.start, change.key.start.saturating_add(size))
-        }
-    };
+    let (start, end) = spec.window.bounds_at(&change.key, clock);
     let measures = change.acc.as_ref().map(|acc| {
         let number = |m: &Measure| {
             (
@@ -211,7 +206,7 @@ pub fn alert_json(
 ) -> Result<AlertJson, Unnamed> {
     let start = match spec.window {
         WindowSpec::Sliding { size, .. } => change.window_end.saturating_sub(size),
-        WindowSpec::Tumble { .. } | WindowSpec::Hop { .. } => change.key.start,
+        WindowSpec::Tumble { .. } | WindowSpec::Hop { .. } | WindowSpec::Anchored(_) => change.key.start,
     };
     let evidence = |e: &Evidence| EvidenceJson {
         post: post_ids(e.post),
@@ -295,11 +290,7 @@ impl Serialize for ScoreJson {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let score = &self.0;
         let p = |ppm: i32| from_ppm(i64::from(ppm));
-        let label = match score.label() {
-            Label::Positive => "positive",
-            Label::Neutral => "neutral",
-            Label::Negative => "negative",
-        };
+        let label = score.label().name();
         let mut fields = serializer.serialize_struct("Score", 11)?;
         fields.serialize_field("sentiment", &p(score.sentiment()))?;
         fields.serialize_field("label", label)?;

@@ -13,3 +13,4 @@ pub mod postgres;
 pub mod registry;
 pub mod sink_file;
 mod web;
+pub mod webhook;

@@ -67,10 +67,12 @@ pub struct Metrics {
     tick_duration: Histogram,
     ticks: IntCounter,
     operator_records: IntGaugeVec,
+    adrift: IntGauge,
     models: models::ModelMetrics,
     scorer: ScorerMetrics,
     sink_ticks: IntCounterVec,
     sink_errors: IntCounterVec,
+    webhook_attempts: IntCounterVec,
     sink_lag: IntGaugeVec,
     sink_lag_seconds: prometheus::GaugeVec,
     sink_commits: IntCounterVec,
@@ -155,6 +157,10 @@ impl Metrics {
                 "Records held in an operator's arrangements.",
                 &["operator"],
             )?,
+            adrift: r.gauge(
+                "posts_without_thread_times",
+                "Live posts in no row of anchored views, because the record of their thread has no times or did not come.",
+            )?,
             models: models::ModelMetrics::new(&mut r)?,
             scorer: ScorerMetrics::register(&mut r)?,
             sink_ticks: r.counters("sink_ticks_applied_total", "Ticks a sink has applied.", &["sink"])?,
@@ -162,6 +168,11 @@ impl Metrics {
                 "sink_errors_total",
                 "Failed attempts of a sink to apply a tick.",
                 &["sink"],
+            )?,
+            webhook_attempts: r.counters(
+                "webhook_attempts_total",
+                "Requests that a webhook made, by what became of them: `delivered`, `failed` (tried again) or `refused` (set aside).",
+                &["sink", "outcome"],
             )?,
             sink_lag: r.gauges(
                 "sink_lag_ticks",
@@ -290,6 +301,11 @@ impl Metrics {
         self.sink_errors.with_label_values(&[sink]).inc();
     }
 
+    /// A webhook made a request.
+    pub fn webhook_attempt(&self, sink: &str, outcome: &str) {
+        self.webhook_attempts.with_label_values(&[sink, outcome]).inc();
+    }
+
     /// Complete ticks a sink has not applied yet, and the age of the oldest.
     pub fn sink_lag(&self, sink: &str, ticks: usize, oldest: Duration) {
         self.sink_lag.with_label_values(&[sink]).set(whole(ticks));
@@ -303,6 +319,11 @@ impl Metrics {
         self.store_bytes
             .with_label_values(&[part.name()])
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Posts that are in no anchored window for want of their thread's times.
+    pub fn adrift(&self, posts: u64) {
+        self.adrift.set(i64::try_from(posts).unwrap_or(i64::MAX));
     }
 
     /// Bytes the hub holds as history.

@@ -213,7 +213,7 @@ fn views() -> Arc<[ViewSpec]> {
 
 fn row_of(live: &Live) -> RowKey {
     let mut at = RowKey::default();
-    for_each_row(&views()[0], &live.post, &mut |key| at.key = key);
+    for_each_row(&views()[0], &live.post, Policy::default(), &mut |key| at.key = key);
     at
 }
 

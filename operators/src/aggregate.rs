@@ -83,7 +83,8 @@ type Groups = DigestMap<[Dim; 4], Acc>;
 struct View {
     spec: ViewSpec,
     clock: EventTime,
-    /// Fixed windows: rows by window start. Sliding: contributions by step.
+    /// Fixed windows: rows by window start. Sliding: contributions by step. Anchored: rows by window end, with the start in
+    /// its place in the group.
     windows: BTreeMap<EventTime, Groups>,
     /// Sliding only: sums over the steps inside the window.
     totals: Groups,
@@ -102,12 +103,25 @@ impl View {
         }
     }
 
+    /// A row as it is kept here, and back.
+    fn turned(&self, key: ViewKey) -> ViewKey {
+        if matches!(self.spec.window, WindowSpec::Anchored(_)) {
+            key.by_end()
+        } else {
+            key
+        }
+    }
+
     /// Whether a window is beyond retention at the clock.
     fn dropped(&self, start: EventTime) -> bool {
         match self.spec.window {
             WindowSpec::Sliding { .. } => {
                 self.clock > EventTime::MIN && start < self.spec.window.sliding_bounds(self.clock).0
             }
+            WindowSpec::Anchored(_) => self
+                .spec
+                .keep
+                .is_some_and(|keep| start.saturating_add(keep) <= self.clock),
             _ => self
                 .spec
                 .keep
@@ -157,6 +171,7 @@ impl View {
     }
 
     fn add(&mut self, key: ViewKey, acc: &Acc) {
+        let key = self.turned(key);
         if self.dropped(key.start) {
             return;
         }
@@ -179,7 +194,8 @@ impl View {
     /// Emits what differs from before the tick.
     fn settle(&mut self, give: &mut impl FnMut(ViewKey, Acc, isize)) {
         let sliding = matches!(self.spec.window, WindowSpec::Sliding { .. });
-        for ((group, start), before) in self.before.drain() {
+        let mut touched = std::mem::take(&mut self.before);
+        for ((group, start), before) in touched.drain() {
             let groups = if sliding {
                 Some(&self.totals)
             } else {
@@ -189,7 +205,7 @@ impl View {
             if before == after {
                 continue;
             }
-            let key = ViewKey { group, start };
+            let key = self.turned(ViewKey { group, start });
             if !before.is_zero() {
                 give(key, before, -1);
             }
@@ -199,6 +215,8 @@ impl View {
                 self.windows.remove(&start);
             }
         }
+        // Its memory is used again at the next tick.
+        self.before = touched;
     }
 }
 

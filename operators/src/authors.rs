@@ -16,6 +16,7 @@ use differential_dataflow::VecCollection;
 use groundswell_core::acc::Acc;
 use groundswell_core::dataflow::{Complete, per_tick};
 use groundswell_core::id::{DigestMap, Dim};
+use groundswell_core::scoring::Policy;
 use groundswell_core::spec::{ViewKey, ViewSpec, WindowSpec};
 use groundswell_core::time::{EventTime, Tick};
 use hashbrown::hash_map::Entry;
@@ -32,13 +33,17 @@ enum Item {
     Author(Dim),
 }
 
-/// See the module documentation. `counted` says of every view whether it asks; rows of others pass by.
+/// See the module documentation. Rows of anchored views have their authors from `anchor`. Policies say how answers count in each
+/// view, which decides about its groups, and flags of every view whether it asks; rows of others pass by.
 pub fn authors<'s>(
     rows: VecCollection<'s, Tick, Row>,
-    live: VecCollection<'s, Tick, Live>,
+    (live, anchored): (
+        VecCollection<'s, Tick, Live>,
+        Option<VecCollection<'s, Tick, (RowKey, Dim)>>,
+    ),
     control: VecCollection<'s, Tick, Control>,
     views: &Arc<[ViewSpec]>,
-    counted: &Arc<[bool]>,
+    (policies, counted): (&Arc<[Policy]>, &Arc<[bool]>),
 ) -> VecCollection<'s, Tick, Row> {
     let asks = {
         let counted = Arc::clone(counted);
@@ -53,15 +58,15 @@ pub fn authors<'s>(
         move |row| asks(row.at.view).then_some((row.at, Item::Sums(row.acc)))
     });
     let posts = live.flat_map({
-        let views = Arc::clone(views);
+        let (views, policies) = (Arc::clone(views), Arc::clone(policies));
         move |live| {
             let mut out = smallvec::SmallVec::<[_; 4]>::new();
             let author = live.post.author;
-            for (view, spec) in (0u16..)
-                .zip(views.iter())
+            for (view, (spec, policy)) in (0u16..)
+                .zip(views.iter().zip(policies.iter()))
                 .filter(|(view, _)| author != Dim::NONE && asks(*view))
             {
-                for_each_row(spec, &live.post, &mut |key| {
+                for_each_row(spec, &live.post, *policy, &mut |key| {
                     out.push((RowKey { view, key }, Item::Author(author)))
                 });
             }
@@ -70,8 +75,12 @@ pub fn authors<'s>(
     });
     let sliding: Vec<bool> = views.iter().map(is_sliding).collect();
     let mut states: Vec<View> = views.iter().map(View::new).collect();
+    let mut items = sums.concat(posts);
+    if let Some(anchored) = anchored {
+        items = items.concat(anchored.map(|(row, author)| (row, Item::Author(author))));
+    }
     let with_authors = per_tick(
-        sums.concat(posts),
+        items,
         control.filter(|c| matches!(c, Control::Clock(_))),
         "Authors",
         move |(row, _)| match sliding.get(usize::from(row.view)) {
@@ -99,6 +108,15 @@ pub fn authors<'s>(
         },
     );
     others.concat(with_authors)
+}
+
+/// A row as it is kept here, and back.
+fn turned(spec: &ViewSpec, key: ViewKey) -> ViewKey {
+    if matches!(spec.window, WindowSpec::Anchored(_)) {
+        key.by_end()
+    } else {
+        key
+    }
 }
 
 fn is_sliding(spec: &ViewSpec) -> bool {
@@ -130,7 +148,7 @@ type Groups = DigestMap<[Dim; 4], Group>;
 struct View {
     spec: ViewSpec,
     clock: EventTime,
-    /// By window start; all rows of a sliding view under 0.
+    /// By window start; all rows of a sliding view under 0, those of an anchored one turned, as in `aggregate`.
     windows: BTreeMap<EventTime, Groups>,
     /// Sliding only: posts by author, by step.
     steps: BTreeMap<EventTime, DigestMap<([Dim; 4], Dim), isize>>,
@@ -155,6 +173,10 @@ impl View {
             WindowSpec::Sliding { .. } => {
                 self.clock > EventTime::MIN && start < self.spec.window.sliding_bounds(self.clock).0
             }
+            WindowSpec::Anchored(_) => self
+                .spec
+                .keep
+                .is_some_and(|keep| start.saturating_add(keep) <= self.clock),
             window => self
                 .spec
                 .keep
@@ -200,6 +222,7 @@ impl View {
     }
 
     fn sums(&mut self, key: ViewKey, acc: Acc, diff: isize) {
+        let key = turned(&self.spec, key);
         if diff > 0 {
             let row = self.windows.entry(key.start).or_default().entry(key.group).or_default();
             self.before.entry((key.group, key.start)).or_insert_with(|| row.row());
@@ -213,6 +236,7 @@ impl View {
     }
 
     fn author(&mut self, key: ViewKey, author: Dim, diff: isize) {
+        let key = turned(&self.spec, key);
         if self.dropped(key.start) {
             return;
         }
@@ -242,7 +266,7 @@ impl View {
                 }
             }
             if before != after {
-                let key = ViewKey { group, start };
+                let key = turned(&self.spec, ViewKey { group, start });
                 before.into_iter().for_each(|acc| give(key, acc, -1));
                 after.into_iter().for_each(|acc| give(key, acc, 1));
             }

@@ -54,6 +54,8 @@ pub struct Pair {
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Count {
+    /// Posts whose thread has no times, where a view has anchored windows; of no model ([`ModelKey::NONE`]).
+    Adrift,
     /// Texts of live posts, whatever the model ([`ModelKey::NONE`]).
     Texts,
     /// Of these, those the model has answered for.

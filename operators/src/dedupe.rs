@@ -376,7 +376,7 @@ impl Table {
     fn threads(&mut self, events: impl Iterator<Item = Control>) -> BTreeMap<Dim, bool> {
         let mut before = BTreeMap::new();
         for control in events {
-            let Control::Thread { id, rank, deleted } = control else {
+            let Control::Thread { id, rank, deleted, .. } = control else {
                 continue;
             };
             let slot = self.threads.entry(id).or_insert((UNRANKED, false));
@@ -528,6 +528,7 @@ mod tests {
                     id,
                     rank: (0, order, 0, 0),
                     deleted,
+                    anchors: groundswell_core::spec::Anchors::default(),
                 }]
                 .into_iter(),
             );

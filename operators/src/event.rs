@@ -6,7 +6,7 @@
 use groundswell_core::id::{Collision, Dim, ModelKey, Names, PostKey, TextKey};
 use groundswell_core::record::{Carried, Entity, Envelope, Rank, Record, SourceId};
 use groundswell_core::score::Score;
-use groundswell_core::spec::RuleSpec;
+use groundswell_core::spec::{Anchors, RuleSpec};
 use groundswell_core::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -87,6 +87,8 @@ pub enum Control {
         rank: Rank,
         /// Whether it is deleted.
         deleted: bool,
+        /// Its times.
+        anchors: Anchors,
     },
     /// An entity of the dictionary, or its removal.
     Entity {
@@ -215,6 +217,10 @@ impl Event {
                 id: names.intern(&t.id)?,
                 rank,
                 deleted: t.deleted,
+                anchors: Anchors {
+                    air_time: t.air_time,
+                    ends_at: t.ends_at,
+                },
             }),
             Record::Entity(e) => Event::Control(Control::Entity {
                 id: names.intern(&e.id)?,

@@ -4,14 +4,15 @@
 //! posts ─▶ dedupe ─┬─ rows ─▶ link ─▶ inherit ─┐
 //!                  ├─ rows ─▶ score ◀─ facts ──┼─▶ live ─▶ window ─▶ aggregate ─▶ view rows
 //!                  │            └─ pairs ─▶ compare ─▶ tallies of models
-//!                  └─ votes ───────────────────┘     │                    │
+//!                  └─ votes ───────────────────┘     ├─▶ anchor ───────▲  │
 //!                                                    └──▶ evidence ◀── threshold ─▶ alerts
 //! ```
 //! Control events (clock, dictionary, rules, threads, live model) go to every worker.
 
 use crate::aggregate::{Row, aggregate};
+use crate::anchor::{Anchored, anchor};
 use crate::authors::authors;
-use crate::compare::{Tally, compare};
+use crate::compare::{Count, Tally, compare};
 use crate::dedupe::{Duplicates, Unchanged, Upserted, dedupe};
 use crate::event::{Control, Fact, PostEvent};
 use crate::evidence::{Item, Proven, evidence};
@@ -22,7 +23,8 @@ use crate::score::{Scored, Wanted, sample, score};
 use crate::threshold::{Carry, Told, Watched, threshold};
 use crate::window::{RowKey, contribution, for_each_row, window};
 use differential_dataflow::VecCollection;
-use groundswell_core::id::{Dim, PostKey, TextKey};
+use groundswell_core::acc::Acc;
+use groundswell_core::id::{Dim, ModelKey, PostKey, TextKey};
 use groundswell_core::scoring::Policy;
 use groundswell_core::spec::{GraphSpec, LinkSpec, Measure, ViewKey, ViewSpec, WeightSpec, WindowSpec};
 use groundswell_core::time::{HOUR, Tick};
@@ -59,7 +61,8 @@ impl Plan {
         let mut policies: Vec<Policy> = views.iter().map(|view| spec.scoring.policy(&view.name)).collect();
         let mut targets = Vec::new();
         for (i, view) in spec.views.iter().enumerate() {
-            targets.push(if !watched(&view.name) {
+            // Rules look at windows side by side.
+            targets.push(if !view.window.is_regular() || !watched(&view.name) {
                 None
             } else if let WindowSpec::Sliding { size, every } = view.window {
                 let window = WindowSpec::Hop { size, every };
@@ -250,13 +253,25 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
         .concat(mentions.map(|(key, m)| (key, Part::Mentions(m))))
         .concat(scores);
     let live = live(parts, control.clone(), plan.weight.clone());
-    let mut view_rows = aggregate(
-        window(live.clone(), &plan.views, &plan.policies),
-        control.clone(),
-        &plan.views,
-    );
+    let mut contributions = window(live.clone(), &plan.views, &plan.policies);
+    let mut anchored_authors = None;
+    if plan
+        .views
+        .iter()
+        .any(|view| matches!(view.window, WindowSpec::Anchored(_)))
+    {
+        let counted = (&plan.policies, &plan.counted);
+        let anchored = anchor(live.clone(), control.clone(), &plan.views, counted);
+        let (rows, authors, adrift) = by_kind(anchored);
+        contributions = contributions.concat(rows);
+        tallies = tallies.concat(adrift);
+        anchored_authors = Some(authors);
+    }
+    let mut view_rows = aggregate(contributions, control.clone(), &plan.views);
     if plan.counted.contains(&true) {
-        view_rows = authors(view_rows, live.clone(), control.clone(), &plan.views, &plan.counted);
+        let posts = (live.clone(), anchored_authors);
+        let counted = (&plan.policies, &plan.counted);
+        view_rows = authors(view_rows, posts, control.clone(), &plan.views, counted);
     }
     let alerts = plan
         .watched
@@ -273,6 +288,38 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
     }
 }
 
+/// Contributions to rows of anchored views.
+type Contributions<'s> = VecCollection<'s, Tick, RowKey, Acc>;
+/// Authors of posts in such rows.
+type Authors<'s> = VecCollection<'s, Tick, (RowKey, Dim)>;
+
+/// What anchored views make of posts: contributions, authors, and how many posts are in none for want of their thread's times.
+fn by_kind<'s>(
+    anchored: VecCollection<'s, Tick, Anchored, Acc>,
+) -> (Contributions<'s>, Authors<'s>, VecCollection<'s, Tick, Tally>) {
+    use differential_dataflow::AsCollection;
+    use timely::dataflow::operators::vec::Map;
+    let adrift = Tally {
+        model: ModelKey::NONE,
+        entity: Dim::NONE,
+        count: Count::Adrift,
+    };
+    let posts = |acc: Acc| isize::try_from(acc.posts).unwrap_or(0);
+    let rows = anchored.clone().inner.flat_map(|(to, tick, acc)| match to {
+        Anchored::Row(row) => Some((row, tick, acc)),
+        _ => None,
+    });
+    let authors = anchored.clone().inner.flat_map(move |(to, tick, acc)| match to {
+        Anchored::Author(row, author) => Some(((row, author), tick, posts(acc))),
+        _ => None,
+    });
+    let tallies = anchored.inner.flat_map(move |(to, tick, acc)| match to {
+        Anchored::Adrift => Some((adrift, tick, posts(acc))),
+        _ => None,
+    });
+    (rows.as_collection(), authors.as_collection(), tallies.as_collection())
+}
+
 fn alerts<'s>(
     plan: &Plan,
     live: VecCollection<'s, Tick, Live>,
@@ -286,10 +333,11 @@ fn alerts<'s>(
         move |view: u16| targets.contains(&view)
     };
     let each_row = {
-        let views = Arc::clone(&views);
+        let (views, plan) = (Arc::clone(&views), plan.clone());
         move |live: &Live, give: &mut dyn FnMut(RowKey)| {
             for view in targets.iter().copied() {
-                for_each_row(&views[usize::from(view)], &live.post, &mut |key| {
+                let policy = plan.policy(view);
+                for_each_row(&views[usize::from(view)], &live.post, policy, &mut |key| {
                     give(RowKey { view, key })
                 });
             }

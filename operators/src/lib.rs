@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 pub mod aggregate;
+pub mod anchor;
 pub mod authors;
 pub mod compare;
 pub mod dedupe;

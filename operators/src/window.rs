@@ -66,7 +66,7 @@ pub fn window<'s>(
                     _ => contribution(&live.post, *policy).multiply(&diff),
                 };
                 last = Some((*policy, acc));
-                for_each_row(spec, &live.post, &mut |key| {
+                for_each_row(spec, &live.post, *policy, &mut |key| {
                     rows.push((RowKey { view, key }, tick, acc))
                 });
             }
@@ -87,8 +87,18 @@ pub fn contribution(post: &LivePost, policy: Policy) -> Acc {
 }
 
 /// Every row key of a view the post falls in: one per mention if the view groups by entity, times the windows covering its
-/// time.
-pub fn for_each_row(spec: &ViewSpec, post: &LivePost, row: &mut impl FnMut(ViewKey)) {
+/// time. Rows of anchored views depend on the thread, and are none of these.
+pub fn for_each_row(spec: &ViewSpec, post: &LivePost, policy: Policy, row: &mut impl FnMut(ViewKey)) {
+    if spec.window.is_regular() {
+        for_each_group(spec, post, policy, &mut |group| {
+            for_each_start(spec, post.created_at, &mut |start| row(ViewKey { group, start }))
+        });
+    }
+}
+
+/// Every group of a view the post falls in: one per mention if the view groups by entity. A phase is left open.
+pub fn for_each_group(spec: &ViewSpec, post: &LivePost, policy: Policy, give: &mut impl FnMut([Dim; 4])) {
+    let counted = || post.score.filter(|score| policy.sentiment(score).is_some());
     let mut group = [Dim::NONE; 4];
     let mut entity_at = None;
     for (i, column) in spec.group_by.iter().enumerate().take(4) {
@@ -97,15 +107,17 @@ pub fn for_each_row(spec: &ViewSpec, post: &LivePost, row: &mut impl FnMut(ViewK
             GroupColumn::Source => group[i] = post.source,
             GroupColumn::Author => group[i] = post.author,
             GroupColumn::Entity => entity_at = Some(i),
+            GroupColumn::Label => group[i] = counted().map_or(Dim::NONE, |score| policy.label(&score).dim()),
+            GroupColumn::Emotion => group[i] = counted().map_or(Dim::NONE, |score| score.emotion_dim()),
+            GroupColumn::Phase => {}
         }
     }
-    let mut windows = |group| for_each_start(spec, post.created_at, &mut |start| row(ViewKey { group, start }));
     match entity_at {
-        None => windows(group),
+        None => give(group),
         Some(i) => {
             for mention in &post.mentions {
                 group[i] = mention.entity;
-                windows(group);
+                give(group);
             }
         }
     }
@@ -116,8 +128,9 @@ fn for_each_start(spec: &ViewSpec, at: EventTime, start: &mut impl FnMut(EventTi
     use groundswell_core::spec::WindowSpec;
     let step = spec.window.step();
     let last = at.div_euclid(step) * step;
-    match spec.window {
+    match &spec.window {
         WindowSpec::Tumble { .. } | WindowSpec::Sliding { .. } => start(last),
         WindowSpec::Hop { size, every } => (0..size / every).for_each(|i| start(last - i * every)),
+        WindowSpec::Anchored(_) => {}
     }
 }

@@ -21,11 +21,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 VIEW = "by_minute"
+THREAD = "t3_starlight0"
 SECONDS = 15
 EXAMPLES = 30
 SEED = 2026
 # Streams without an end, and upgrades: the clients below use them.
-STREAMS = ("/ws", "/api/v1/events")
+STREAMS = ("/ws", "/ws/sentiment", "/ws/thread/{thread}", "/api/v1/events")
 
 
 def fail(message):
@@ -113,26 +114,39 @@ def folded(events):
     return canonical(rows.values())
 
 
+def toml(value):
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(k)} = {toml(v)}" for k, v in value.items()) + "}"
+    return json.dumps(value)
+
+
 def schemathesis(url, folder):
     """Fails if the server answers with an error of its own or otherwise than documented."""
     alert = get(f"{url}/api/v1/alerts?limit=1")["data"][0]["id"]
     post = get(f"{url}/api/v1/posts?limit=1")["data"][0]["id"]
     model = get(f"{url}/api/v1/models")["data"][-1]["name"]
+    # A view takes the columns it has.
+    group = {"query.group": {"thread": THREAD}}
     known = {
-        "/api/v1/views/{view}": {"path.view": VIEW},
-        "/api/v1/views/{view}/export": {"path.view": VIEW},
+        "/api/v1/views/{view}": {"path.view": VIEW, **group},
+        "/api/v1/views/{view}/export": {"path.view": VIEW, **group},
         "/api/v1/posts/{id}": {"path.id": post},
         "/api/v1/alerts/{id}": {"path.id": alert},
         "/api/v1/alerts/{id}/explain": {"path.id": alert},
         "/api/v1/models/{model}/comparison": {"path.model": model},
         "/api/v1/models/{model}/promote": {"path.model": model},
         "/api/v1/sinks/{sink}/{action}": {"path.sink": "alerts"},
+        "/api/posts/{id}": {"path.id": post},
+        "/api/threads/{thread}": {"path.thread": THREAD},
+        "/api/threads/{thread}/cast": {"path.thread": THREAD},
+        "/api/threads/{thread}/cast/{member}": {"path.thread": THREAD},
+        "/api/threads/{thread}/timeline": {"path.thread": THREAD},
     }
     # What is opaque cannot be made up: cursors are followed by the tests in Rust.
     lines = ["[parameters]", '"query.cursor" = ""', ""]
     for path, values in known.items():
         lines += ["[[operations]]", f"include-path = {json.dumps(path)}"]
-        lines += [f"parameters.{json.dumps(name)} = {json.dumps(value)}" for name, value in values.items()] + [""]
+        lines += [f"parameters.{json.dumps(name)} = {toml(value)}" for name, value in values.items()] + [""]
     config = folder / "schemathesis.toml"
     config.write_text("\n".join(lines))
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", config, "run", f"{url}/openapi.json"]

@@ -209,14 +209,23 @@ fn needed(method: &Method, route: Option<&str>) -> Option<Role> {
 /// Routes that know how to show one tenant only what is theirs.
 fn tenants_may(route: Option<&str>) -> bool {
     route.is_none_or(|route| {
-        matches!(route, "/ws" | "/api/v1/events" | "/predict")
-            || ["/api/v1/views", "/api/v1/posts", "/api/v1/alerts"]
-                .iter()
-                .any(|prefix| {
-                    route
-                        .strip_prefix(prefix)
-                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-                })
+        matches!(
+            route,
+            "/ws" | "/ws/sentiment" | "/ws/thread/{thread}" | "/api/v1/events" | "/predict"
+        ) || [
+            "/api/v1/views",
+            "/api/v1/posts",
+            "/api/v1/alerts",
+            "/api/posts",
+            "/api/sentiment",
+            "/api/threads",
+        ]
+        .iter()
+        .any(|prefix| {
+            route
+                .strip_prefix(prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
     })
 }
 
@@ -321,6 +330,8 @@ mod tests {
             "/api/v1/sinks",
             "/api/v1/dead-letters/replay",
             "/api/v1/viewsx",
+            "/api/health",
+            "/ws/threads",
         ] {
             assert!(!tenants_may(Some(route)), "{route}");
         }
@@ -329,6 +340,9 @@ mod tests {
             "/api/v1/views",
             "/api/v1/views/{view}",
             "/api/v1/alerts/{id}/explain",
+            "/api/threads/{thread}/cast",
+            "/api/sentiment/aggregate",
+            "/ws/thread/{thread}",
         ] {
             assert!(tenants_may(Some(route)), "{route}");
         }

@@ -25,11 +25,9 @@ impl Params {
     /// # Errors
     /// 400 for a query string that cannot be decoded or an unknown name.
     pub fn parse(uri: &Uri, allowed: &[&str]) -> Result<Self, ApiError> {
-        let Params(pairs) = Params::any(uri)?;
-        match pairs.iter().find(|(name, _)| !allowed.contains(&name.as_str())) {
-            Some((name, value)) => Err(Invalid::unknown(name, value, allowed).into()),
-            None => Ok(Params(pairs)),
-        }
+        let params = Params::any(uri)?;
+        params.only(allowed)?;
+        Ok(params)
     }
 
     /// Reads the query string; which names there may be is for the caller to say.
@@ -45,6 +43,17 @@ impl Params {
             )
         })?;
         Ok(Params(pairs))
+    }
+
+    /// Refuses every name but these.
+    ///
+    /// # Errors
+    /// 400 that names the first other one.
+    pub fn only(&self, allowed: &[&str]) -> Result<(), ApiError> {
+        match self.iter().find(|(name, _)| !allowed.contains(name)) {
+            Some((name, value)) => Err(Invalid::unknown(name, value, allowed).into()),
+            None => Ok(()),
+        }
     }
 
     /// All pairs.

@@ -2,8 +2,8 @@
 
 use super::error::ApiError;
 use super::{
-    App, alerts, auth, console, dead_letters, docs, events, export, guard, health, models, posts, predict, sinks,
-    views, ws,
+    App, alerts, auth, compat, console, dead_letters, docs, events, export, guard, health, models, posts, predict,
+    sinks, views, ws,
 };
 use crate::hub::export::Format;
 use axum::Router;
@@ -43,6 +43,18 @@ fn documented() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/metrics", get(metrics)),
         ("/openapi.json", get(docs::openapi)),
         ("/ws", get(ws::upgrade)),
+        ("/api/health", get(compat::health)),
+        ("/api/posts", get(compat::posts::list)),
+        ("/api/posts/{id}", get(compat::posts::one)),
+        ("/api/sentiment/aggregate", get(compat::sentiment::aggregate)),
+        ("/api/sentiment/distribution", get(compat::sentiment::distribution)),
+        ("/api/threads", get(compat::threads::list)),
+        ("/api/threads/{thread}", get(compat::threads::one)),
+        ("/api/threads/{thread}/cast", get(compat::threads::cast)),
+        ("/api/threads/{thread}/cast/{member}", get(compat::threads::cast_member)),
+        ("/api/threads/{thread}/timeline", get(compat::threads::timeline)),
+        ("/ws/sentiment", get(compat::rooms::sentiment)),
+        ("/ws/thread/{thread}", get(compat::rooms::thread)),
     ]
 }
 
@@ -50,7 +62,6 @@ fn documented() -> Vec<(&'static str, MethodRouter<App>)> {
 fn others() -> Vec<(&'static str, MethodRouter<App>)> {
     vec![
         ("/ready", get(health::ready)),
-        ("/api/health", get(health::full)),
         ("/health/detailed", get(health::full)),
         ("/docs", get(docs::page)),
         ("/docs/{file}", get(docs::file)),

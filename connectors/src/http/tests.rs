@@ -2,6 +2,7 @@
 
 mod auth;
 pub(crate) mod client;
+mod compat;
 mod dead_letters;
 mod events;
 mod export;

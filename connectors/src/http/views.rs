@@ -59,15 +59,25 @@ pub(super) fn tag(app: &App, version: Tick, tenancy: Option<Tenancy>) -> String 
 }
 
 fn describe(spec: &ViewSpec, state: &ViewState, count: bool) -> Value {
-    let (kind, size, every) = match spec.window {
-        WindowSpec::Tumble { size } => ("tumble", size, size),
-        WindowSpec::Hop { size, every } => ("hop", size, every),
-        WindowSpec::Sliding { size, every } => ("sliding", size, every),
+    let window = match &spec.window {
+        WindowSpec::Anchored(phases) => json!({
+            "kind": "anchored",
+            "size_ms": spec.window.size(),
+            "phases": phases.iter().map(|phase| phase.name.as_str()).collect::<Vec<_>>(),
+        }),
+        regular => {
+            let kind = match regular {
+                WindowSpec::Hop { .. } => "hop",
+                WindowSpec::Sliding { .. } => "sliding",
+                _ => "tumble",
+            };
+            json!({ "kind": kind, "size_ms": regular.size(), "every_ms": regular.step() })
+        }
     };
     json!({
         "name": spec.name,
         "group_by": spec.group_by.iter().map(|c| c.name()).collect::<Vec<_>>(),
-        "window": { "kind": kind, "size_ms": size, "every_ms": every },
+        "window": window,
         "measures": spec.measures.iter().map(|m| m.name()).collect::<Vec<_>>(),
         "keep_ms": spec.keep,
         "key": render::key_columns(spec),
@@ -158,7 +168,7 @@ pub(super) fn page(
         return state.table.page(filter, order, after, limit);
     }
     // All rows of a sliding view share the window that ends now: bounds apply to it, not to the stored key.
-    if !filter.start(render::bounds(spec.window, 0, state.clock).0) {
+    if !filter.start(spec.window.sliding_bounds(state.clock).0) {
         return Page {
             rows: Vec::new(),
             more: false,

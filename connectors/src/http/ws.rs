@@ -40,7 +40,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What is read from a client at once, in bytes; longer frames are put together.
 const READ_BUFFER: usize = 4 << 10;
 
-/// Upgrades a connection, if the page it comes from may have it and there is room.
+/// Upgrades a connection.
 pub async fn upgrade(
     State(app): State<App>,
     Extension(who): Extension<Principal>,
@@ -48,21 +48,9 @@ pub async fn upgrade(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
-    if !guard::same_origin(&headers, &app.options.allowed_origins) {
-        let message = "Pages of this origin may not subscribe: add it to the allowed origins";
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", message));
-    }
-    let upgrade = upgrade
-        .map_err(|rejection| ApiError::new(StatusCode::UPGRADE_REQUIRED, "UPGRADE_REQUIRED", rejection.body_text()))?;
+    let (upgrade, seat) = admit(&app, &headers, upgrade)?;
     let asked = encoding(&uri)?;
-    let bytes = app.options.socket.frame_bytes;
-    let seat = (Seat::take(&app)?, Open::new(&app));
-    let upgrade = upgrade
-        .protocols([BINARY_SUBPROTOCOL, SUBPROTOCOL])
-        .max_message_size(bytes)
-        .max_frame_size(bytes)
-        // Clients say little: the default of 128 KiB is most of what a connection takes, and nearly all of it stays empty.
-        .read_buffer_size(READ_BUFFER);
+    let upgrade = upgrade.protocols([BINARY_SUBPROTOCOL, SUBPROTOCOL]);
     let binary = upgrade.selected_protocol().is_some_and(|p| p == BINARY_SUBPROTOCOL);
     let encoding = asked.unwrap_or(if binary { Encoding::MessagePack } else { Encoding::Json });
     Ok(upgrade.on_upgrade(move |socket| async move {
@@ -70,6 +58,31 @@ pub async fn upgrade(
         Client::new(app.clone(), who, socket, encoding).run().await;
         drop((client, seat));
     }))
+}
+
+/// Lets a connection in, if the page it comes from may have it and there is room.
+///
+/// # Errors
+/// Why not, as an answer in place of the upgrade.
+pub(super) fn admit(
+    app: &App,
+    headers: &HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<(WebSocketUpgrade, (Seat, Open)), ApiError> {
+    if !guard::same_origin(headers, &app.options.allowed_origins) {
+        let message = "Pages of this origin may not subscribe: add it to the allowed origins";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", message));
+    }
+    let upgrade = upgrade
+        .map_err(|rejection| ApiError::new(StatusCode::UPGRADE_REQUIRED, "UPGRADE_REQUIRED", rejection.body_text()))?;
+    let seat = Seat::take(app)?;
+    let bytes = app.options.socket.frame_bytes;
+    let upgrade = upgrade
+        .max_message_size(bytes)
+        .max_frame_size(bytes)
+        // Clients say little: the default of 128 KiB is most of what a connection takes, and nearly all of it stays empty.
+        .read_buffer_size(READ_BUFFER);
+    Ok((upgrade, (seat, Open::new(app))))
 }
 
 /// The encoding that the address asks for.

@@ -168,6 +168,10 @@ impl Filter {
             GroupColumn::Source => dims.contains(&post.source),
             GroupColumn::Author => dims.contains(&post.author),
             GroupColumn::Entity => post.mentions.iter().any(|m| dims.contains(&m.entity)),
+            // As its own answer says and as it is shown; what a view makes of sarcasm is the view's.
+            GroupColumn::Label => dims.contains(&post.score.map_or(Dim::NONE, |score| score.label().dim())),
+            GroupColumn::Emotion => dims.contains(&post.score.map_or(Dim::NONE, |score| score.emotion_dim())),
+            GroupColumn::Phase => false,
         })
     }
 

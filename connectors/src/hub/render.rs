@@ -47,7 +47,7 @@ impl Lookup {
         (self.post_ids)(key).unwrap_or_else(|| format!("{KEY_PREFIX}{key}").into())
     }
 
-    fn text(&self, entry: &Entry) -> Option<Arc<str>> {
+    pub(crate) fn text(&self, entry: &Entry) -> Option<Arc<str>> {
         match self.texts.get(entry.post.text) {
             Ok(text) => text,
             Err(error) => {
@@ -85,14 +85,6 @@ pub fn time(ms: EventTime) -> String {
 /// A tick as RFC 3339.
 pub fn tick_time(tick: Tick) -> String {
     time(i64::try_from(tick).unwrap_or(i64::MAX))
-}
-
-/// The window a row is about. Sliding windows end with the step the clock is in.
-pub fn bounds(window: WindowSpec, start: EventTime, clock: EventTime) -> (EventTime, EventTime) {
-    match window {
-        WindowSpec::Sliding { .. } => window.sliding_bounds(clock),
-        WindowSpec::Tumble { size } | WindowSpec::Hop { size, .. } => (start, start.saturating_add(size)),
-    }
 }
 
 /// Whether the window of a view's rows moves with the clock, so that it is no part of their key.
@@ -136,7 +128,7 @@ impl Serialize for RowJson<'_> {
             map.serialize_entry(column.name(), &self.lookup.name(dim))?;
         }
         if self.row.is_some() || !is_sliding(self.spec) {
-            let (start, end) = bounds(self.spec.window, self.key.start, self.clock);
+            let (start, end) = self.spec.window.bounds_at(&self.key, self.clock);
             map.serialize_entry("window_start", &time(start))?;
             map.serialize_entry("window_end", &time(end))?;
         }
@@ -412,17 +404,6 @@ mod tests {
             serde_json::to_string(&gone).expect("json"),
             r#"{"thread":"t1","entity":null,"window_start":"1970-01-01T00:01:00.000Z","window_end":"1970-01-01T00:02:00.000Z"}"#
         );
-    }
-
-    #[test]
-    fn a_sliding_window_ends_with_the_clock_in_steps() {
-        let window = WindowSpec::Sliding {
-            size: 300_000,
-            every: 60_000,
-        };
-        assert_eq!(bounds(window, 0, 659_999), (360_000, 660_000));
-        assert_eq!(bounds(window, 0, 660_000), (420_000, 720_000));
-        assert_eq!(bounds(window, 0, -1), (-300_000, 0));
     }
 
     #[test]

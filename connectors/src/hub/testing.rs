@@ -202,7 +202,7 @@ impl History {
             views,
             posts,
             alerts,
-            dead: Vec::new(),
+            ..TickChanges::default()
         }
     }
 }

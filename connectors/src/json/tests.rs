@@ -5,6 +5,7 @@ use groundswell_core::acc::Acc;
 use groundswell_core::id::ModelKey;
 use groundswell_core::id::TextKey;
 use groundswell_core::record::{DeadLetter, Header};
+use groundswell_core::score::Label;
 use groundswell_core::serving::{DeadChange, Mention};
 use groundswell_core::spec::GroupColumn;
 

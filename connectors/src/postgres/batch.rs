@@ -69,18 +69,10 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Bounds of a row's window at a clock.
-pub(super) fn bounds(spec: &ViewSpec, start: EventTime, clock: EventTime) -> (EventTime, EventTime) {
-    match spec.window {
-        WindowSpec::Sliding { .. } => spec.window.sliding_bounds(clock),
-        WindowSpec::Tumble { size } | WindowSpec::Hop { size, .. } => (start, start.saturating_add(size)),
-    }
-}
-
 /// A row on its way into columns.
 struct Row<'a> {
     groups: SmallVec<[Text; 4]>,
-    start: EventTime,
+    window: (EventTime, EventTime),
     acc: &'a Acc,
     tick: Tick,
 }
@@ -96,23 +88,22 @@ pub(super) fn upserts(
     let rows = net.iter().filter_map(|(key, (acc, tick))| {
         let row = |groups, acc| Row {
             groups,
-            start: key.start,
+            window: table.spec.window.bounds_at(key, clock),
             acc,
             tick: *tick,
         };
         acc.as_ref().map(|acc| Ok(row(strings.group(&table.spec, key)?, acc)))
     });
     let mut rows: Vec<Row<'_>> = rows.collect::<Result<_, PostgresError>>()?;
-    rows.sort_unstable_by(|a, b| (&a.groups, a.start).cmp(&(&b.groups, b.start)));
-    Ok(rows.chunks(CHUNK).map(|rows| row_columns(table, rows, clock)).collect())
+    rows.sort_unstable_by(|a, b| (&a.groups, a.window).cmp(&(&b.groups, b.window)));
+    Ok(rows.chunks(CHUNK).map(|rows| row_columns(table, rows)).collect())
 }
 
 #[allow(clippy::cast_possible_truncation)] // counts are whole and below 2^31
-fn row_columns(table: &ViewTable, rows: &[Row<'_>], clock: EventTime) -> Vec<Column> {
+fn row_columns(table: &ViewTable, rows: &[Row<'_>]) -> Vec<Column> {
     let mut columns = group_columns(&table.spec, rows.iter().map(|row| &row.groups));
-    let window = |row: &Row<'_>| bounds(&table.spec, row.start, clock);
-    columns.push(Column::Time(rows.iter().map(|row| Time(window(row).0)).collect()));
-    columns.push(Column::Time(rows.iter().map(|row| Time(window(row).1)).collect()));
+    columns.push(Column::Time(rows.iter().map(|row| Time(row.window.0)).collect()));
+    columns.push(Column::Time(rows.iter().map(|row| Time(row.window.1)).collect()));
     for measure in &table.spec.measures {
         columns.push(if measure.is_count() {
             let count = |acc: &Acc| Measure::value(*measure, acc).unwrap_or_default() as i64;
@@ -207,7 +198,7 @@ pub(super) fn alerts<'a>(
         }
         let start = match spec.window {
             WindowSpec::Sliding { size, .. } => alert.window_end.saturating_sub(size),
-            WindowSpec::Tumble { .. } | WindowSpec::Hop { .. } => alert.key.start,
+            WindowSpec::Tumble { .. } | WindowSpec::Hop { .. } | WindowSpec::Anchored(_) => alert.key.start,
         };
         for (column, at) in times
             .iter_mut()

@@ -148,7 +148,7 @@ impl Session {
                 let statement = self.statements.get(&tx, place, view.layout.upsert()).await?;
                 writes.push((statement, columns));
             }
-            let (start, end) = batch::bounds(&view.spec, 0, batch.clock);
+            let (start, end) = view.spec.window.sliding_bounds(batch.clock);
             if view.sliding() && self.slid[i] != Some(end) {
                 let statement = self.statements.get(&tx, place, slide(&view.layout)).await?;
                 writes.push((

@@ -205,6 +205,11 @@ impl Journal {
         self.upper
     }
 
+    /// Bytes of the file that are committed.
+    pub(crate) fn committed(&self) -> u64 {
+        self.len
+    }
+
     /// Commits the lines of a tick, each ending in a newline. A tick that is committed already is left out. After an error
     /// nothing of the tick is committed and it can be tried again.
     ///

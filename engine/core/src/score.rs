@@ -3,7 +3,9 @@
 //! Floats end where the model ends: probabilities are rounded to parts per million once, recorded, and from then on
 //! every computation is on integers, so a retraction cancels exactly.
 
+use crate::id::Dim;
 use serde::{Deserialize, Serialize};
+use std::sync::LazyLock;
 
 /// Fixed-point one: probabilities and sentiment are in parts per million.
 pub const PPM: i32 = 1_000_000;
@@ -62,6 +64,30 @@ pub enum Label {
     Positive,
 }
 
+impl Label {
+    /// All of them, in their order.
+    pub const ALL: [Label; 3] = [Label::Negative, Label::Neutral, Label::Positive];
+
+    /// Its name in JSON, tables and filters.
+    pub fn name(self) -> &'static str {
+        match self {
+            Label::Negative => "negative",
+            Label::Neutral => "neutral",
+            Label::Positive => "positive",
+        }
+    }
+
+    /// The digest of its name.
+    pub fn dim(self) -> Dim {
+        static DIMS: LazyLock<[Dim; 3]> = LazyLock::new(|| Label::ALL.map(|label| Dim::of(label.name())));
+        match self {
+            Label::Negative => DIMS[0],
+            Label::Neutral => DIMS[1],
+            Label::Positive => DIMS[2],
+        }
+    }
+}
+
 /// A score: class probabilities in parts per million, cut-offs already applied to the two flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Score {
@@ -100,6 +126,12 @@ impl Score {
         } else {
             Label::Positive
         }
+    }
+
+    /// The digest of the emotion's name.
+    pub fn emotion_dim(&self) -> Dim {
+        static DIMS: LazyLock<[Dim; 6]> = LazyLock::new(|| EMOTIONS.map(Dim::of));
+        DIMS.get(usize::from(self.emotion)).copied().unwrap_or_default()
     }
 
     /// A score from a sentiment in [−1, 1] that came with the record (ppm): the mass not needed is neutral.
@@ -157,6 +189,15 @@ mod tests {
         );
         assert_eq!(score.positive + score.neutral + score.negative, PPM);
         assert_eq!(EMOTIONS[usize::from(score.emotion)], "neutral");
+    }
+
+    #[test]
+    fn labels_have_the_names_they_are_written_with() {
+        for label in Label::ALL {
+            assert_eq!(serde_json::to_value(label).expect("a word"), label.name());
+            assert_eq!(label.dim(), Dim::of(label.name()));
+        }
+        assert_eq!(Score::neutral().emotion_dim(), Dim::of("neutral"));
     }
 
     #[test]

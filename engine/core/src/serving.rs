@@ -5,6 +5,7 @@
 
 use crate::acc::Acc;
 use crate::id::{Dim, PostKey, TextKey};
+use crate::record::{Rank, Thread};
 use crate::score::Score;
 use crate::spec::{Method, ViewKey};
 use crate::time::{EventTime, Tick};
@@ -189,6 +190,15 @@ pub struct DeadChange {
     pub letter: crate::record::DeadLetter,
 }
 
+/// A record of a thread. Of several of one thread that with the greatest rank counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ThreadChange {
+    /// The thread as the record has it; it may be a deletion.
+    pub thread: Thread,
+    /// Competes with other records of the thread.
+    pub rank: Rank,
+}
+
 /// Everything that changed at one tick. `views[i]` belongs to the i-th view of the pipeline.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TickChanges {
@@ -204,6 +214,8 @@ pub struct TickChanges {
     pub alerts: Vec<AlertChange>,
     /// New dead letters.
     pub dead: Vec<DeadChange>,
+    /// Records of threads, as they came.
+    pub threads: Vec<ThreadChange>,
 }
 
 impl TickChanges {

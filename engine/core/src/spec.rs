@@ -2,8 +2,14 @@
 //!
 //! The configuration is validated into these types; operators and serving read nothing else.
 
+mod anchored;
+
+pub use anchored::{Anchor, Anchors, Edge, LONGEST_NAME, MOST_PHASES, Phase, PhaseName, Phases};
+
 use crate::acc::UNIT;
 use crate::expr::Expr;
+use crate::id::Dim;
+use crate::score::{EMOTIONS, Label};
 use crate::scoring::ScoringSpec;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
@@ -20,15 +26,42 @@ pub enum GroupColumn {
     Source,
     /// The author.
     Author,
+    /// The class with which the post's answer counts in the view; none without an answer, or if its sentiment does not count.
+    Label,
+    /// The emotion of the post's answer; none wherever `label` is none.
+    Emotion,
+    /// The phase of the thread; of anchored windows only.
+    Phase,
 }
 
 impl GroupColumn {
     /// All columns, in the order of the documentation.
-    pub const ALL: [GroupColumn; 4] = [
+    pub const ALL: [GroupColumn; 7] = [
         GroupColumn::Thread,
         GroupColumn::Entity,
         GroupColumn::Source,
         GroupColumn::Author,
+        GroupColumn::Label,
+        GroupColumn::Emotion,
+        GroupColumn::Phase,
+    ];
+
+    /// Those that a post brings with it, whatever is thought of it.
+    pub const GIVEN: [GroupColumn; 4] = [
+        GroupColumn::Thread,
+        GroupColumn::Entity,
+        GroupColumn::Source,
+        GroupColumn::Author,
+    ];
+
+    /// Those that a post has by itself, outside of any view.
+    pub const OF_POSTS: [GroupColumn; 6] = [
+        GroupColumn::Thread,
+        GroupColumn::Entity,
+        GroupColumn::Source,
+        GroupColumn::Author,
+        GroupColumn::Label,
+        GroupColumn::Emotion,
     ];
 
     /// The column's name in config, tables and JSON.
@@ -38,6 +71,9 @@ impl GroupColumn {
             GroupColumn::Entity => "entity",
             GroupColumn::Source => "source",
             GroupColumn::Author => "author",
+            GroupColumn::Label => "label",
+            GroupColumn::Emotion => "emotion",
+            GroupColumn::Phase => "phase",
         }
     }
 }
@@ -144,6 +180,7 @@ impl Measure {
 /// How a view cuts event time. All lengths in milliseconds; windows are UTC and half-open, `[start, end)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant)] // a handful of them, which nobody moves about
 pub enum WindowSpec {
     /// Fixed windows side by side.
     Tumble {
@@ -164,29 +201,55 @@ pub enum WindowSpec {
         /// Step; divides `size`.
         every: i64,
     },
+    /// The phases of each thread. The view groups by `thread` and `phase` and at most one column more: of anchored rows the
+    /// last place of the group holds the end of the window.
+    Anchored(Phases),
 }
 
 impl WindowSpec {
-    /// Length of a window.
-    pub fn size(self) -> i64 {
+    /// Length of a window; the most there can be, where that is no fixed number.
+    pub fn size(&self) -> i64 {
         match self {
-            WindowSpec::Tumble { size } | WindowSpec::Hop { size, .. } | WindowSpec::Sliding { size, .. } => size,
+            WindowSpec::Tumble { size } | WindowSpec::Hop { size, .. } | WindowSpec::Sliding { size, .. } => *size,
+            WindowSpec::Anchored(phases) => phases.longest_window(),
         }
     }
 
+    /// Bounds of the window of a row, where they are fixed; a sliding view's come from the clock.
+    pub fn bounds(&self, key: &ViewKey) -> (EventTime, EventTime) {
+        match self {
+            WindowSpec::Anchored(_) => (key.start, anchored::end_of(&key.group)),
+            _ => (key.start, key.start.saturating_add(self.size())),
+        }
+    }
+
+    /// Bounds of the window of a row at a clock.
+    pub fn bounds_at(&self, key: &ViewKey, clock: EventTime) -> (EventTime, EventTime) {
+        match self {
+            WindowSpec::Sliding { .. } => self.sliding_bounds(clock),
+            _ => self.bounds(key),
+        }
+    }
+
+    /// Whether windows lie side by side at fixed distances, as rules need them.
+    pub fn is_regular(&self) -> bool {
+        !matches!(self, WindowSpec::Anchored(_))
+    }
+
     /// Bounds of a sliding window at a clock: the step under way is included, so that news shows at once.
-    pub fn sliding_bounds(self, clock: EventTime) -> (EventTime, EventTime) {
+    pub fn sliding_bounds(&self, clock: EventTime) -> (EventTime, EventTime) {
         // Before the first record of a replay the clock is the least time there is.
         let clock = clock.max(EventTime::MIN / 2);
         let end = clock.div_euclid(self.step()) * self.step() + self.step();
         (end - self.size(), end)
     }
 
-    /// Distance between window starts.
-    pub fn step(self) -> i64 {
+    /// Distance between window starts; 1 where they start anywhere.
+    pub fn step(&self) -> i64 {
         match self {
-            WindowSpec::Tumble { size } => size,
-            WindowSpec::Hop { every, .. } | WindowSpec::Sliding { every, .. } => every,
+            WindowSpec::Tumble { size } => *size,
+            WindowSpec::Hop { every, .. } | WindowSpec::Sliding { every, .. } => *every,
+            WindowSpec::Anchored(_) => 1,
         }
     }
 }
@@ -207,25 +270,58 @@ pub struct ViewSpec {
 }
 
 impl ViewSpec {
+    /// Words that stand in the view's rows without having come in a record: to be made known once.
+    pub fn words(&self) -> Vec<String> {
+        let of = |column: &GroupColumn| -> Vec<String> {
+            match (column, &self.window) {
+                (GroupColumn::Label, _) => Label::ALL.map(|label| label.name().to_owned()).to_vec(),
+                (GroupColumn::Emotion, _) => EMOTIONS.map(str::to_owned).to_vec(),
+                (GroupColumn::Phase, WindowSpec::Anchored(phases)) => {
+                    phases.iter().map(|phase| phase.name.as_str().to_owned()).collect()
+                }
+                _ => Vec::new(),
+            }
+        };
+        self.group_by.iter().flat_map(of).collect()
+    }
+
     /// A digest of how the view groups and cuts time: what state carried over a restart depends on.
     pub fn shape(&self) -> u64 {
         let columns: Vec<_> = self.group_by.iter().map(|c| c.name()).collect();
-        let (kind, size, every) = match self.window {
-            WindowSpec::Tumble { size } => ("tumble", size, size),
-            WindowSpec::Hop { size, every } => ("hop", size, every),
-            WindowSpec::Sliding { size, every } => ("sliding", size, every),
+        let (size, every) = (self.window.size(), self.window.step());
+        let kind = match self.window {
+            WindowSpec::Tumble { .. } => "tumble",
+            WindowSpec::Hop { .. } => "hop",
+            WindowSpec::Sliding { .. } => "sliding",
+            WindowSpec::Anchored(_) => "anchored",
         };
-        crate::id::Dim::of(&format!("{}|{kind}|{size}|{every}", columns.join(","))).0
+        Dim::of(&format!("{}|{kind}|{size}|{every}", columns.join(","))).0
     }
 }
 
-/// Key of a view row: group values in the order of `group_by` (unused slots are [`crate::id::Dim::NONE`]) and window start.
+/// Key of a view row: group values in the order of `group_by` (unused slots are [`Dim::NONE`]; the last of an
+/// anchored view holds the window's end) and window start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct ViewKey {
     /// Group values.
-    pub group: [crate::id::Dim; 4],
+    pub group: [Dim; 4],
     /// Window start, epoch ms; 0 for sliding windows, whose bounds move with the clock.
     pub start: EventTime,
+}
+
+impl ViewKey {
+    /// The key of a row of an anchored view.
+    #[must_use]
+    pub fn anchored(mut group: [Dim; 4], start: EventTime, end: EventTime) -> Self {
+        group[anchored::END] = Dim(end.cast_unsigned());
+        ViewKey { group, start }
+    }
+
+    /// The same with start and end of an anchored window in each other's place: to order and drop rows by their end.
+    #[must_use]
+    pub fn by_end(self) -> Self {
+        ViewKey::anchored(self.group, anchored::end_of(&self.group), self.start)
+    }
 }
 
 /// Greatest weight a post can have.

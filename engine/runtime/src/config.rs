@@ -37,8 +37,9 @@ pub use fallback::{FallbackConfig, HttpConfig};
 pub use kafka::{Brokers, KafkaSinkConfig, KafkaSourceConfig, Property, RegistryConfig};
 pub use pipeline::{
     AuthConfig, Clock, Collection, DeletedBody, Device, FieldRef, FileFormat, JwtConfig, JwtKeys, KeyConfig,
-    LifecycleConfig, LiveModel, ModelConfig, Pace, Pipeline, Precision, Schemas, ServeConfig, ShadowConfig,
-    ShadowModel, SinkConfig, SinkFrom, SinkKind, SourceConfig, SourceKind, StateConfig, TimeConfig, TimeUnit,
+    LifecycleConfig, LiveModel, ModelConfig, Pace, Pipeline, Precision, RoutesConfig, Schemas, SentimentRoutes,
+    ServeConfig, ShadowConfig, ShadowModel, SinkConfig, SinkFrom, SinkKind, SourceConfig, SourceKind, StateConfig,
+    ThreadRoutes, TimeConfig, TimeUnit, WebhookConfig,
 };
 pub use reference::reference_markdown;
 pub use secret::{Secret, mask_url};
@@ -158,9 +159,13 @@ fn pipeline<'a>(reader: &'a Reader<'a>, node: &tree::Node) -> Option<Pipeline> {
             Some(hint),
         );
     }
-    let rules = views::rules(&root, &names);
+    let rules = views::rules(&root, &names, views.as_deref());
     let sinks = sinks::sinks(&root, &names, sources.as_deref(), state.as_ref());
-    let (serve, workers) = (serve::serve(&root), settings::workers(&root));
+    let known = serve::Known {
+        names: &names,
+        specs: views.as_deref(),
+    };
+    let (serve, workers) = (serve::serve(&root, known), settings::workers(&root));
     Some(Pipeline {
         graph: GraphSpec {
             name: name?,

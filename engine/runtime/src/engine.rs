@@ -276,6 +276,7 @@ impl Engine {
         let stop = StopFlag::default();
         let counters = Arc::new(Counters::new(Arc::clone(&shared.metrics), &sources));
         let plan = options.plan();
+        release::know(&plan, &shared.names).map_err(|e| EngineError::Failed(e.to_string()))?;
         log.expire_after(plan.retention());
         plan.retention()
             .into_iter()

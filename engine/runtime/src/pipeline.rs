@@ -28,8 +28,10 @@ use groundswell_connectors::kafka::KafkaError;
 use groundswell_connectors::postgres::PostgresError;
 use groundswell_connectors::registry::RegistryError;
 use groundswell_connectors::sink_file::FileError;
+use groundswell_connectors::webhook::WebhookError;
 use groundswell_core::source::Source;
 use groundswell_core::spec::WindowSpec;
+use groundswell_core::time::HOUR;
 use groundswell_models::fallback::LadderError;
 use groundswell_models::{FixtureScorer, Limits, PoolOptions, Scorer};
 use health::EngineHealth;
@@ -54,6 +56,9 @@ pub enum StartError {
     /// A Postgres sink.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
+    /// A webhook.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
     /// A Kafka source or sink.
     #[error("{place}: {}", .source.with_hint())]
     Kafka {
@@ -199,7 +204,7 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
     let server = match &pipeline.serve {
         None => None,
         Some(serve) => {
-            let options = serve::options(serve);
+            let options = serve::options(serve, &pipeline.graph.views);
             let (hub, metrics) = (Arc::clone(&hub), Arc::clone(&shared.metrics));
             Some(http::serve(
                 options,
@@ -317,6 +322,8 @@ fn engine_options(pipeline: &Pipeline) -> EngineOptions {
     options.workers = pipeline.workers;
     let timed = |view: &groundswell_core::spec::ViewSpec| match view.window {
         WindowSpec::Sliding { every, .. } => Some(every),
+        // Phases end at any moment, and may last for days.
+        WindowSpec::Anchored(_) => view.keep.map(|_| HOUR),
         window => view.keep.map(|_| window.size()),
     };
     let watched = |view: &groundswell_core::spec::ViewSpec| {
@@ -450,7 +457,9 @@ fn decoder(
         };
         (field.clone(), field_ref)
     });
-    let views = pipeline.graph.views.iter().map(|v| v.name.clone());
+    // Rules follow windows side by side.
+    let watchable = pipeline.graph.views.iter().filter(|v| v.window.is_regular());
+    let views = watchable.map(|v| v.name.clone());
     let spec = DecoderSpec::new(into)
         .with_map(FieldMap(fields.collect()))
         .with_views(views.collect());

@@ -12,7 +12,7 @@ use groundswell_core::serving::{AlertChange, LivePost};
 use groundswell_core::spec::{GroupColumn, ViewSpec};
 
 /// A tenant and the column that holds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::http) struct Tenancy {
     column: GroupColumn,
     tenant: Dim,
@@ -49,7 +49,7 @@ impl Tenancy {
 
     /// Narrows a filter on posts.
     pub(in crate::http) fn posts(&self, filter: &mut Filter) {
-        filter.only(&GroupColumn::ALL, self.column, self.tenant);
+        filter.only(&GroupColumn::OF_POSTS, self.column, self.tenant);
     }
 
     /// Narrows a filter on alerts.

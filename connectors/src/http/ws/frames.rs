@@ -230,7 +230,7 @@ fn begin(hub: &Hub, feed: Feed, (encoding, kind): (Encoding, Kind), at: Tick, cl
     if let Feed::View(index) = feed
         && let Some(spec) = hub.specs().get(index).filter(|spec| render::is_sliding(spec))
     {
-        let (start, end) = render::bounds(spec.window, 0, clock);
+        let (start, end) = spec.window.sliding_bounds(clock);
         writer.field("window_start", &render::time(start));
         writer.field("window_end", &render::time(end));
     }

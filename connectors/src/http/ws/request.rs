@@ -62,7 +62,7 @@ impl Wanted {
                 spec.map_or(Ok(Filter::default()), |spec| rows(spec, filter))
                     .map(Wanted::Rows)
             }
-            Feed::Posts => columns(&GroupColumn::ALL, filter).map(Wanted::Posts),
+            Feed::Posts => columns(&GroupColumn::OF_POSTS, filter).map(Wanted::Posts),
             Feed::Alerts => {
                 let mut wanted = AlertFilter::default();
                 for (name, value) in values(filter)? {

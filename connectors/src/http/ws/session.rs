@@ -363,7 +363,7 @@ fn invalid(code: &'static str, message: &str) -> ApiError {
 fn window(hub: &Hub, feed: Feed, clock: EventTime) -> Option<(EventTime, EventTime)> {
     let Feed::View(index) = feed else { return None };
     let spec = hub.specs().get(index).filter(|spec| render::is_sliding(spec))?;
-    Some(render::bounds(spec.window, 0, clock))
+    Some(spec.window.sliding_bounds(clock))
 }
 
 /// Whether a snapshot is less than the deltas.

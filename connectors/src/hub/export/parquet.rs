@@ -5,7 +5,7 @@
 //! may be null. The view and the tick are in the file's key-value metadata (`groundswell.view`, `groundswell.at`).
 
 use super::{ExportError, names, number};
-use crate::hub::render::{self, Lookup};
+use crate::hub::render::Lookup;
 use crate::hub::table::Row;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
@@ -99,10 +99,7 @@ fn columns(spec: &ViewSpec, lookup: &Lookup, clock: EventTime, rows: &[(ViewKey,
     for group in &groups {
         all.push(Arc::new(group.iter().map(Option::as_deref).collect::<StringArray>()));
     }
-    let windows = || {
-        rows.iter()
-            .map(|(key, _)| render::bounds(spec.window, key.start, clock))
-    };
+    let windows = || rows.iter().map(|(key, _)| spec.window.bounds_at(key, clock));
     all.push(times(windows().map(|(start, _)| start)));
     all.push(times(windows().map(|(_, end)| end)));
     for measure in &spec.measures {

@@ -102,7 +102,12 @@ impl Rows {
 
 impl Encode for Rows {
     fn encode(&self, changes: &TickChanges, out: &mut Vec<Outgoing>) -> Result<(), String> {
-        for change in changes.views.get(self.index).into_iter().flatten() {
+        let rows = changes.views.get(self.index).map(Vec::as_slice).unwrap_or_default();
+        // A window whose end moved has the key it had: its old row goes before the new one comes.
+        let (gone, there) = [true, false]
+            .map(|gone| rows.iter().filter(move |row| row.acc.is_none() == gone))
+            .into();
+        for change in gone.chain(there) {
             let value = match change.acc {
                 None => None,
                 Some(_) => {

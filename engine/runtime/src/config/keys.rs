@@ -3,6 +3,8 @@
 
 mod scoring;
 mod serve;
+mod webhook;
+mod windows;
 
 use Kind::*;
 use std::sync::LazyLock;
@@ -152,7 +154,8 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
 }
 
 /// All keys.
-pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| [TABLE, scoring::KEYS, serve::KEYS].concat());
+pub(super) static KEYS: LazyLock<Vec<Key>> =
+    LazyLock::new(|| [TABLE, scoring::KEYS, serve::KEYS, webhook::KEYS, windows::KEYS].concat());
 
 /// The table, but for what is in files of its own.
 const TABLE: &[Key] = &[
@@ -452,12 +455,14 @@ const TABLE: &[Key] = &[
         .example("{by_minute: {group_by: [thread, entity], window: {tumble: 1m}}}"),
     key(
         "views.*.group_by",
-        Choices(&["thread", "entity", "source", "author"]),
-        "Columns that make a row, at most four; `[]` makes one row per window.",
+        Choices(&["thread", "entity", "source", "author", "label", "emotion", "phase"]),
+        "Columns that make a row, at most four; `[]` makes one row per window. `label` and `emotion` are those of the post's \
+         answer, by the view's `sarcasm` policy; posts whose sentiment does not count, or not yet, have none. `phase` goes with \
+         anchored windows.",
     )
     .required()
     .example("[thread, entity]"),
-    key("views.*.window", Section, "How time is cut: one of `tumble`, `hop`, `sliding`.")
+    key("views.*.window", Section, "How time is cut: one of `tumble`, `hop`, `sliding`, `anchored`.")
         .required()
         .example("{tumble: 1m}"),
     key("views.*.window.tumble", Duration("1s", "3650d"), "Windows of this length side by side.").example("1m"),
@@ -472,8 +477,6 @@ const TABLE: &[Key] = &[
     key("views.*.window.sliding.every", Duration("1s", "3650d"), "The step in which it moves; divides `size`.")
         .required()
         .example("1m"),
-    later("views.*.window.session", "session windows"),
-    later("views.*.window.anchored", "windows anchored to a thread's air time"),
     key("views.*.window.on", Choice(&["created_at"]), "The time that counts.").default("created_at").example("created_at"),
     key(
         "views.*.measures",
@@ -514,9 +517,8 @@ const TABLE: &[Key] = &[
         "Where results go, by name. Without a sink for dead letters, they go to `dead_letters.jsonl` in the state folder.",
     )
     .example("{alerts: {type: file, path: alerts.jsonl, from: rules}}"),
-    key("sinks.*.type", Choice(&["file", "kafka", "postgres"]), "The kind of sink.")
+    key("sinks.*.type", Choice(&["file", "kafka", "postgres", "http"]), "The kind of sink.")
         .required()
-        .later_values(&[("http", "webhook sinks")])
         .example("file"),
     key("sinks.*.path", Path, "The file.").required().only("type", "file").example("alerts.jsonl"),
     key("sinks.*.from", Text, "`rules` (their alerts), `dead_letters`, or the name of a view (its changes).")
@@ -560,9 +562,9 @@ const TABLE: &[Key] = &[
     )
     .only("type", "kafka")
     .example("sentiment.alerts.progress"),
-    key("sinks.*.timeout", Duration("1s", "1h"), "How long a start waits for brokers that do not answer.")
+    key("sinks.*.timeout", Duration("1s", "1h"), "How long a start waits for brokers that do not answer; a webhook, for the answer to a request.")
         .default("30s")
-        .only("type", "kafka")
+        .only("type", "kafka|http")
         .example("5s"),
     key("sinks.*.properties", Named, "As for sources.")
         .only("type", "kafka")
@@ -572,10 +574,10 @@ const TABLE: &[Key] = &[
         "sinks.*.url",
         Text,
         "The database, `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…`; its tables are in the schema of the pipeline's \
-         name. A secret: give it as `${NAME}` or `file:PATH`.",
+         name. Of a webhook, the address that alerts are posted to. A secret: give it as `${NAME}` or `file:PATH`.",
     )
     .required()
-    .only("type", "postgres")
+    .only("type", "postgres|http")
     .example("\"${DATABASE_URL}\""),
     key("sinks.*.views", Names, "Views that get a table.")
         .or(&["all"])

@@ -5,6 +5,7 @@ use super::kafka::{KafkaSinkConfig, KafkaSourceConfig};
 use super::secret::Secret;
 use groundswell_connectors::decode;
 use groundswell_connectors::http::auth::Role;
+use groundswell_connectors::webhook::Body;
 use groundswell_core::spec::{GraphSpec, GroupColumn, RuleSpec};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -362,6 +363,25 @@ pub enum SinkKind {
         /// Whether dead letters get one.
         dead_letters: bool,
     },
+    /// An address that alerts are posted to.
+    Webhook(Box<WebhookConfig>),
+}
+
+/// A sink of the type `http`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookConfig {
+    /// Where to post.
+    pub url: Secret,
+    /// What requests are signed with.
+    pub secret: Option<Secret>,
+    /// What is posted.
+    pub body: Body,
+    /// How long a request waits for its answer (ms).
+    pub timeout_ms: i64,
+    /// Longest pause between attempts (ms).
+    pub longest_pause_ms: i64,
+    /// Whether alerts from before the sink was there are posted.
+    pub past: bool,
 }
 
 impl SinkConfig {
@@ -370,6 +390,7 @@ impl SinkConfig {
         match &self.kind {
             SinkKind::File { .. } | SinkKind::Kafka(_) => self.from == SinkFrom::DeadLetters,
             SinkKind::Postgres { dead_letters, .. } => *dead_letters,
+            SinkKind::Webhook(_) => false,
         }
     }
 }
@@ -391,6 +412,39 @@ pub struct ServeConfig {
     pub origins: Vec<String>,
     /// Rows about fewer authors are withheld.
     pub k_anonymity: Option<i32>,
+    /// Views that answer the routes of the first systems.
+    pub routes: Option<RoutesConfig>,
+}
+
+/// `serve.routes:`, views by name.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct RoutesConfig {
+    /// Posts by label.
+    pub sentiment: Option<SentimentRoutes>,
+    /// Threads and their casts.
+    pub threads: Option<ThreadRoutes>,
+}
+
+/// `serve.routes.sentiment:`
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct SentimentRoutes {
+    /// By hour.
+    pub hour: Option<String>,
+    /// By day.
+    pub day: Option<String>,
+    /// The last so many hours.
+    pub distribution: Vec<String>,
+}
+
+/// `serve.routes.threads:`
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ThreadRoutes {
+    /// Which there are.
+    pub list: String,
+    /// By cast member.
+    pub cast: Option<String>,
+    /// Lines by cast member.
+    pub timeline: Option<String>,
 }
 
 /// `serve.auth:`

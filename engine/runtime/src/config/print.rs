@@ -3,14 +3,15 @@
 use super::fallback::FallbackConfig;
 use super::kafka::{Brokers, Property, RegistryConfig};
 use super::pipeline::{
-    AuthConfig, Collection, FieldRef, JwtKeys, LiveModel, Pace, Pipeline, ServeConfig, ShadowModel, SinkKind,
-    SourceConfig, SourceKind,
+    AuthConfig, Collection, FieldRef, JwtKeys, LiveModel, Pace, Pipeline, RoutesConfig, ServeConfig, ShadowModel,
+    SinkKind, SourceConfig, SourceKind, WebhookConfig,
 };
 use super::secret::mask_url;
 use super::units::{show_duration, show_size};
+use super::views::show_edge;
 use groundswell_connectors::kafka::{OnGap, Start};
 use groundswell_core::acc::UNIT;
-use groundswell_core::spec::{GroupColumn, Measure, RuleSpec, ViewSpec, WeightSpec, WindowSpec};
+use groundswell_core::spec::{GroupColumn, Measure, Phases, RuleSpec, ViewSpec, WeightSpec, WindowSpec};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::Path;
@@ -82,6 +83,7 @@ impl Pipeline {
                         }
                     }
                 }
+                SinkKind::Webhook(webhook) => out.webhook(webhook),
                 SinkKind::Postgres {
                     url,
                     views,
@@ -373,6 +375,18 @@ impl Yaml {
         self.line(2, "count_neutral", fallback.count_neutral);
     }
 
+    fn webhook(&mut self, webhook: &WebhookConfig) {
+        self.line(2, "type", "http");
+        self.line(2, "url", text(&webhook.url.to_string()));
+        if let Some(secret) = &webhook.secret {
+            self.line(2, "secret", text(&secret.to_string()));
+        }
+        self.line(2, "body", webhook.body.name());
+        self.line(2, "timeout", show_duration(webhook.timeout_ms));
+        self.line(2, "longest_pause", show_duration(webhook.longest_pause_ms));
+        self.line(2, "past", if webhook.past { "send" } else { "skip" });
+    }
+
     fn view(&mut self, view: &ViewSpec) {
         let words = |words: Vec<&str>| format!("[{}]", words.join(", "));
         self.section(1, &view.name);
@@ -387,6 +401,7 @@ impl Yaml {
             WindowSpec::Tumble { size } => self.line(3, "tumble", show_duration(size)),
             WindowSpec::Hop { size, every } => self.line(3, "hop", stepped(size, every)),
             WindowSpec::Sliding { size, every } => self.line(3, "sliding", stepped(size, every)),
+            WindowSpec::Anchored(phases) => self.anchored(&phases),
         }
         self.line(3, "on", "created_at");
         self.line(
@@ -395,6 +410,19 @@ impl Yaml {
             words(view.measures.iter().copied().map(Measure::name).collect()),
         );
         self.line(2, "keep", view.keep.map_or_else(|| "forever".to_owned(), show_duration));
+    }
+
+    fn anchored(&mut self, phases: &Phases) {
+        self.section(3, "anchored");
+        self.section(4, "phases");
+        for phase in phases.iter() {
+            let (from, to) = (show_edge(phase.from), show_edge(phase.to));
+            self.line(5, &text(phase.name.as_str()), format!("{{from: {from}, to: {to}}}"));
+        }
+        if let Some(lasts) = phases.lasts {
+            self.line(4, "lasts", show_duration(lasts));
+        }
+        self.line(4, "longest", show_duration(phases.longest));
     }
 
     fn rule(&mut self, rule: &RuleSpec) {
@@ -453,6 +481,28 @@ fn print_serve(serve: &ServeConfig, out: &mut Yaml) {
         if !all.is_empty() {
             let all: Vec<String> = all.iter().map(|t| text(t)).collect();
             out.line(1, key, format!("[{}]", all.join(", ")));
+        }
+    }
+    serve.routes.iter().for_each(|routes| print_routes(routes, out));
+}
+
+fn print_routes(routes: &RoutesConfig, out: &mut Yaml) {
+    out.section(1, "routes");
+    if let Some(sentiment) = &routes.sentiment {
+        out.section(2, "sentiment");
+        for (key, name) in [("hour", &sentiment.hour), ("day", &sentiment.day)] {
+            name.iter().for_each(|name| out.line(3, key, text(name)));
+        }
+        if !sentiment.distribution.is_empty() {
+            let all: Vec<String> = sentiment.distribution.iter().map(|name| text(name)).collect();
+            out.line(3, "distribution", format!("[{}]", all.join(", ")));
+        }
+    }
+    if let Some(threads) = &routes.threads {
+        out.section(2, "threads");
+        out.line(3, "list", text(&threads.list));
+        for (key, name) in [("cast", &threads.cast), ("timeline", &threads.timeline)] {
+            name.iter().for_each(|name| out.line(3, key, text(name)));
         }
     }
 }

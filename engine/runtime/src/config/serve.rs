@@ -1,5 +1,9 @@
 //! `serve:`
 
+mod routes;
+
+pub(super) use routes::Known;
+
 use super::error::quoted;
 use super::field::Field;
 use super::pipeline::{AuthConfig, JwtConfig, JwtKeys, KeyConfig, ServeConfig};
@@ -13,7 +17,7 @@ use std::path::PathBuf;
 const SECRET_BYTES: usize = 32;
 
 /// Reads it; `Some(None)` is "serve nothing".
-pub(super) fn serve(root: &Section<'_>) -> Option<Option<ServeConfig>> {
+pub(super) fn serve(root: &Section<'_>, views: Known<'_>) -> Option<Option<ServeConfig>> {
     if root.given("serve").is_some_and(|f| f.is("false")) {
         return Some(None);
     }
@@ -28,6 +32,7 @@ pub(super) fn serve(root: &Section<'_>) -> Option<Option<ServeConfig>> {
     let tls = optional(section.given("tls"), |f| tls(&f.section()?));
     let hosts = optional(section.given("hosts"), |f| texts(&f));
     let origins = optional(section.given("origins"), |f| origins(&f));
+    let routes = optional(section.given("routes"), |f| routes::routes(&f.section()?, views));
     let k = optional(section.given("k_anonymity"), |f| i32::try_from(f.integer()?).ok());
     let (http, auth) = (http?, auth?);
     if !http.ip().is_loopback() && auth.is_none() && !open {
@@ -44,6 +49,7 @@ pub(super) fn serve(root: &Section<'_>) -> Option<Option<ServeConfig>> {
         tls: tls?,
         hosts: hosts?.unwrap_or_default(),
         origins: origins?.unwrap_or_default(),
+        routes: routes?,
         k_anonymity: k?,
     }))
 }
@@ -79,7 +85,7 @@ fn auth(section: &Section<'_>, field: &Field<'_>) -> Option<AuthConfig> {
         field.key_error("nobody could ever ask", Some("give `keys`, `jwt` or both".to_owned()));
         return None;
     }
-    let column = tenant.and_then(|word| GroupColumn::ALL.into_iter().find(|c| c.name() == word));
+    let column = tenant.and_then(|word| GroupColumn::GIVEN.into_iter().find(|c| c.name() == word));
     if column.is_none()
         && let Some(key) = keys.iter().find(|key| key.tenant.is_some())
     {

@@ -1,10 +1,11 @@
 //! `sinks:`
 
 use super::field::Field;
-use super::pipeline::{SinkConfig, SinkFrom, SinkKind, SourceConfig, SourceKind, StateConfig};
+use super::pipeline::{SinkConfig, SinkFrom, SinkKind, SourceConfig, SourceKind, StateConfig, WebhookConfig};
 use super::read::Section;
 use super::secret::Secret;
 use super::sources::checked_name;
+use groundswell_connectors::webhook::{Body, check_url};
 use std::path::{Path, PathBuf};
 
 /// Name of the sink for dead letters that is there without being configured.
@@ -70,6 +71,18 @@ fn sink(
             },
         });
     }
+    if kind == "http" {
+        let webhook = webhook(&section);
+        if name == DEAD_LETTERS {
+            kept(field);
+            return None;
+        }
+        return Some(SinkConfig {
+            name: checked?,
+            from: SinkFrom::Rules,
+            kind: SinkKind::Webhook(Box::new(webhook?)),
+        });
+    }
     if kind == "kafka" {
         let kafka = super::kafka::sink(&section, sources);
         let from = section.required("from").and_then(|f| from(&f, views));
@@ -96,6 +109,35 @@ fn sink(
         name: checked?,
         from: from?,
         kind: SinkKind::File { path: path? },
+    })
+}
+
+fn webhook(section: &Section<'_>) -> Option<WebhookConfig> {
+    let url = section.required("url").and_then(|f| {
+        let url = f.secret()?;
+        match check_url(url.expose()) {
+            Ok(()) => Some(url),
+            Err(why) => {
+                f.error(format!("the url cannot be used: {why}"), None);
+                None
+            }
+        }
+    });
+    let secret = match section.given("secret") {
+        Some(field) => field.secret().map(Some),
+        None => Some(None),
+    };
+    let body = section.get("body").and_then(|f| f.choice());
+    let duration = |key| section.get(key).and_then(|f| f.duration());
+    let (timeout, pause) = (duration("timeout"), duration("longest_pause"));
+    let past = section.get("past").and_then(|f| f.choice());
+    Some(WebhookConfig {
+        url: url?,
+        secret: secret?,
+        body: body.and_then(|word| Body::ALL.into_iter().find(|b| b.name() == word))?,
+        timeout_ms: timeout?,
+        longest_pause_ms: pause?,
+        past: past? == "send",
     })
 }
 

@@ -34,6 +34,49 @@ fn parse_in(folder: &Path, text: &str) -> Result<Pipeline, ConfigErrors> {
     })
 }
 
+/// Every ready pipeline of the repository is right as it is, and says what is in it.
+#[test]
+fn the_ready_pipelines_are_accepted() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/pipelines");
+    let readme = std::fs::read_to_string(folder.join("README.md")).expect("a README");
+    let env = |name: &str| match name {
+        "KAFKA" => Some("localhost:9092".to_owned()),
+        "DATABASE_URL" => Some("postgres://me@localhost/app".to_owned()),
+        "WEBHOOK_URL" => Some("https://hooks.example.com/services/x".to_owned()),
+        "WEBHOOK_SECRET" => Some("x".repeat(32)),
+        _ => None,
+    };
+    let mut seen = 0;
+    for file in std::fs::read_dir(&folder).expect("a folder") {
+        let path = file.expect("a file").path();
+        if path.extension().is_none_or(|e| e != "yaml") {
+            continue;
+        }
+        let (text, name) = (
+            std::fs::read_to_string(&path).expect("text"),
+            path.display().to_string(),
+        );
+        let pipeline = parse(&text, &name, &folder, &env).unwrap_or_else(|errors| panic!("{errors}"));
+        let named = |word: &str| {
+            assert!(
+                readme.contains(&format!("`{word}`")),
+                "README.md says nothing of `{word}` of {name}"
+            )
+        };
+        named(path.file_name().and_then(|n| n.to_str()).expect("a name"));
+        pipeline.graph.views.iter().for_each(|view| named(&view.name));
+        pipeline.rules.iter().for_each(|rule| named(&rule.id));
+        for source in &pipeline.sources {
+            match &source.kind {
+                super::SourceKind::Kafka(kafka) => named(&kafka.topic),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+        seen += 1;
+    }
+    assert!(seen >= 2);
+}
+
 #[test]
 fn the_committed_reference_is_the_generated_one() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/config.md");

@@ -1,5 +1,9 @@
 //! `views:` and `rules:`
 
+mod anchored;
+
+pub(super) use anchored::show_edge;
+
 use super::error::{Pos, suggest};
 use super::fallback::sarcasm;
 use super::field::Field;
@@ -59,7 +63,7 @@ fn view(name: &str, field: &Field<'_>, policies: &mut BTreeMap<String, Sarcasm>)
         checked = None;
     }
     let section = field.section()?;
-    let group_by = section.required("group_by").and_then(|f| f.choices());
+    let columns = section.required("group_by").and_then(|f| Some((f.choices()?, f)));
     let policy = section.given("sarcasm").map_or(Some(None), |f| sarcasm(&f).map(Some));
     let measures = section
         .given("measures")
@@ -72,8 +76,9 @@ fn view(name: &str, field: &Field<'_>, policies: &mut BTreeMap<String, Sarcasm>)
             keep(&f, window).map(Some)
         }
     });
-    let column = |word: &&str| GroupColumn::ALL.into_iter().find(|c| c.name() == *word);
-    let group_by = group_by.map(|words| words.iter().filter_map(column).collect());
+    let group_by = columns
+        .zip(window)
+        .and_then(|((words, field), window)| group_by(&words, &field, &window));
     if let Some(policy) = policy? {
         policies.insert(name.to_owned(), policy);
     }
@@ -84,6 +89,24 @@ fn view(name: &str, field: &Field<'_>, policies: &mut BTreeMap<String, Sarcasm>)
         measures: measures?,
         keep: keep?,
     })
+}
+
+fn group_by(words: &[&str], field: &Field<'_>, window: &WindowSpec) -> Option<Vec<GroupColumn>> {
+    let column = |word: &&str| GroupColumn::ALL.into_iter().find(|c| c.name() == *word);
+    let columns: Vec<GroupColumn> = words.iter().filter_map(column).collect();
+    if matches!(window, WindowSpec::Anchored(_)) {
+        return anchored::columns(field, columns);
+    }
+    if columns.contains(&GroupColumn::Phase) {
+        let hint = Some("give `window: {anchored: …}`, or leave `phase` out".to_owned());
+        field.error("only anchored windows have phases", hint);
+        return None;
+    }
+    if columns.len() > 4 {
+        field.error("a view groups by at most four columns", None);
+        return None;
+    }
+    Some(columns)
 }
 
 fn measures(field: &Field<'_>) -> Option<Vec<Measure>> {
@@ -104,17 +127,20 @@ fn window(section: &Section<'_>) -> Option<WindowSpec> {
     if let Some(on) = section.get("on") {
         on.choice();
     }
-    let kinds = ["tumble", "hop", "sliding"].map(|kind| section.given(kind));
+    let kinds = ["tumble", "hop", "sliding", "anchored"].map(|kind| section.given(kind));
     let given: Vec<&Field<'_>> = kinds.iter().flatten().collect();
     if given.len() > 1 {
-        section.error("a window is one of tumble, hop and sliding, not several", None);
+        section.error(
+            "a window is one of tumble, hop, sliding and anchored, not several",
+            None,
+        );
         return None;
     }
     match &kinds {
         [Some(tumble), ..] => Some(WindowSpec::Tumble {
             size: tumble.duration()?,
         }),
-        [_, Some(hop), _] => {
+        [_, Some(hop), ..] => {
             let (size, every, field) = stepped(hop)?;
             if size / every > MAX_HOPS {
                 let windows = size / every;
@@ -126,13 +152,14 @@ fn window(section: &Section<'_>) -> Option<WindowSpec> {
             }
             Some(WindowSpec::Hop { size, every })
         }
-        [.., Some(sliding)] => stepped(sliding).map(|(size, every, _)| WindowSpec::Sliding { size, every }),
+        [.., Some(sliding), _] => stepped(sliding).map(|(size, every, _)| WindowSpec::Sliding { size, every }),
+        [.., Some(phases)] => anchored::anchored(phases).map(WindowSpec::Anchored),
         _ => {
             // A planned or misspelt kind has been reported by its key.
             if section.only_has(&["on"]) {
                 section.error(
                     "missing the kind of window",
-                    Some("one of tumble, hop, sliding".to_owned()),
+                    Some("one of tumble, hop, sliding, anchored".to_owned()),
                 );
             }
             None
@@ -177,21 +204,27 @@ fn keep(field: &Field<'_>, window: Option<WindowSpec>) -> Option<i64> {
     Some(keep)
 }
 
-/// Reads the rules, given the names of the views.
-pub(super) fn rules(root: &Section<'_>, views: &[String]) -> Option<Vec<RuleSpec>> {
+/// Reads the rules, given the names of the views, those of faulty ones too, and the views if none is faulty.
+pub(super) fn rules(root: &Section<'_>, views: &[String], specs: Option<&[ViewSpec]>) -> Option<Vec<RuleSpec>> {
     let read: Vec<Option<RuleSpec>> = root
         .section("rules")?
         .named()
         .iter()
-        .map(|(name, field)| rule(name, field, views))
+        .map(|(name, field)| rule(name, field, views, specs.unwrap_or_default()))
         .collect();
     read.into_iter().collect()
 }
 
-fn rule(name: &str, field: &Field<'_>, views: &[String]) -> Option<RuleSpec> {
+fn rule(name: &str, field: &Field<'_>, views: &[String], specs: &[ViewSpec]) -> Option<RuleSpec> {
     let id = checked_name(name, field);
     let section = field.section()?;
-    let view = section.required("view").and_then(|f| known_view(&f, views));
+    let view = section.required("view").and_then(|f| Some((known_view(&f, views)?, f)));
+    if let Some((view, field)) = &view
+        && specs.iter().any(|spec| spec.name == *view && !spec.window.is_regular())
+    {
+        let hint = Some("watch a view with `tumble`, `hop` or `sliding`".to_owned());
+        field.error("rules follow windows side by side, and this view's are anchored", hint);
+    }
     let when = section.required("when").and_then(|f| condition(&f));
     let clear = section.given("clear").map_or(Some(None), |f| condition(&f).map(Some));
     let min_posts = section
@@ -202,7 +235,7 @@ fn rule(name: &str, field: &Field<'_>, views: &[String]) -> Option<RuleSpec> {
     let cooldown_ms = section.get("cooldown").and_then(|f| f.duration());
     Some(RuleSpec {
         id: id?,
-        view: view?,
+        view: view?.0,
         when: when?,
         clear: clear?,
         min_posts: min_posts?,

@@ -166,8 +166,9 @@ impl Counters {
         });
     }
 
-    /// Notes how far each model is.
-    pub(crate) fn models(&self, loads: Vec<(String, Role, usize, u64)>) {
+    /// Notes how far each model is, and how many posts anchored windows lack.
+    pub(crate) fn models(&self, loads: Vec<(String, Role, usize, u64)>, adrift: u64) {
+        self.metrics.adrift(adrift);
         let loads = loads.into_iter().map(|(model, role, waiting, behind)| ModelLoad {
             model,
             role: role.name(),

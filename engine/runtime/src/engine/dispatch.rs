@@ -11,7 +11,9 @@ use super::status::Status;
 use crossbeam_channel::Receiver;
 use groundswell_core::id::PostKey;
 use groundswell_core::record::SourceId;
-use groundswell_core::serving::{AlertChange, AlertState, DeadChange, PostChange, RowChange, TickChanges};
+use groundswell_core::serving::{
+    AlertChange, AlertState, DeadChange, PostChange, RowChange, ThreadChange, TickChanges,
+};
 use groundswell_core::spec::ViewSpec;
 use groundswell_core::time::{EventTime, Tick};
 use groundswell_models::ScorerStats;
@@ -59,6 +61,7 @@ pub(crate) enum ToDispatch {
         tick: Tick,
         clock: EventTime,
         dead: Vec<DeadChange>,
+        threads: Vec<ThreadChange>,
         counts: Tally,
         models: ModelFacts,
     },
@@ -101,6 +104,7 @@ pub(crate) struct Gathered {
     alerts: Vec<Proven>,
     carries: Vec<Carry>,
     dead: Vec<DeadChange>,
+    threads: Vec<ThreadChange>,
     counts: Tally,
     wanted: Vec<(Wanted, isize)>,
     tallies: Vec<(ModelTally, isize)>,
@@ -116,6 +120,7 @@ impl Dispatcher {
                     tick,
                     clock,
                     dead,
+                    threads,
                     counts,
                     models,
                 } => {
@@ -124,6 +129,7 @@ impl Dispatcher {
                     slot.counts = counts;
                     slot.clock = slot.clock.max(Some(clock));
                     slot.dead.extend(dead);
+                    slot.threads.extend(threads);
                     slot.models.merge(models);
                 }
                 ToDispatch::Complete(below) => {
@@ -211,6 +217,7 @@ impl Dispatcher {
             posts: gathered.posts.into_values().collect(),
             alerts,
             dead: gathered.dead,
+            threads: gathered.threads,
         });
         self.observers.iter_mut().for_each(|observer| observer(&changes));
         self.sinks
@@ -221,7 +228,7 @@ impl Dispatcher {
         self.status.set_wanted(wanted);
         let recalled = self.duplicates.recalled().count();
         self.counters.handed_over(tick, &self.scorer, recalled);
-        self.counters.models(self.board.loads());
+        self.counters.models(self.board.loads(), self.board.adrift());
         self.status.set_complete(tick);
     }
 

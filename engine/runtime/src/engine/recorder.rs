@@ -20,7 +20,7 @@ use super::workers::Feeds;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use groundswell_core::id::{ModelKey, Names};
 use groundswell_core::record::{Binding, CONTROL, Envelope, Record, SCORER, SourceId, TickBatch};
-use groundswell_core::serving::DeadChange;
+use groundswell_core::serving::{DeadChange, ThreadChange};
 use groundswell_core::source::{Durable, SourceBatch, StopFlag};
 use groundswell_core::spec::RuleSpec;
 use groundswell_core::text::Texts;
@@ -433,10 +433,18 @@ impl Recorder {
             }),
             _ => None,
         });
+        let threads = batch.records.iter().filter_map(|e| match &e.record {
+            Record::Thread(thread) => Some(ThreadChange {
+                thread: thread.clone(),
+                rank: e.rank(),
+            }),
+            _ => None,
+        });
         let tick = ToDispatch::Tick {
             tick: batch.tick,
             clock: batch.clock,
             dead: dead.collect(),
+            threads: threads.collect(),
             counts,
             models: ModelFacts::of(batch),
         };

@@ -3,9 +3,11 @@
 use crossbeam_channel::{Receiver, Sender, bounded};
 use groundswell_core::id::{Collision, Names, PostKey, TextKey};
 use groundswell_core::record::{Record, TickBatch};
+use groundswell_core::spec::ViewSpec;
 use groundswell_core::text::Texts;
 use groundswell_core::time::Tick;
 use groundswell_operators::event::{Control, Event, Fact, PostEvent};
+use groundswell_operators::graph::Plan;
 use std::io;
 
 /// A post event on its way to a worker of another process, with the text it names.
@@ -75,6 +77,12 @@ pub(crate) enum ReleaseError {
     Texts(#[from] io::Error),
     #[error(transparent)]
     Names(#[from] Collision),
+}
+
+/// Makes the words known that stand in rows without having come in a record.
+pub(crate) fn know(plan: &Plan, names: &Names) -> Result<(), Collision> {
+    let words = plan.views.iter().flat_map(ViewSpec::words);
+    words.into_iter().try_for_each(|word| names.intern(&word).map(|_| ()))
 }
 
 /// Keeps the strings and splits the events over the workers of this process, each with a buffer; control events go to the

@@ -61,6 +61,8 @@ pub fn letters(pipeline: &Pipeline, name: Option<&str>) -> Result<(String, Box<d
             let opened = TableLetters::new(url.expose(), &pipeline.graph.name, &sink.name, CONNECT);
             Box::new(opened.map_err(|e| LettersError::new(e.to_string()))?)
         }
+        // None of them is chosen.
+        SinkKind::Webhook(_) => return Err(NoLetters::None(pipeline.graph.name.clone())),
     };
     Ok((sink.name.clone(), letters))
 }
@@ -85,6 +87,7 @@ fn choose<'p>(pipeline: &'p Pipeline, name: Option<&str>) -> Result<&'p SinkConf
             add: match &sink.kind {
                 SinkKind::Postgres { .. } => "dead_letters: true",
                 SinkKind::File { .. } | SinkKind::Kafka(_) => "from: dead_letters",
+                SinkKind::Webhook(_) => "a sink of another type",
             },
             taking: names(),
         }),

@@ -1,13 +1,15 @@
 //! From `serve:` to the server's options.
 
-use crate::config::{JwtKeys, ServeConfig};
-use groundswell_connectors::http::ServeOptions;
+use crate::config::{JwtKeys, RoutesConfig, ServeConfig};
 use groundswell_connectors::http::auth::{ApiKey, AuthOptions, JwksPlace, JwtKey, JwtOptions, Quota};
 use groundswell_connectors::http::tls::TlsFiles;
+use groundswell_connectors::http::{CompatRoutes, SentimentViews, ServeOptions, ThreadViews};
+use groundswell_core::spec::ViewSpec;
+use groundswell_core::time::HOUR;
 use std::num::NonZeroU32;
 
 /// The server as the configuration has it.
-pub(super) fn options(serve: &ServeConfig) -> ServeOptions {
+pub(super) fn options(serve: &ServeConfig, views: &[ViewSpec]) -> ServeOptions {
     ServeOptions {
         addr: serve.http,
         auth: serve.auth.as_ref().map(|auth| AuthOptions {
@@ -25,7 +27,32 @@ pub(super) fn options(serve: &ServeConfig) -> ServeOptions {
         }),
         allowed_hosts: serve.hosts.clone(),
         allowed_origins: serve.origins.clone(),
+        compat: serve.routes.as_ref().map(|routes| compat(routes, views)),
         ..ServeOptions::default()
+    }
+}
+
+/// The views by their places; all of them are there, or the configuration were refused.
+fn compat(routes: &RoutesConfig, views: &[ViewSpec]) -> CompatRoutes {
+    let place = |name: &String| views.iter().position(|view| view.name == *name);
+    let some = |name: &Option<String>| name.as_ref().and_then(place);
+    let hours = |name: &String| {
+        let index = place(name)?;
+        Some((u32::try_from(views.get(index)?.window.size() / HOUR).ok()?, index))
+    };
+    CompatRoutes {
+        sentiment: routes.sentiment.as_ref().map(|sentiment| SentimentViews {
+            hour: some(&sentiment.hour),
+            day: some(&sentiment.day),
+            distribution: sentiment.distribution.iter().filter_map(hours).collect(),
+        }),
+        threads: routes.threads.as_ref().and_then(|threads| {
+            Some(ThreadViews {
+                list: place(&threads.list)?,
+                cast: some(&threads.cast),
+                timeline: some(&threads.timeline),
+            })
+        }),
     }
 }
 

@@ -1,12 +1,13 @@
 //! The sinks a pipeline names, opened.
 
 use super::{StartError, all_at_once, kafka};
-use crate::config::{Pipeline, SinkConfig, SinkFrom, SinkKind, SourceKind};
+use crate::config::{Pipeline, SinkConfig, SinkFrom, SinkKind, SourceKind, WebhookConfig};
 use crate::engine::Shared;
 use groundswell_connectors::dlq::Origin;
 use groundswell_connectors::json::PostIds;
 use groundswell_connectors::postgres::{PostgresOptions, PostgresSink};
 use groundswell_connectors::sink_file::{AlertFile, DeadLetterFile, ViewFile};
+use groundswell_connectors::webhook::{Webhook, WebhookOptions};
 use groundswell_core::scoring::ScoringSpec;
 use groundswell_core::serving::Sink;
 use groundswell_core::spec::{GraphSpec, ViewSpec};
@@ -31,6 +32,7 @@ pub(super) fn open(
     let opened = all_at_once(&pipeline.sinks, |sink| match &sink.kind {
         SinkKind::File { path } => file(sink, path, pipeline, state, &views, shared),
         SinkKind::Kafka(config) => kafka::sink(sink, config, pipeline, &views, shared, post_ids(shared)),
+        SinkKind::Webhook(config) => webhook(sink, config, pipeline, state, &views, shared),
         SinkKind::Postgres {
             url,
             views: tables,
@@ -59,6 +61,34 @@ pub(super) fn open(
         }
     });
     opened.into_iter().filter_map(Result::transpose).collect()
+}
+
+fn webhook(
+    sink: &SinkConfig,
+    config: &WebhookConfig,
+    pipeline: &Pipeline,
+    state: Option<&str>,
+    views: &Arc<[ViewSpec]>,
+    shared: &Shared,
+) -> Result<Option<Box<dyn Sink>>, StartError> {
+    let metrics = Arc::clone(&shared.metrics);
+    let ms = |n: i64| Duration::from_millis(u64::try_from(n).unwrap_or(0));
+    let webhook = Webhook::open(WebhookOptions {
+        name: sink.name.clone(),
+        url: config.url.expose().to_owned(),
+        secret: config.secret.as_ref().map(|secret| secret.expose().to_owned()),
+        body: config.body,
+        timeout: ms(config.timeout_ms),
+        longest_pause: ms(config.longest_pause_ms),
+        past: config.past,
+        folder: pipeline.state.folder.join("webhooks"),
+        state: state.map(str::to_owned),
+        views: Arc::clone(views),
+        names: Arc::clone(&shared.names),
+        post_ids: post_ids(shared),
+        outcomes: Arc::new(move |sink, outcome| metrics.webhook_attempt(sink, outcome.name())),
+    })?;
+    Ok(Some(Box::new(webhook)))
 }
 
 /// What the numbers of tables depend on besides the record: other numbers would be in the rows that stay.

@@ -5,9 +5,11 @@ use crate::harness::{Views, background};
 use groundswell_core::acc::Acc;
 use groundswell_core::id::{Dim, ModelKey, PostKey, TextKey};
 use groundswell_core::record::{Entity, Post, Rank, Record, TickBatch};
-use groundswell_core::score::{Rung, Score};
+use groundswell_core::score::{EMOTIONS, Label, Rung, Score};
 use groundswell_core::scoring::{Policy, Sarcasm};
-use groundswell_core::spec::{GroupColumn, LinkSpec, Measure, RuleSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec};
+use groundswell_core::spec::{
+    Anchor, Edge, GroupColumn, LinkSpec, Measure, Phases, RuleSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec,
+};
 use groundswell_operators::compare::{Count, Tally};
 use groundswell_operators::graph::Plan;
 use groundswell_operators::matcher::Matcher;
@@ -22,6 +24,8 @@ pub struct Oracle {
     posts: Ranked<Post>,
     votes: BTreeMap<String, (i64, Option<i64>)>,
     deleted: Ranked<()>,
+    /// When what a thread discusses starts, and ends.
+    times: Ranked<(Option<i64>, Option<i64>)>,
     entities: Ranked<Entity>,
     rules: Ranked<RuleSpec>,
     facts: BTreeMap<(TextKey, ModelKey), Option<Score>>,
@@ -100,7 +104,10 @@ impl Oracle {
                     let slot = o.votes.entry(v.id.clone()).or_insert(seen);
                     *slot = (*slot).max(seen);
                 }
-                Record::Thread(t) => put(&mut o.deleted, &t.id, rank, t.deleted.then_some(())),
+                Record::Thread(t) => {
+                    put(&mut o.deleted, &t.id, rank, t.deleted.then_some(()));
+                    put(&mut o.times, &t.id, rank, Some((t.air_time, t.ends_at)));
+                }
                 Record::Entity(x) => put(&mut o.entities, &x.id, rank, Some(x.clone())),
                 Record::EntityDeleted { id } => put(&mut o.entities, id, rank, None),
                 Record::Rule(r) => put(&mut o.rules, &r.id, rank, Some(r.clone())),
@@ -206,64 +213,99 @@ impl Oracle {
         self.mentions().1
     }
 
-    fn contribution(&self, post: &Post, policy: Policy) -> Acc {
-        let own = (post.observed_at, post.votes);
-        let votes = self.votes.get(&post.id).map_or(own, |seen| own.max(*seen)).1;
+    /// The live model's answer for a post, or the one it brought.
+    fn answer(&self, post: &Post) -> Option<Score> {
         let text = TextKey::of(post.text.as_bytes());
         let scored = self
             .live
             .filter(|_| !post.text.is_empty())
             .and_then(|live| self.facts.get(&(text, live)).copied().flatten());
-        match post.score.or(scored) {
-            None => Acc {
+        post.score.or(scored)
+    }
+
+    /// The answer as it counts under a policy; none if the post's sentiment does not.
+    fn counted(&self, post: &Post, policy: Policy) -> Option<Score> {
+        let s = self.answer(post)?;
+        let nobody = s.rung == Rung::Neutral && !policy.count_neutral;
+        match policy.sarcasm {
+            _ if nobody => None,
+            Sarcasm::Exclude if s.is_sarcastic => None,
+            Sarcasm::Flip if s.is_sarcastic => Some(Score {
+                positive: s.negative,
+                negative: s.positive,
+                ..s
+            }),
+            _ => Some(s),
+        }
+    }
+
+    fn contribution(&self, post: &Post, policy: Policy) -> Acc {
+        let own = (post.observed_at, post.votes);
+        let votes = self.votes.get(&post.id).map_or(own, |seen| own.max(*seen)).1;
+        let Some(s) = self.answer(post) else {
+            return Acc {
                 posts: 1,
                 ..Acc::default()
-            },
-            Some(s) => {
-                let left_out = s.rung == Rung::Neutral && !policy.count_neutral
-                    || s.is_sarcastic && policy.sarcasm == Sarcasm::Exclude;
-                if left_out {
-                    return Acc {
-                        posts: 1,
-                        toxic: i32::from(s.is_toxic),
-                        sarcastic: i32::from(s.is_sarcastic),
-                        ..Acc::default()
-                    };
-                }
-                let flipped = Score {
-                    positive: s.negative,
-                    negative: s.positive,
-                    ..s
-                };
-                let counted = if s.is_sarcastic && policy.sarcasm == Sarcasm::Flip {
-                    flipped
-                } else {
-                    s
-                };
-                let mut x = counted.sentiment();
-                if policy.sarcasm == Sarcasm::Discount {
-                    #[allow(clippy::cast_possible_truncation)]
-                    {
-                        // Exact in an f64: twelve digits, rounded half away from zero.
-                        x = (f64::from(x) * f64::from(1_000_000 - s.sarcastic) / 1e6).round() as i32;
-                    }
-                }
-                Acc::scored(
-                    WeightSpec::Log1p.weight(votes),
-                    x,
-                    counted.label(),
-                    s.is_toxic,
-                    s.is_sarcastic,
-                )
+            };
+        };
+        let Some(counted) = self.counted(post, policy) else {
+            return Acc {
+                posts: 1,
+                toxic: i32::from(s.is_toxic),
+                sarcastic: i32::from(s.is_sarcastic),
+                ..Acc::default()
+            };
+        };
+        let mut x = counted.sentiment();
+        if policy.sarcasm == Sarcasm::Discount {
+            #[allow(clippy::cast_possible_truncation)]
+            {
+                // Exact in an f64: twelve digits, rounded half away from zero.
+                x = (f64::from(x) * f64::from(1_000_000 - s.sarcastic) / 1e6).round() as i32;
             }
         }
+        Acc::scored(
+            WeightSpec::Log1p.weight(votes),
+            x,
+            counted.label(),
+            s.is_toxic,
+            s.is_sarcastic,
+        )
+    }
+
+    fn times(&self, thread: &str) -> (Option<i64>, Option<i64>) {
+        self.times.get(thread).and_then(|(_, times)| *times).unwrap_or_default()
+    }
+
+    /// Phase, start and end of every anchored window that a post is in.
+    fn phases(&self, phases: &Phases, post: &Post) -> Vec<(Dim, i64, i64)> {
+        let (air_time, ends_at) = self.times(&post.thread);
+        let ends_at = ends_at.or(air_time.zip(phases.lasts).map(|(at, lasts)| at + lasts));
+        let mut found = Vec::new();
+        for phase in phases.iter() {
+            let at = |edge: Edge| {
+                let anchor = if edge.anchor == Anchor::AirTime {
+                    air_time
+                } else {
+                    ends_at
+                };
+                anchor.map(|anchor| anchor + edge.offset)
+            };
+            if let (Some(start), Some(end)) = (at(phase.from), at(phase.to)) {
+                let end = end.min(start + phases.longest);
+                if start <= post.created_at && post.created_at < end {
+                    found.push((Dim::of(phase.name.as_str()), start, end));
+                }
+            }
+        }
+        found
     }
 
     /// Sums of every row of a view, ignoring the clock.
     fn sums(&self, view: u16, spec: &ViewSpec, policy: Policy) -> BTreeMap<RowKey, Acc> {
         use differential_dataflow::difference::Semigroup;
         let mut rows = BTreeMap::<RowKey, Acc>::new();
-        self.each_row(view, spec, |key, post| {
+        self.each_row(view, spec, policy, |key, post| {
             rows.entry(key)
                 .or_default()
                 .plus_equals(&self.contribution(post, policy));
@@ -272,7 +314,7 @@ impl Oracle {
     }
 
     /// Every row of a view, ignoring the clock, with each post in it.
-    fn each_row<'a>(&'a self, view: u16, spec: &ViewSpec, mut give: impl FnMut(RowKey, &'a Post)) {
+    fn each_row<'a>(&'a self, view: u16, spec: &ViewSpec, policy: Policy, mut give: impl FnMut(RowKey, &'a Post)) {
         let (mentions, _) = self.mentions();
         for (id, post) in self.live_posts() {
             let entities: Vec<Dim> = if spec.group_by.contains(&GroupColumn::Entity) {
@@ -282,13 +324,32 @@ impl Oracle {
             };
             for entity in entities {
                 let mut group = [Dim::NONE; 4];
+                let counted = self.counted(post, policy);
                 for (slot, column) in group.iter_mut().zip(&spec.group_by) {
                     *slot = match column {
                         GroupColumn::Thread => Dim::of(&post.thread),
                         GroupColumn::Entity => entity,
                         GroupColumn::Source => Dim::of(&post.source),
                         GroupColumn::Author => Dim::of(post.author.as_deref().unwrap_or("")),
+                        GroupColumn::Label => counted.map_or(Dim::NONE, |s| match s.label() {
+                            Label::Positive => Dim::of("positive"),
+                            Label::Neutral => Dim::of("neutral"),
+                            Label::Negative => Dim::of("negative"),
+                        }),
+                        GroupColumn::Emotion => {
+                            counted.map_or(Dim::NONE, |s| Dim::of(EMOTIONS[usize::from(s.emotion)]))
+                        }
+                        GroupColumn::Phase => Dim::NONE,
                     };
+                }
+                if let WindowSpec::Anchored(phases) = &spec.window {
+                    let at = spec.group_by.iter().position(|c| *c == GroupColumn::Phase).unwrap();
+                    for (phase, start, end) in self.phases(phases, post) {
+                        group[at] = phase;
+                        let key = ViewKey::anchored(group, start, end);
+                        give(RowKey { view, key }, post);
+                    }
+                    continue;
                 }
                 let (size, step) = (spec.window.size(), spec.window.step());
                 let last = post.created_at.div_euclid(step) * step;
@@ -371,7 +432,7 @@ impl Oracle {
             let sliding = matches!(spec.window, WindowSpec::Sliding { .. });
             let (from, to) = spec.window.sliding_bounds(self.clock);
             let mut authors = BTreeMap::<RowKey, BTreeSet<&str>>::new();
-            self.each_row(view, spec, |mut row, post| {
+            self.each_row(view, spec, policy, |mut row, post| {
                 let start = row.key.start;
                 if sliding && !(from <= start && start < to) {
                     return;
@@ -393,11 +454,11 @@ impl Oracle {
         use differential_dataflow::difference::Semigroup;
         let sums = self.sums(view, spec, policy);
         if !matches!(spec.window, WindowSpec::Sliding { .. }) {
-            let kept = |start: i64| {
-                spec.keep
-                    .is_none_or(|keep| start + spec.window.size() + keep > self.clock)
+            let kept = |key: &ViewKey| {
+                let (_, end) = spec.window.bounds(key);
+                spec.keep.is_none_or(|keep| end + keep > self.clock)
             };
-            return sums.into_iter().filter(|(row, _)| kept(row.key.start)).collect();
+            return sums.into_iter().filter(|(row, _)| kept(&row.key)).collect();
         }
         let (from, to) = spec.window.sliding_bounds(self.clock);
         let mut rows = BTreeMap::<RowKey, Acc>::new();
@@ -434,6 +495,19 @@ impl Oracle {
         }
         if plan.compares() {
             views.tallies = self.tallies();
+            let adrift = self
+                .live_posts()
+                .values()
+                .filter(|post| self.times(&post.thread) == (None, None))
+                .count();
+            let tally = Tally {
+                model: ModelKey::NONE,
+                entity: Dim::NONE,
+                count: Count::Adrift,
+            };
+            if adrift > 0 {
+                views.tallies.insert(tally, isize::try_from(adrift).unwrap());
+            }
         }
         views
     }

@@ -7,7 +7,9 @@ use groundswell_core::id::{ModelKey, Names, TextKey};
 use groundswell_core::record::{AlertFloor, CONTROL, Envelope, Record, TickBatch};
 use groundswell_core::scoring::{Sarcasm, ScoringSpec};
 use groundswell_core::serving::AlertState;
-use groundswell_core::spec::{GraphSpec, GroupColumn, LinkSpec, Measure, ViewSpec, WeightSpec, WindowSpec};
+use groundswell_core::spec::{
+    Anchor, Edge, GraphSpec, GroupColumn, LinkSpec, Measure, Phase, PhaseName, Phases, ViewSpec, WeightSpec, WindowSpec,
+};
 use groundswell_core::time::Tick;
 use groundswell_operators::aggregate::Row;
 use groundswell_operators::compare::Tally;
@@ -34,7 +36,7 @@ pub fn plan() -> Plan {
         measures: Measure::ALL.to_vec(),
         keep,
     };
-    use GroupColumn::{Author, Entity, Source, Thread};
+    use GroupColumn::{Author, Emotion, Entity, Label, Phase, Source, Thread};
     let minute = WindowSpec::Tumble { size: 60_000 };
     let spec = GraphSpec {
         name: "oracle".into(),
@@ -69,6 +71,14 @@ pub fn plan() -> Plan {
                 },
                 Some(180_000),
             ),
+            view("labels", &[Label, Emotion], minute, None),
+            view("phases", &[Thread, Entity, Phase], phases(None), None),
+            view(
+                "kept_phases",
+                &[Thread, Label, Phase],
+                phases(Some(100_000)),
+                Some(90_000),
+            ),
         ],
         link: LinkSpec::default(),
         weight: WeightSpec::Log1p,
@@ -77,6 +87,8 @@ pub fn plan() -> Plan {
                 ("by_thread", Sarcasm::Flip),
                 ("sliding", Sarcasm::Discount),
                 ("kept", Sarcasm::Exclude),
+                ("labels", Sarcasm::Flip),
+                ("kept_phases", Sarcasm::Exclude),
             ]
             .map(|(view, policy)| (view.to_owned(), policy))
             .into(),
@@ -85,6 +97,25 @@ pub fn plan() -> Plan {
         },
     };
     Plan::new(&spec, |_| true).comparing(true)
+}
+
+/// Phases of threads that discuss something for a minute or two; the last two overlap.
+fn phases(lasts: Option<i64>) -> WindowSpec {
+    use Anchor::{AirTime, EndsAt};
+    let phase = |name, from: (Anchor, i64), to: (Anchor, i64)| {
+        let edge = |(anchor, offset)| Edge { anchor, offset };
+        Phase {
+            name: PhaseName::new(name).unwrap(),
+            from: edge(from),
+            to: edge(to),
+        }
+    };
+    let all = [
+        phase("pre", (AirTime, -60_000), (AirTime, 0)),
+        phase("live", (AirTime, 0), (EndsAt, 0)),
+        phase("post", (EndsAt, -20_000), (EndsAt, 60_000)),
+    ];
+    WindowSpec::Anchored(Phases::new(&all, lasts, 150_000).unwrap())
 }
 
 /// Models asked beside the live one in [`plan`]: of some authors, of all, of none.
@@ -116,6 +147,12 @@ pub fn forgetful_plan(inherit_from_parent: bool) -> Plan {
             view("by_entity", &[GroupColumn::Entity], minute, 240_000),
             view("kept", &[GroupColumn::Source, GroupColumn::Author], minute, 120_000),
             view("kept_hop", &[GroupColumn::Thread], hop, 180_000),
+            view(
+                "phases",
+                &[GroupColumn::Thread, GroupColumn::Phase],
+                phases(Some(60_000)),
+                120_000,
+            ),
         ],
         link: LinkSpec {
             inherit_from_parent,

@@ -56,6 +56,7 @@ pub fn fixed_score(text: &str, model: u8) -> Score {
         sarcastic: i32::try_from(hash / 17 % 1_000_000).unwrap(),
         is_toxic: hash.is_multiple_of(5),
         is_sarcastic: hash.is_multiple_of(7),
+        emotion: u8::try_from(hash % 6).unwrap(),
         ..Score::default()
     }
 }
@@ -134,6 +135,20 @@ fn entity() -> impl Strategy<Value = Record> {
         })
 }
 
+/// A thread with some times, none, or gone.
+fn thread(gone: f64) -> impl Strategy<Value = Record> {
+    let time = || prop::option::weighted(0.7, (-2i64..14).prop_map(|n| T0 + n * 37_000));
+    (id('t', 2), prop::bool::weighted(gone), time(), time()).prop_map(|(id, deleted, air_time, ends_at)| {
+        Record::Thread(Thread {
+            id,
+            deleted,
+            air_time,
+            ends_at,
+            ..Thread::default()
+        })
+    })
+}
+
 fn rule(views: &'static [&'static str]) -> impl Strategy<Value = Record> {
     let when = prop::sample::select(
         &[
@@ -203,23 +218,17 @@ fn step() -> impl Strategy<Value = Step> {
             observed_at: T0 + at * 40_000,
         })
     });
-    let thread = (id('t', 2), prop::bool::weighted(0.5)).prop_map(|(id, deleted)| {
-        Record::Thread(Thread {
-            id,
-            deleted,
-            ..Thread::default()
-        })
-    });
+    let thread = thread(0.3);
     let rung = prop::sample::select(&[0u8, 0, 0, 1, 2, 3][..]);
     let fact = (text(), 0..3u8, rung).prop_map(|(text, m, rung)| fact(&text, m, rung));
     prop_oneof![
         12 => post().prop_map(recorded),
         2 => id('p', 8).prop_map(|id| recorded(Record::PostDeleted { id })),
         8 => votes.prop_map(recorded),
-        1 => thread.prop_map(recorded),
+        2 => thread.prop_map(recorded),
         4 => entity().prop_map(recorded),
         1 => id('e', 3).prop_map(|id| recorded(Record::EntityDeleted { id })),
-        6 => rule(&["by_minute", "by_thread", "sliding", "kept", "kept_hop"]).prop_map(recorded),
+        6 => rule(&["by_minute", "by_thread", "sliding", "kept", "kept_hop", "labels", "phases"]).prop_map(recorded),
         1 => id('r', 2).prop_map(|id| recorded(Record::RuleDeleted { id })),
         10 => fact.prop_map(recorded),
         2 => (0..3u8).prop_map(|m| recorded(live_model(m))),
@@ -282,14 +291,8 @@ pub fn forgetful_history(max: usize) -> impl Strategy<Value = History> {
             observed_at: T0 + at * 60_000,
         })
     });
-    let thread = (id('t', 2), prop::bool::weighted(0.3)).prop_map(|(id, deleted)| {
-        Record::Thread(Thread {
-            id,
-            deleted,
-            ..Thread::default()
-        })
-    });
-    let more = prop_oneof![4 => votes, 1 => thread, 2 => entity()].prop_map(recorded);
+    let thread = thread(0.2);
+    let more = prop_oneof![4 => votes, 2 => thread, 2 => entity()].prop_map(recorded);
     let more = prop::collection::vec((any::<prop::sample::Index>(), more), 0..max / 3);
     let words = prop::collection::vec((prop::option::weighted(0.7, id('p', 16)), text()), max + max / 3);
     (alert_history(max), more, words).prop_map(|(mut steps, more, words)| {

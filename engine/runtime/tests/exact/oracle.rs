@@ -297,7 +297,8 @@ fn histories_cover_the_cases() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let (mut rows, mut inherited, mut alerts, mut resolved, mut unscored, mut sliding) = (0, 0, 0, 0, 0, 0);
     let (mut compared, mut of_entities, mut wanted) = (0, 0, 0);
-    for _ in 0..200 {
+    let (mut labelled, mut anchored, mut kept_anchored, mut adrift) = (0, 0, 0, 0);
+    for _ in 0..400 {
         let history: History = history(60).new_tree(&mut runner).unwrap().current();
         let oracle = followed(&history);
         let views = oracle.views(&plan());
@@ -312,6 +313,14 @@ fn histories_cover_the_cases() {
             .count();
         wanted += oracle.wanted(&plan()).len();
         sliding += views.rows.keys().filter(|k| k.view == SLIDING).count();
+        let of = |view: &str| {
+            let at = plan().views.iter().position(|v| v.name == view).unwrap();
+            views.rows.keys().filter(|k| usize::from(k.view) == at).count()
+        };
+        labelled += of("labels");
+        anchored += of("phases");
+        kept_anchored += of("kept_phases");
+        adrift += views.tallies.keys().filter(|t| t.count == Count::Adrift).count();
         unscored += views.rows.values().filter(|a| a.scored < a.posts).count();
         inherited += oracle.inherited();
         alerts += views.alerts.len();
@@ -345,7 +354,8 @@ fn histories_cover_the_cases() {
     }
     println!(
         "rows {rows} sliding {sliding} unscored {unscored} inherited {inherited} alerts {alerts} resolved {resolved} \
-         kept {kept} forgotten {forgotten} carried {carried} compared {compared} ({of_entities} of entities) wanted {wanted}"
+         kept {kept} forgotten {forgotten} carried {carried} compared {compared} ({of_entities} of entities) wanted {wanted} \
+         labelled {labelled} anchored {anchored} (kept {kept_anchored}) adrift {adrift}"
     );
     for n in [
         rows,
@@ -360,6 +370,10 @@ fn histories_cover_the_cases() {
         compared,
         of_entities,
         wanted,
+        labelled,
+        anchored,
+        kept_anchored,
+        adrift,
     ] {
         assert!(n > 15, "too few of one kind");
     }

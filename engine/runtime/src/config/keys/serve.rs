@@ -86,4 +86,32 @@ pub(super) const KEYS: &[Key] = &[
         "Other sites whose pages may read and subscribe, such as `https://dashboard.example.com`.",
     )
     .example("[\"https://dashboard.example.com\"]"),
+    key(
+        "serve.routes",
+        Section,
+        "Routes and frames in the shapes of the first systems, and the views that answer them. With the section there is \
+         `/api/posts`; the others are there if they have a view.",
+    )
+    .example("{sentiment: {hour: by_hour, day: by_day, distribution: [last_day]}}"),
+    key("serve.routes.sentiment", Section, "`/api/sentiment/…` and `/ws/sentiment`: views that group by `label`, and not by `entity`."),
+    key("serve.routes.sentiment.hour", Text, "Answers `aggregate?period=hour`: `{tumble: 1h}`.").example("by_hour"),
+    key("serve.routes.sentiment.day", Text, "Answers `aggregate?period=day`: `{tumble: 1d}`.").example("by_day"),
+    key(
+        "serve.routes.sentiment.distribution",
+        Names,
+        "Answer `distribution?hours=N`: sliding views of N hours, the first also without `hours` and for the frame `metrics`.",
+    )
+    .example("[last_day]"),
+    key("serve.routes.threads", Section, "`/api/threads…` and `/ws/thread/{thread}`: views that group by `thread`."),
+    key(
+        "serve.routes.threads.list",
+        Text,
+        "Answers `/api/threads`: `{tumble: …}`, and not by `entity`; its windows are added up, so longer ones are faster.",
+    )
+    .required()
+    .example("by_thread"),
+    key("serve.routes.threads.cast", Text, "Answers `…/cast` and `/ws/thread/{thread}`: by `thread` and `entity`, any window.")
+        .example("cast_by_phase"),
+    key("serve.routes.threads.timeline", Text, "Answers `…/timeline`: by `thread` and `entity` alone, `{tumble: …}`.")
+        .example("cast_by_minute"),
 ];

@@ -50,6 +50,10 @@ weight: {kind: table, table: [[-5, 0], [0, 1], [10, 2.3]]}
 views:
   by_hour: {group_by: [source, author], window: {hop: {size: 2h, every: 30m}}, measures: [sentiment, posts]}
   now: {group_by: [entity], window: {sliding: {size: 1d, every: 1m}}, keep: forever}
+  phases:
+    group_by: [entity, thread]
+    window: {anchored: {phases: {pre: {from: air_time - 24h, to: air_time}, live: {from: air_time, to: ends_at + 90m}}, lasts: 3h}}
+  labels: {group_by: [label, emotion], window: {tumble: 1h}}
 rules:
   any: {view: now, when: 'posts > 1 and (negative / posts > 0.5)'}
 sinks:
@@ -222,13 +226,54 @@ fn everything_else_parses() {
         }
     );
     assert_eq!((p.serve, p.graph.link.fuzzy_min, p.sinks.len()), (None, None, 2));
+    assert_eq!(
+        p.graph.views[2].group_by,
+        [GroupColumn::Entity, GroupColumn::Thread, GroupColumn::Phase],
+        "the phase comes by itself"
+    );
+    let WindowSpec::Anchored(phases) = p.graph.views[2].window else {
+        panic!("anchored")
+    };
+    let names: Vec<&str> = phases.iter().map(|phase| phase.name.as_str()).collect();
+    assert_eq!(names, ["pre", "live"]);
+    assert_eq!((phases.lasts, phases.longest), (Some(3 * hour), 7 * 24 * hour));
+}
+
+/// Views for the routes of the first systems, and the routes.
+const ROUTED: &str = r#"
+name: routed
+sources: {g: {type: generator}}
+views:
+  by_hour: {group_by: [label], window: {tumble: 1h}}
+  by_day: {group_by: [source, label], window: {tumble: 1d}}
+  last_day: {group_by: [label], window: {sliding: {size: 24h, every: 1m}}}
+  by_thread: {group_by: [thread], window: {tumble: 1d}}
+  cast_by_phase: {group_by: [thread, entity], window: {anchored: {phases: {live: {from: air_time, to: ends_at}}}}}
+  cast_by_minute: {group_by: [thread, entity], window: {tumble: 1m}}
+serve:
+  routes:
+    sentiment: {hour: by_hour, day: by_day, distribution: [last_day]}
+    threads: {list: by_thread, cast: cast_by_phase, timeline: cast_by_minute}
+"#;
+
+#[test]
+fn routes_name_their_views() {
+    let folder = folder();
+    let p = parse_in(folder.path(), ROUTED).expect("parses");
+    let routes = p.serve.clone().and_then(|serve| serve.routes).expect("routes");
+    let sentiment = routes.sentiment.expect("sentiment");
+    assert_eq!(
+        (sentiment.hour.as_deref(), sentiment.distribution.len()),
+        (Some("by_hour"), 1)
+    );
+    assert_eq!(routes.threads.expect("threads").list, "by_thread");
 }
 
 #[test]
 fn the_effective_file_gives_the_same_pipeline() {
     let folder = folder();
     let linear = LEAST.to_owned() + "weight: {kind: linear_clamped, max: 100}\n";
-    for text in [CONTRACT, OTHER, LEAST, &linear] {
+    for text in [CONTRACT, OTHER, LEAST, ROUTED, &linear] {
         let pipeline = parse_in(folder.path(), text).expect("parses");
         let effective = pipeline.effective_yaml();
         let again = parse_in(std::path::Path::new("elsewhere"), &effective).expect(&effective);
@@ -368,6 +413,14 @@ fn sections_without_content_are_empty() {
 /// What a section of this pattern needs to be right, for a key inside it.
 fn base(section: &str, key: &Key) -> String {
     match (section, key.only) {
+        ("", _) if key.path.starts_with("serve.routes") => {
+            "{name: a, sources: {g: {type: generator}}, views: {
+              by_hour: {group_by: [label], window: {tumble: 1h}}, by_day: {group_by: [label], window: {tumble: 1d}},
+              last_day: {group_by: [label], window: {sliding: {size: 24h, every: 1m}}},
+              by_thread: {group_by: [thread], window: {tumble: 1d}},
+              cast_by_phase: {group_by: [thread, entity], window: {tumble: 1d}},
+              cast_by_minute: {group_by: [thread, entity], window: {tumble: 1m}}}}"
+        }
         ("", _) => {
             "{name: a, sources: {g: {type: generator}}, views: {by_minute: {group_by: [], window: {tumble: 1m}}}}"
         }
@@ -403,8 +456,12 @@ fn base(section: &str, key: &Key) -> String {
         ("models.fallback.http", _) => "{url: \"http://127.0.0.1:1/v1\", model: m}",
         ("models.live", _) => "{path: models/social}",
         ("weight", Some((_, kind))) => return format!("{{kind: {kind}}}"),
+        ("views.*", _) if key.path.contains(".anchored") => "{group_by: [thread], window: {tumble: 1m}}",
         ("views.*", _) => "{group_by: [], window: {tumble: 1m}}",
         ("views.*.window", _) if key.name() == "on" => "{tumble: 1m}",
+        ("views.*.window.anchored", _) => "{phases: {live: {from: air_time, to: ends_at}}}",
+        ("views.*.window.anchored.phases.*", _) => "{from: air_time - 1h, to: ends_at + 1h}",
+        ("serve.routes.threads", _) => "{list: by_thread}",
         ("views.*.window.hop" | "views.*.window.sliding", _) => "{size: 1h, every: 1m}",
         ("rules.*", _) => "{view: by_minute, when: posts > 1}",
         ("sinks.*", Some((_, "kafka"))) => "{type: kafka, brokers: h:9092, topic: t, from: rules}",

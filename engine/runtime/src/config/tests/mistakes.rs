@@ -425,6 +425,134 @@ fn source_mistakes() {
 }
 
 #[test]
+fn anchored_mistakes() {
+    let anchored = |rest: &str| format!("{{group_by: [thread], window: {{anchored: {{phases: {rest}}}}}}}");
+    let edges = |from: &str, to: &str| anchored(&format!("{{live: {{from: {from}, to: {to}}}}}"));
+    let seven: Vec<String> = (0..7)
+        .map(|n| format!("p{n}: {{from: air_time, to: ends_at}}"))
+        .collect();
+    let cases = [
+        (
+            "{group_by: [phase], window: {tumble: 1m}}".to_owned(),
+            "4:17: views.v.group_by: only anchored windows have phases; give `window: {anchored: …}`, or leave `phase` out",
+        ),
+        (
+            "{group_by: [entity], window: {anchored: {phases: {live: {from: air_time, to: ends_at}}}}}".to_owned(),
+            "4:17: views.v.group_by: phases are those of a thread, and the view does not group by it; add `thread`",
+        ),
+        (
+            "{group_by: [thread, entity, source], window: {anchored: {phases: {live: {from: air_time, to: ends_at}}}}}"
+                .to_owned(),
+            "4:17: views.v.group_by: an anchored view groups by `thread`, `phase` and at most one column more",
+        ),
+        (
+            anchored("{}"),
+            "4:60: views.v.window.anchored.phases: give one to 6 phases, not 0",
+        ),
+        (
+            anchored(&format!("{{{}}}", seven.join(", "))),
+            "4:60: views.v.window.anchored.phases: give one to 6 phases, not 7",
+        ),
+        (
+            anchored("{Live: {from: air_time, to: ends_at}}"),
+            "4:61: views.v.window.anchored.phases.Live: a phase is named by 1 to 16 lower-case letters, digits or `_`",
+        ),
+        (
+            edges("airtime", "ends_at"),
+            "4:74: views.v.window.anchored.phases.live.from: \"airtime\" is no time of a thread; write air_time or ends_at, and perhaps + or - and a duration, as in air_time - 24h",
+        ),
+        (
+            edges("air_time", "air_time - 1h"),
+            "4:88: views.v.window.anchored.phases.live.to: air_time - 1h is not after air_time",
+        ),
+        (
+            anchored("{live: {from: air_time}}"),
+            "4:61: views.v.window.anchored.phases.live: missing key \"to\"; for example to: ends_at + 12h",
+        ),
+        (
+            "{group_by: [label, emotion, source, author, entity], window: {tumble: 1m}}".to_owned(),
+            "4:17: views.v.group_by: a view groups by at most four columns",
+        ),
+    ];
+    let cases: Vec<(&str, &str)> = cases
+        .iter()
+        .map(|(text, expected)| (text.as_str(), *expected))
+        .collect();
+    views(&cases);
+    let text = "name: a\nsources: {g: {type: generator}}\nviews: {p: {group_by: [thread], window: {anchored: {phases: {live: {from: air_time, to: ends_at}}}}}}\n";
+    assert_eq!(
+        said(&format!("{text}rules: {{r: {{view: p, when: posts > 1}}}}\n")),
+        "4:18: rules.r.view: rules follow windows side by side, and this view's are anchored; watch a view with `tumble`, `hop` or `sliding`"
+    );
+}
+
+#[test]
+fn route_mistakes() {
+    let text = "name: a\nsources: {g: {type: generator}}\nviews: {hour: {group_by: [label], window: {tumble: 1h}}, minute: {group_by: [thread], window: {tumble: 1m}}, cast: {group_by: [thread, entity, label], window: {tumble: 1d}, measures: [sentiment]}, by_cast: {group_by: [entity, label], window: {tumble: 1h}}, last: {group_by: [label], window: {sliding: {size: 24h, every: 1m}}}, again: {group_by: [label], window: {sliding: {size: 1d, every: 1h}}}, odd: {group_by: [label], window: {sliding: {size: 90m, every: 1m}}}}\n";
+    let whole = |routes: &&str| said(&format!("{text}serve: {{routes: {{{routes}}}}}\n"));
+    let does_not_fit = "does not fit: for this it";
+    let cases = [
+        (
+            "sentiment: {hour: hours}",
+            "4:36: serve.routes.sentiment.hour: unknown view \"hours\"; did you mean \"hour\"?".to_owned(),
+        ),
+        (
+            "sentiment: {day: hour}",
+            format!("4:35: serve.routes.sentiment.day: the view \"hour\" {does_not_fit} needs window: {{tumble: 1d}}"),
+        ),
+        (
+            "sentiment: {day: cast}",
+            format!(
+                "4:35: serve.routes.sentiment.day: the view \"cast\" {does_not_fit} groups by \"entity\", which counts a post once for every mention"
+            ),
+        ),
+        (
+            "sentiment: {hour: by_cast}",
+            format!(
+                "4:36: serve.routes.sentiment.hour: the view \"by_cast\" {does_not_fit} groups by \"entity\", which counts a post once for every mention"
+            ),
+        ),
+        (
+            "sentiment: {distribution: [odd]}",
+            format!(
+                "4:45: serve.routes.sentiment.distribution[0]: the view \"odd\" {does_not_fit} needs window: {{sliding: …}} of whole hours"
+            ),
+        ),
+        (
+            "sentiment: {distribution: [last, again]}",
+            "4:44: serve.routes.sentiment.distribution: \"last\" and \"again\" both look back 1d".to_owned(),
+        ),
+        (
+            "threads: {cast: cast}",
+            "4:18: serve.routes.threads: missing key \"list\"; for example list: by_thread".to_owned(),
+        ),
+        (
+            "threads: {list: hour}",
+            format!("4:34: serve.routes.threads.list: the view \"hour\" {does_not_fit} has to group by \"thread\""),
+        ),
+        (
+            "threads: {list: minute, timeline: cast}",
+            format!(
+                "4:52: serve.routes.threads.timeline: the view \"cast\" {does_not_fit} groups by \"label\", for which there is no place"
+            ),
+        ),
+        (
+            "threads: {list: cast}",
+            format!(
+                "4:34: serve.routes.threads.list: the view \"cast\" {does_not_fit} groups by \"entity\", which counts a post once for every mention"
+            ),
+        ),
+    ];
+    let differences: Vec<String> = cases
+        .iter()
+        .map(|(routes, expected)| (expected, whole(routes)))
+        .filter(|(expected, said)| *expected != said)
+        .map(|(expected, said)| format!("expected {expected}\nsaid     {said}\n"))
+        .collect();
+    assert!(differences.is_empty(), "\n{}", differences.join("\n"));
+}
+
+#[test]
 fn view_mistakes() {
     views(&[
         (
@@ -445,7 +573,7 @@ fn view_mistakes() {
         ),
         (
             "{group_by: [], window: {}}",
-            "4:21: views.v.window: missing the kind of window; one of tumble, hop, sliding",
+            "4:21: views.v.window: missing the kind of window; one of tumble, hop, sliding, anchored",
         ),
         (
             "{group_by: [], window: {session: 5m}}",
@@ -453,7 +581,7 @@ fn view_mistakes() {
         ),
         (
             "{group_by: [], window: {tumble: 1m, hop: {size: 1m, every: 1m}}}",
-            "4:21: views.v.window: a window is one of tumble, hop and sliding, not several",
+            "4:21: views.v.window: a window is one of tumble, hop, sliding and anchored, not several",
         ),
         (
             "{group_by: [], window: {tumble: 500ms}}",

@@ -113,6 +113,11 @@ impl Board {
         self.now.lock().texts()
     }
 
+    /// Posts that are in no anchored window for want of their thread's times.
+    pub(crate) fn adrift(&self) -> u64 {
+        self.now.lock().count(ModelKey::NONE, Count::Adrift)
+    }
+
     /// Texts that this model has not answered.
     pub(crate) fn unanswered(&self, model: ModelKey) -> u64 {
         let now = self.now.lock();
