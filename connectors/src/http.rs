@@ -21,6 +21,7 @@ mod export;
 mod guard;
 mod health;
 mod listener;
+mod me;
 mod models;
 mod posts;
 mod predict;

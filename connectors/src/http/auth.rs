@@ -211,7 +211,7 @@ fn tenants_may(route: Option<&str>) -> bool {
     route.is_none_or(|route| {
         matches!(
             route,
-            "/ws" | "/ws/sentiment" | "/ws/thread/{thread}" | "/api/v1/events" | "/predict"
+            "/ws" | "/ws/sentiment" | "/ws/thread/{thread}" | "/api/v1/events" | "/api/v1/me" | "/predict"
         ) || [
             "/api/v1/views",
             "/api/v1/posts",

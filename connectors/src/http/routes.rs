@@ -2,7 +2,7 @@
 
 use super::error::ApiError;
 use super::{
-    App, alerts, auth, compat, console, dead_letters, docs, events, export, guard, health, models, posts, predict,
+    App, alerts, auth, compat, console, dead_letters, docs, events, export, guard, health, me, models, posts, predict,
     sinks, views, ws,
 };
 use crate::hub::export::Format;
@@ -35,6 +35,7 @@ fn documented() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/api/v1/models/rollback", post(models::roll_back)),
         ("/api/v1/models/{model}/comparison", get(models::comparison)),
         ("/api/v1/models/{model}/promote", post(models::promote)),
+        ("/api/v1/me", get(me::show)),
         (dead_letters::ROUTE, dead_letters::route()),
         (predict::ROUTE, predict::route()),
         ("/health", get(health::full)),

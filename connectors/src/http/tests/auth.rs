@@ -70,6 +70,28 @@ fn bearer(running: &Running, target: &str, credential: &str) -> Answer {
 }
 
 #[test]
+fn everybody_may_ask_who_they_are() {
+    let (running, keys) = start(GroupColumn::Thread, None);
+    running.ready();
+    let me = |credential: &str| {
+        let answer = bearer(&running, "/api/v1/me", credential);
+        assert_eq!((answer.status, answer.header("cache-control")), (200, "no-store"));
+        answer.json()["data"].clone()
+    };
+    let of = |name: &str, role: &str, tenant: Option<&str>, expires: Option<u64>| json!({"name": name, "role": role, "tenant": tenant, "expires": expires});
+    assert_eq!(me(&keys.read), of("reader", "read", None, None));
+    assert_eq!(me(&keys.operate), of("operator", "operate", None, None));
+    assert_eq!(me(&keys.tenant), of("tenant", "operate", Some(THREADS[0]), None));
+    let ann = token(&json!({"role": "admin"}));
+    assert_eq!(me(&ann), of("ann", "admin", None, Some(4_102_444_800)));
+    assert_eq!(running.get("/api/v1/me").status, 401);
+    let open = Running::with(ServeOptions::default(), 5, 60, HubLimits::default());
+    open.ready();
+    assert_eq!(open.get("/api/v1/me").json()["data"]["role"], "admin");
+    assert_eq!(open.get("/api/v1/me").json()["data"]["name"], Value::Null);
+}
+
+#[test]
 fn nothing_but_life_signs_is_open() {
     let (running, keys) = start(GroupColumn::Thread, None);
     running.ready();
