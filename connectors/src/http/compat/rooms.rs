@@ -129,7 +129,7 @@ pub(in crate::http) async fn sentiment(
     if let Some((_, index)) = views.distribution.first() {
         visible(&app, *index, tenancy)?;
     }
-    come_in(app, &headers, upgrade, (Place::Sentiment, tenancy))
+    come_in(app, who, &headers, upgrade, (Place::Sentiment, tenancy))
 }
 
 /// `/ws/thread/{thread}`
@@ -146,11 +146,12 @@ pub(in crate::http) async fn thread(
     let tenancy = tenancy(&app, &who);
     visible(&app, index, tenancy)?;
     let Path(thread) = thread.map_err(|error| ApiError::not_found(error.body_text()))?;
-    come_in(app, &headers, upgrade, (Place::Thread(thread.into()), tenancy))
+    come_in(app, who, &headers, upgrade, (Place::Thread(thread.into()), tenancy))
 }
 
 fn come_in(
     app: App,
+    who: Principal,
     headers: &HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     key: Key,
@@ -160,7 +161,7 @@ fn come_in(
     let room = Rooms::enter(&app, key.clone())?;
     Ok(upgrade
         .protocols([SUBPROTOCOL])
-        .on_upgrade(move |socket| listen(app, socket, key, room, seat)))
+        .on_upgrade(move |socket| listen(app, who, socket, key, room, seat)))
 }
 
 /// Why a connection ends.
@@ -169,9 +170,16 @@ enum Over {
     Close(u16, &'static str, Option<&'static str>),
 }
 
-async fn listen(app: App, mut socket: WebSocket, key: Key, mut room: Receiver<Utf8Bytes>, seat: (Seat, Open)) {
+async fn listen(
+    app: App,
+    who: Principal,
+    mut socket: WebSocket,
+    key: Key,
+    mut room: Receiver<Utf8Bytes>,
+    seat: (Seat, Open),
+) {
     let client = app.metrics.websocket_client();
-    if let Err(Over::Close(code, reason, counted)) = serve(&app, &mut socket, &key, &mut room).await {
+    if let Err(Over::Close(code, reason, counted)) = serve(&app, &who, &mut socket, &key, &mut room).await {
         if let Some(counted) = counted {
             app.metrics.websocket_dropped(counted);
         }
@@ -188,6 +196,7 @@ async fn listen(app: App, mut socket: WebSocket, key: Key, mut room: Receiver<Ut
 /// Runs until the connection is over; never returns `Ok`.
 async fn serve(
     app: &App,
+    who: &Principal,
     socket: &mut WebSocket,
     (place, tenancy): &Key,
     room: &mut Receiver<Utf8Bytes>,
@@ -201,8 +210,12 @@ async fn serve(
     for frame in welcome {
         send(app, socket, Message::Text(frame)).await?;
     }
+    let mut expired = std::pin::pin!(who.expired());
     loop {
         tokio::select! {
+            () = &mut expired => {
+                return Err(Over::Close(close_code::POLICY, "the token has expired", Some("expired")));
+            }
             () = stopped(&mut stop) => return Err(Over::Close(close_code::AWAY, "shutting down", None)),
             message = socket.recv() => {
                 heard = Instant::now();

@@ -1,8 +1,10 @@
-//! What a running pipeline gives out, on the compiled binary: explanations that outlive kills and folds, files of views.
+//! What a running pipeline gives out, on the compiled binary: explanations that outlive kills and folds, files of views, and
+//! nothing about few.
 #![allow(clippy::unwrap_used)]
 
 mod explain;
 mod export;
+mod few;
 #[allow(dead_code)]
 #[path = "../bad_input/program.rs"]
 mod program;

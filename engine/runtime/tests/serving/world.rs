@@ -31,10 +31,14 @@ pub fn append(folder: &Path, file: &str, lines: &[String]) {
     file.write_all((lines.join("\n") + "\n").as_bytes()).unwrap();
 }
 
-/// A post with a sentiment of its own.
+/// A post with a sentiment of its own, by somebody of its own.
 pub fn post(id: &str, thread: &str, text: &str, at: i64, votes: i64, sentiment: f64) -> String {
+    post_by(id, thread, id, text, at, votes, sentiment)
+}
+
+pub fn post_by(id: &str, thread: &str, author: &str, text: &str, at: i64, votes: i64, sentiment: f64) -> String {
     serde_json::json!({
-        "id": id, "source": "s", "thread": thread, "author": id, "text": text, "score": votes, "created_at": at,
+        "id": id, "source": "s", "thread": thread, "author": author, "text": text, "score": votes, "created_at": at,
         "sentiment": sentiment,
     })
     .to_string()
