@@ -27,7 +27,7 @@ const COLUMNS: [GroupColumn; 4] = [
 ];
 
 /// Where rows about few are withheld, so are single posts.
-fn may_be_seen(app: &App) -> Result<(), ApiError> {
+pub(super) fn may_be_seen(app: &App) -> Result<(), ApiError> {
     match app.hub.withholds() {
         false => Ok(()),
         true => Err(forbidden("Single posts are withheld here: serve.k_anonymity is set")),

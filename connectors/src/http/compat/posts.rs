@@ -6,6 +6,7 @@ use super::{routes, tenancy};
 use crate::http::App;
 use crate::http::auth::Principal;
 use crate::http::error::ApiError;
+use crate::http::posts::may_be_seen;
 use crate::http::query::{MAX_LIMIT, Params};
 use crate::http::reply::{conditional, json};
 use crate::http::views::tag;
@@ -149,6 +150,7 @@ pub(in crate::http) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     routes(&app)?;
+    may_be_seen(&app)?;
     let mut names: Vec<&str> = COLUMNS.map(|(name, _)| name).to_vec();
     names.extend(["start", "end", "limit", "offset"]);
     let params = Params::parse(&uri, &names)?;
@@ -194,6 +196,7 @@ pub(in crate::http) async fn one(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     routes(&app)?;
+    may_be_seen(&app)?;
     let Path(id) = id.map_err(|error| ApiError::not_found(error.body_text()))?;
     Params::parse(&uri, &[])?;
     app.require_served()?;
