@@ -33,14 +33,14 @@ enum Item {
     Author(Dim),
 }
 
+/// Authors by row.
+type Authors<'s> = VecCollection<'s, Tick, (RowKey, Dim)>;
+
 /// See the module documentation. Rows of anchored views have their authors from `anchor`. Policies say how answers count in each
 /// view, which decides about its groups, and flags of every view whether it asks; rows of others pass by.
 pub fn authors<'s>(
     rows: VecCollection<'s, Tick, Row>,
-    (live, anchored): (
-        VecCollection<'s, Tick, Live>,
-        Option<VecCollection<'s, Tick, (RowKey, Dim)>>,
-    ),
+    (live, anchored): (VecCollection<'s, Tick, Live>, Option<Authors<'s>>),
     control: VecCollection<'s, Tick, Control>,
     views: &Arc<[ViewSpec]>,
     (policies, counted): (&Arc<[Policy]>, &Arc<[bool]>),

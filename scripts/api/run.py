@@ -151,6 +151,9 @@ def schemathesis(url, folder):
     config.write_text("\n".join(lines))
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", config, "run", f"{url}/openapi.json"]
     command += ["--seed", str(SEED), "--max-examples", str(EXAMPLES), "--no-color"]
+    # Which columns a view has, and which hours are kept, is the pipeline's: the document cannot promise that all of them
+    # are accepted. What is refused must be refused as documented.
+    command += ["--exclude-checks", "positive_data_acceptance"]
     command += [part for path in STREAMS for part in ("--exclude-path", path)]
     # Its own folder: it leaves a database of examples where it runs.
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -147,10 +147,8 @@ async fn begin(addr: SocketAddr, filter: &Value) -> Result<Socket, FailureHere> 
     let ask = json!({ "op": "subscribe", "view": VIEW, "filter": filter });
     socket.send(Message::text(ask.to_string())).await?;
     while let Some(message) = socket.next().await {
-        if let Message::Text(text) = message? {
-            if text.starts_with("{\"type\":\"snapshot\"") {
-                return Ok(socket);
-            }
+        if matches!(message?, Message::Text(text) if text.starts_with("{\"type\":\"snapshot\"")) {
+            return Ok(socket);
         }
     }
     Err("closed before the snapshot".into())

@@ -80,7 +80,9 @@ pub async fn stream(
 }
 
 /// The feed, its filter as a subscription has it, and the tick to go on from.
-fn asked(uri: &Uri, headers: &HeaderMap) -> Result<(String, Map<String, Value>, Option<Tick>), ApiError> {
+type Asked = (String, Map<String, Value>, Option<Tick>);
+
+fn asked(uri: &Uri, headers: &HeaderMap) -> Result<Asked, ApiError> {
     let params = Params::any(uri)?;
     let view = params.one("view")?;
     let view = view.ok_or_else(|| Invalid::value("view", "", &["the name of a view, _posts or _alerts"]))?;
@@ -181,10 +183,8 @@ impl Reader {
         let upto = self.app.hub.tick().unwrap_or(0);
         self.session.pull(0, upto);
         changed |= self.send_all().await?;
-        if changed || progress {
-            if let Some(frame) = self.session.progress() {
-                self.send(event(frame)).await?;
-            }
+        if let Some(frame) = (changed || progress).then(|| self.session.progress()).flatten() {
+            self.send(event(frame)).await?;
         }
         match self.session.end() {
             None if self.session.subscriptions() > 0 => Ok(()),

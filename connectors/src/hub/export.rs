@@ -174,7 +174,7 @@ fn csv(
         for name in names(spec, lookup, key) {
             out.write_field(name.as_deref().unwrap_or(""))?;
         }
-        let (start, end) = spec.window.bounds_at(&key, clock);
+        let (start, end) = spec.window.bounds_at(key, clock);
         out.write_field(render::time(start))?;
         out.write_field(render::time(end))?;
         for measure in &spec.measures {

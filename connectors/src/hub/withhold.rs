@@ -43,7 +43,8 @@ impl Withhold {
                 ..alert.clone()
             };
             let known = shown(alert.id) || new.contains(&alert.id);
-            if !known && !(enough && alert.state == AlertState::Firing) {
+            let begins = enough && alert.state == AlertState::Firing;
+            if !known && !begins {
                 continue;
             }
             if !enough {

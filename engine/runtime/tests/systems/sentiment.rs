@@ -187,9 +187,9 @@ fn on_the_wire(world: &World) {
         .iter()
         .map(|p| &p["created_at"])
         .collect();
-    let expected = world.json(&format!(
+    let expected = world.json(
         "select to_char(to_timestamp(at / 1000.0) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') as t from raw.post order by at desc limit 20 offset 20"
-    ));
+    );
     assert_eq!(
         times,
         expected.as_array().unwrap().iter().map(|r| &r["t"]).collect::<Vec<_>>()

@@ -464,9 +464,10 @@ fn base(section: &str, key: &Key) -> String {
         ("serve.routes.threads", _) => "{list: by_thread}",
         ("views.*.window.hop" | "views.*.window.sliding", _) => "{size: 1h, every: 1m}",
         ("rules.*", _) => "{view: by_minute, when: posts > 1}",
-        ("sinks.*", Some((_, "kafka"))) => "{type: kafka, brokers: h:9092, topic: t, from: rules}",
+        ("sinks.*", Some((_, "http"))) => "{type: http, url: \"${NAME:-https://h/x}\"}",
+        ("sinks.*", Some((_, "kafka" | "kafka|http"))) => "{type: kafka, brokers: h:9092, topic: t, from: rules}",
         ("sinks.*", _) if key.path.ends_with(".*") => "{type: kafka, brokers: h:9092, topic: t, from: rules}",
-        ("sinks.*", Some((_, "postgres"))) => "{type: postgres, url: postgres://me@h/db}",
+        ("sinks.*", Some((_, "postgres" | "postgres|http"))) => "{type: postgres, url: postgres://me@h/db}",
         ("sinks.*", _) => "{type: file, path: out.jsonl, from: rules}",
         _ => "{}",
     }

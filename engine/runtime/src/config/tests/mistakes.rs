@@ -447,27 +447,27 @@ fn anchored_mistakes() {
         ),
         (
             anchored("{}"),
-            "4:60: views.v.window.anchored.phases: give one to 6 phases, not 0",
+            "4:55: views.v.window.anchored.phases: give one to 6 phases, not 0",
         ),
         (
             anchored(&format!("{{{}}}", seven.join(", "))),
-            "4:60: views.v.window.anchored.phases: give one to 6 phases, not 7",
+            "4:55: views.v.window.anchored.phases: give one to 6 phases, not 7",
         ),
         (
             anchored("{Live: {from: air_time, to: ends_at}}"),
-            "4:61: views.v.window.anchored.phases.Live: a phase is named by 1 to 16 lower-case letters, digits or `_`",
+            "4:56: views.v.window.anchored.phases.Live: a phase is named by 1 to 16 lower-case letters, digits or `_`",
         ),
         (
             edges("airtime", "ends_at"),
-            "4:74: views.v.window.anchored.phases.live.from: \"airtime\" is no time of a thread; write air_time or ends_at, and perhaps + or - and a duration, as in air_time - 24h",
+            "4:69: views.v.window.anchored.phases.live.from: \"airtime\" is no time of a thread; write air_time or ends_at, and perhaps + or - and a duration, as in air_time - 24h",
         ),
         (
             edges("air_time", "air_time - 1h"),
-            "4:88: views.v.window.anchored.phases.live.to: air_time - 1h is not after air_time",
+            "4:83: views.v.window.anchored.phases.live.to: air_time - 1h is not after air_time",
         ),
         (
             anchored("{live: {from: air_time}}"),
-            "4:61: views.v.window.anchored.phases.live: missing key \"to\"; for example to: ends_at + 12h",
+            "4:56: views.v.window.anchored.phases.live: missing key \"to\"; for example to: ends_at + 12h",
         ),
         (
             "{group_by: [label, emotion, source, author, entity], window: {tumble: 1m}}".to_owned(),
