@@ -84,6 +84,11 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// What they call themselves: the key's name, or the token's subject.
+    pub(super) fn own_name(&self) -> &str {
+        self.name.strip_prefix(jwt::TOKEN).unwrap_or(&self.name)
+    }
+
     /// Returns when the credential has ended: what was begun with it must end then.
     pub(super) async fn expired(&self) {
         let Some(expires) = self.expires else {
@@ -92,7 +97,7 @@ impl Principal {
         // In steps, as the wall clock may be set while we wait.
         const STEP: Duration = Duration::from_secs(60);
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        while let Some(left) = Duration::from_secs(expires)
+        while let Some(left) = Duration::from_secs(expires.saturating_add(jwt::LEEWAY))
             .checked_sub(now())
             .filter(|left| !left.is_zero())
         {

@@ -13,7 +13,7 @@ use serde_json::json;
 /// The one who asks.
 pub async fn show(State(app): State<App>, Extension(who): Extension<Principal>) -> Result<Response, ApiError> {
     let data = json!({
-        "name": app.auth.is_some().then_some(&*who.name),
+        "name": app.auth.is_some().then_some(who.own_name()),
         "role": who.role.name(),
         "tenant": who.tenant.as_deref(),
         "expires": who.expires,
