@@ -64,7 +64,7 @@ create view raw.alias as
   union select id, jsonb_array_elements_text(rec->'aliases') from raw.newest where topic = 'live.cast' and rec is not null;
 create materialized view raw.mention as
   select distinct p.id, a.entity from raw.post p join raw.alias a
-  on p.text ~* ('(^|[^[:alnum:]])' || a.alias || '($|[^[:alnum:]])');
+  on p.text ~* ('(^|[^[:alnum:]_])' || a.alias || '($|[^[:alnum:]_])');
 create view raw.phase as
   select id as thread, 'pre' as phase, air - 86400000 as s, air as e from raw.thread
   union all select id, 'live', air, ends from raw.thread
