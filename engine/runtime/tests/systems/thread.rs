@@ -267,17 +267,17 @@ fn on_the_wire(world: &World) {
     let (status, _, body) = world.ask(&format!("/api/threads/{GONE}"), "");
     assert_eq!(status, 404, "{body}");
 
-    let cast = world.get(&format!("/api/threads/{MAIN}/cast"));
+    let cast = world.get(&format!("/api/threads/{EARLY}/cast"));
     let expected = world.json(&format!(
         "select entity as cast_member, phase as time_window, count(*) as posts from raw.post join raw.phase using (thread) \
-         join raw.mention using (id) where s <= at and at < e and thread = '{MAIN}' group by entity, phase, s order by entity, s"
+         join raw.mention using (id) where s <= at and at < e and thread = '{EARLY}' group by entity, phase, s order by entity, s"
     ));
     let shown: Vec<Value> = cast["data"].as_array().unwrap().iter().map(|row| {
         json!({ "cast_member": row["cast_member"], "time_window": row["time_window"], "posts": row["posts"] })
     }).collect();
     assert_eq!(json!(shown), expected);
     assert!(shown.len() >= 8, "{expected}");
-    let lebron = world.get(&format!("/api/threads/{MAIN}/cast/lebron"));
+    let lebron = world.get(&format!("/api/threads/{EARLY}/cast/lebron"));
     assert!(
         lebron["data"]
             .as_array()
