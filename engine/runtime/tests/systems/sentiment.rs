@@ -91,7 +91,7 @@ fn live_sentiment_equals_sql_over_the_raw_records() {
         return;
     };
     let all = &all[..POSTS];
-    let topics = ["sentiment_stream", "sentiment_rules"];
+    let topics = ["sentiment_stream"];
     let replaced = [
         ("time: {clock: wall}", "time: {clock: event}"),
         (

@@ -482,7 +482,7 @@ fn anchored_mistakes() {
     let text = "name: a\nsources: {g: {type: generator}}\nviews: {p: {group_by: [thread], window: {anchored: {phases: {live: {from: air_time, to: ends_at}}}}}}\n";
     assert_eq!(
         said(&format!("{text}rules: {{r: {{view: p, when: posts > 1}}}}\n")),
-        "4:18: rules.r.view: rules follow windows side by side, and this view's are anchored; watch a view with `tumble`, `hop` or `sliding`"
+        "4:19: rules.r.view: rules follow windows side by side, and this view's are anchored; watch a view with `tumble`, `hop` or `sliding`"
     );
 }
 
