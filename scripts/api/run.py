@@ -183,6 +183,8 @@ def main(program):
                     fail(f"{name} holds {len(lines)} rows, HTTP says {len(rows)}: {list(missing)[:2]} {list(extra)[:2]}")
             print(f"api: {', '.join(said)} hold the {len(rows)} rows that HTTP shows")
             schemathesis(url, folder)
+            # It may have been paused last, and what it has not taken would be told at the end.
+            urllib.request.urlopen(urllib.request.Request(f"{url}/api/v1/sinks/alerts/resume", method="POST"), timeout=30)
             if engine.poll() is not None:
                 fail("the engine ended:\n" + (folder / "log").read_text())
         finally:
