@@ -1,7 +1,7 @@
 //! Rows of a view as a file: CSV, JSON Lines or Parquet.
 //!
 //! In: rows in pieces, in order. Out: the bytes of the file in pieces, none of them larger than what the rows given since
-//! the last ones take. State: for Parquet the row group under way, at most [`parquet::GROUP_ROWS`] rows; else nothing.
+//! the last ones take. State: for Parquet the row group under way, at most `parquet::GROUP_ROWS` rows; else nothing.
 //! Fails only where an encoder does, which would be a defect.
 //!
 //! The columns are those of the HTTP API and of the Postgres tables: groups, window, measures, `updated_at`. A value that
