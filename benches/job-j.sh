@@ -47,9 +47,9 @@ build_peer() {
 }
 build_peer handrolled
 [ -z "${WITH_DBSP:-}" ] || build_peer dbsp
-say "building job-j"
-cargo build --quiet --release --manifest-path "$repo/Cargo.toml" -p groundswell-benches
-target="${CARGO_TARGET_DIR:-$repo/target}/release"
+say "building job-j as it is shipped (profile dist: optimised across crates; some minutes)"
+cargo build --quiet --profile dist --manifest-path "$repo/Cargo.toml" -p groundswell-benches --bin job-j
+target="${CARGO_TARGET_DIR:-$repo/target}/dist"
 
 for set in base delta; do
     [ $set = base ] && files=("$base") || files=("$base" "$more")

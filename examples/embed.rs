@@ -77,6 +77,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         window: WindowSpec::Tumble { size: 60_000 },
         measures: Measure::SUMS.to_vec(),
         keep: None,
+        extras: groundswell_core::spec::Extras::default(),
     };
     let graph = GraphSpec {
         name: "mine".into(),
@@ -84,6 +85,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         link: LinkSpec::default(),
         weight: WeightSpec::Log1p,
         scoring: Default::default(),
+        events: None,
+        numbers: Vec::new(),
+        ties: false,
     };
     let shared = Shared::create(&std::env::temp_dir())?;
     let state = State::Memory(MemoryLog::default()).open()?; // State::Folder for a durable record

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The console as a user sees it, in headless Chromium: every page over the demo, what it says at the end, then revisions and a
-# restart, and signing in. Leaves screenshots in target/.
+# restart, phases and models, best times and events, and signing in. Leaves screenshots in target/.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if ! command -v npm >/dev/null 2>&1; then echo "browser: skipped, Node.js is not installed" >&2; exit 0; fi
@@ -29,5 +29,7 @@ if [ "${scored:-0}" -lt 1 ] || [ "${fired:-0}" -lt 1 ] || [ "${ended:-0}" -lt 1 
     exit 1
 fi
 (cd connectors/console && node e2e/revisions.mjs "$program" ../../target/revisions.png)
+(cd connectors/console && node e2e/phases.mjs "$program" ../../target/phases.png)
+(cd connectors/console && node e2e/insights.mjs "$program" ../../target/insights.png)
 (cd connectors/console && node e2e/sign-in.mjs "$program" ../../target/sign-in.png)
-echo "browser: 3 passed, 0 failed"
+echo "browser: 5 passed, 0 failed"

@@ -6,12 +6,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 folder=docs/reference
 mkdir -p "$folder"
 stale=0
-for page in config metrics cli schemas; do
+for file in config.md metrics.md cli.md schemas.md openapi.json; do
     fresh=$(mktemp)
-    target/release/groundswell reference "$page" >"$fresh"
+    target/release/groundswell reference "${file%.*}" >"$fresh"
     if [ "$1" = write ]; then
-        mv "$fresh" "$folder/$page.md" && chmod 644 "$folder/$page.md"
-    elif ! diff -u "$folder/$page.md" "$fresh"; then
+        mv "$fresh" "$folder/$file" && chmod 644 "$folder/$file"
+    elif ! diff -u "$folder/$file" "$fresh"; then
         stale=1
     fi
     rm -f "$fresh"

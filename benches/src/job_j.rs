@@ -131,6 +131,7 @@ fn graph() -> GraphSpec {
         window: WindowSpec::Tumble { size: 60_000 },
         measures: vec![Measure::Posts, Measure::Weight, Measure::Sentiment],
         keep: None,
+        extras: groundswell_core::spec::Extras::default(),
     };
     let link = LinkSpec {
         fuzzy_min: None,
@@ -143,6 +144,9 @@ fn graph() -> GraphSpec {
         link,
         weight: WeightSpec::Log1p,
         scoring: Default::default(),
+        events: None,
+        numbers: Vec::new(),
+        ties: false,
     }
 }
 

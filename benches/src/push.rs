@@ -11,6 +11,7 @@ mod push {
     pub mod sockets;
     pub mod times;
 }
+mod exchange;
 mod usage;
 
 use clap::Parser;

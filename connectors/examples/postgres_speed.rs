@@ -63,6 +63,7 @@ fn options(url: &str, names: &Arc<Names>) -> PostgresOptions {
         window: WindowSpec::Tumble { size: MINUTE },
         measures: Measure::SUMS.to_vec(),
         keep: None,
+        extras: groundswell_core::spec::Extras::default(),
     };
     PostgresOptions {
         name: "pg".into(),
@@ -71,6 +72,7 @@ fn options(url: &str, names: &Arc<Names>) -> PostgresOptions {
         views: [view].into(),
         tables: vec![0],
         alerts: true,
+        events: None,
         dead_letters: true,
         origin: Default::default(),
         basis: String::new(),
@@ -95,6 +97,8 @@ fn changes(names: &Names, tick: u64, rows: usize, round: i64, kind: u8) -> TickC
         RowChange {
             key,
             acc: (kind < 2).then_some(acc),
+            numbers: None,
+            revision: 0,
         }
     };
     TickChanges {

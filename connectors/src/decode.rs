@@ -25,6 +25,7 @@ pub use map::{FieldMap, FieldRef, MapError, TimeUnit};
 
 use crate::registry::Registry;
 use groundswell_core::id::Names;
+use groundswell_core::number::NumberSpec;
 use groundswell_core::record::{DeadLetter, Envelope, Post, Record, SourceId};
 use groundswell_core::source::{Redecode, SourceContext};
 use serde::{Deserialize, Serialize};
@@ -46,16 +47,28 @@ pub enum Collection {
     Entities,
     /// Alert rules.
     Rules,
+    /// Keywords.
+    Keywords,
+    /// What is known of authors.
+    Authors,
+    /// What users did with posts.
+    Interactions,
+    /// Whom users follow.
+    Follows,
 }
 
 impl Collection {
     /// All collections, in the order of the documentation.
-    pub const ALL: [Collection; 5] = [
+    pub const ALL: [Collection; 9] = [
         Collection::Posts,
         Collection::Votes,
         Collection::Threads,
         Collection::Entities,
         Collection::Rules,
+        Collection::Keywords,
+        Collection::Authors,
+        Collection::Interactions,
+        Collection::Follows,
     ];
 
     /// The collection's name in config and messages.
@@ -66,6 +79,10 @@ impl Collection {
             Collection::Threads => "threads",
             Collection::Entities => "entities",
             Collection::Rules => "rules",
+            Collection::Keywords => "keywords",
+            Collection::Authors => "authors",
+            Collection::Interactions => "interactions",
+            Collection::Follows => "follows",
         }
     }
 }
@@ -85,6 +102,10 @@ pub struct DecoderSpec {
     pub gone: Vec<String>,
     /// Rules on other views than these are dead letters; `None` takes any.
     pub views: Option<Vec<String>>,
+    /// The source (platform) of posts that name none.
+    pub source: Option<String>,
+    /// Numbers that posts and authors may have: what is there and is none is a dead letter.
+    pub numbers: Vec<NumberSpec>,
 }
 
 /// Default of [`DecoderSpec::max_bytes`].
@@ -108,7 +129,23 @@ impl DecoderSpec {
             max_id_bytes: MAX_ID_BYTES,
             gone: GONE.map(str::to_owned).into(),
             views: None,
+            source: None,
+            numbers: Vec::new(),
         }
+    }
+
+    /// The same with the source of posts that name none.
+    #[must_use]
+    pub fn with_source(mut self, source: Option<String>) -> Self {
+        self.source = source;
+        self
+    }
+
+    /// The same for a pipeline that declares these numbers.
+    #[must_use]
+    pub fn with_numbers(mut self, numbers: Vec<NumberSpec>) -> Self {
+        self.numbers = numbers;
+        self
     }
 
     /// The same with other texts that stand for one that is gone.
@@ -157,7 +194,7 @@ impl Decoder {
     /// # Errors
     /// [`MapError`] with every mistake in the field map.
     pub fn new(spec: DecoderSpec) -> Result<Self, MapError> {
-        let plan = map::Plan::compile(spec.into, &spec.map)?;
+        let plan = map::Plan::compile(spec.into, &spec.map, &spec.numbers)?;
         Ok(Decoder {
             spec,
             plan,

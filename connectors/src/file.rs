@@ -87,7 +87,7 @@ impl FileSpec {
             Format::Auto => {
                 let listed = matches!(
                     self.decoder.into,
-                    Collection::Entities | Collection::Rules | Collection::Threads
+                    Collection::Entities | Collection::Keywords | Collection::Rules | Collection::Threads
                 );
                 let extension = self
                     .path

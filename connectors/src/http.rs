@@ -10,6 +10,8 @@
 //! ([`tls`]), with certificates that may be replaced while it runs.
 
 mod alerts;
+mod analytics;
+mod api;
 pub mod auth;
 mod compat;
 mod console;
@@ -18,6 +20,7 @@ mod docs;
 mod error;
 mod events;
 mod export;
+mod feeds;
 mod guard;
 mod health;
 mod listener;
@@ -28,18 +31,21 @@ mod predict;
 mod query;
 mod reply;
 mod routes;
+mod rules;
 mod sinks;
 pub mod tls;
 mod views;
 mod ws;
 
 pub use compat::{CompatRoutes, SentimentViews, ThreadViews};
+pub use docs::document as openapi;
 pub use error::{ApiError, nearest};
 pub use health::{Health, HealthReport, Service, SinkAction, SinkRefusal, SinkStatus};
 pub use models::{
     Labels, ModelComparison, ModelControl, ModelDifference, ModelRefusal, ModelRefusalKind, ModelStatus, ModelSwitch,
 };
 pub use predict::{PredictFailure, PredictRefusal, Predicted, Predicting};
+pub use rules::RuleInForce;
 
 use crate::hub::Hub;
 use crate::metrics::Metrics;
@@ -57,6 +63,8 @@ use tokio::sync::{Semaphore, watch};
 pub struct ServeOptions {
     /// Address to listen on; port 0 takes any free one.
     pub addr: SocketAddr,
+    /// Another address where only metrics are.
+    pub metrics: Option<SocketAddr>,
     /// Who may ask; `None` lets everybody do everything.
     pub auth: Option<AuthOptions>,
     /// How often somebody may ask.
@@ -69,6 +77,8 @@ pub struct ServeOptions {
     pub allowed_origins: Vec<String>,
     /// Most open connections; others wait to be accepted.
     pub max_connections: usize,
+    /// How long a request's head may take, and how long its body; an idle connection is closed after as long.
+    pub patience: Duration,
     /// Threads that answer.
     pub workers: usize,
     /// How long a shutdown waits for answers under way.
@@ -83,12 +93,14 @@ impl Default for ServeOptions {
     fn default() -> Self {
         ServeOptions {
             addr: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            metrics: None,
             auth: None,
             quota: None,
             tls: None,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             max_connections: 16_384,
+            patience: Duration::from_secs(30),
             workers: 2,
             drain: Duration::from_secs(5),
             socket: SocketLimits::default(),
@@ -278,6 +290,7 @@ pub fn serve(
     let auth = options.auth.take().map(Auth::new).transpose()?;
     let acceptor = options.tls.take().map(Acceptor::open).transpose()?;
     let listener = listener::bind(asked)?;
+    let metrics_listener = options.metrics.map(listener::bind).transpose()?;
     let threads = |source| ServeError::Threads { addr: asked, source };
     let addr = listener.local_addr().map_err(threads)?;
     if !addr.ip().is_loopback() && auth.is_none() {
@@ -311,6 +324,11 @@ pub fn serve(
         let _inside = runtime.enter();
         tokio::net::TcpListener::from_std(listener).map_err(threads)?
     };
+    if let Some(listener) = metrics_listener {
+        let _inside = runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(threads)?;
+        runtime.spawn(listener::only_metrics(listener, app.clone()));
+    }
     let thread = std::thread::Builder::new()
         .name("groundswell-serve".into())
         .spawn(move || {

@@ -14,12 +14,16 @@
 //! A *feed* is what one can subscribe to: a view, the newest posts (`_posts`) or the alerts (`_alerts`).
 
 pub mod alerts;
+pub mod analytics;
+pub mod events;
 pub mod export;
+pub mod feeds;
 pub mod filter;
 pub mod frame;
 mod full;
 pub mod history;
 pub mod posts;
+mod read;
 pub mod render;
 pub mod table;
 #[cfg(test)]
@@ -29,6 +33,10 @@ mod withhold;
 
 use alerts::journal::Journal;
 use alerts::{AlertRecord, Alerts};
+use events::Events;
+use feeds::Feeds;
+use feeds::lists::Lists;
+use feeds::rank::FeedOptions;
 use frame::{Encoding, Frame};
 use groundswell_core::id::{Names, PostKey};
 use groundswell_core::serving::{AlertChange, TickChanges};
@@ -37,7 +45,7 @@ use groundswell_core::text::Texts;
 use groundswell_core::time::{EventTime, Tick};
 use history::{Changes, Delta, History};
 use parking_lot::{Mutex, RwLock};
-use posts::{Entry, PostPlace, Posts};
+use posts::{Entry, Posts};
 use render::{Lookup, PostIds};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -87,6 +95,8 @@ pub struct HubOptions {
     pub limits: HubLimits,
     /// Rows about fewer authors are withheld, and so are posts.
     pub k_anonymity: Option<i32>,
+    /// How feeds of posts are made; `None` makes none.
+    pub feeds: Option<FeedOptions>,
 }
 
 /// Something to subscribe to.
@@ -167,6 +177,9 @@ struct State {
     posts: Posts,
     alerts: Alerts,
     threads: Threads,
+    /// What is known through ties, where feeds are made.
+    ties: Option<Feeds>,
+    events: Events,
     /// What is withheld is in sinks all the same: everything, for them to be compared with.
     everything: Option<(Vec<Table>, Alerts)>,
 }
@@ -184,6 +197,8 @@ pub struct Hub {
     /// What was told of alerts; only [`Hub::apply`] looks at it.
     journal: Mutex<Option<Journal>>,
     withhold: Option<Withhold>,
+    feeds: Option<FeedOptions>,
+    lists: Lists,
 }
 
 #[derive(Clone)]
@@ -203,6 +218,7 @@ impl Hub {
             post_ids,
             limits,
             k_anonymity,
+            feeds: feed_options,
         } = options;
         let feeds = views.len() + 2;
         let feed = || FeedState {
@@ -219,6 +235,8 @@ impl Hub {
                 posts: Posts::new(limits.posts, limits.feed_posts),
                 alerts: Alerts::new(limits.alerts),
                 threads: Threads::default(),
+                ties: feed_options.map(|_| Feeds::default()),
+                events: Events::default(),
                 everything: k_anonymity.map(|_| (vec![Table::default(); views.len()], Alerts::new(limits.alerts))),
             }),
             ticks: watch::Sender::new(0),
@@ -226,6 +244,8 @@ impl Hub {
             boot: groundswell_core::time::wall_now(),
             journal: Mutex::new(None),
             withhold: k_anonymity.map(Withhold::below),
+            feeds: feed_options,
+            lists: Lists::default(),
             views,
         }
     }
@@ -323,8 +343,16 @@ impl Hub {
             table.apply(rows, tick);
             let window = |clock| render::is_sliding(spec).then(|| spec.window.sliding_bounds(clock));
             if !rows.is_empty() || window(clock_before) != window(changes.clock) {
-                let now = |acc| table::Row { acc, updated: tick };
-                let rows = || rows.iter().map(|r| (r.key, r.acc.map(now))).collect();
+                let now = |change: &groundswell_core::serving::RowChange| {
+                    let row = change.acc.map(|acc| table::Row {
+                        acc,
+                        numbers: change.numbers.clone(),
+                        updated: tick,
+                        revision: change.revision,
+                    });
+                    (change.key, row)
+                };
+                let rows = || rows.iter().map(now).collect();
                 state.feeds[index].push(tick, changes.clock, first, || Changes::Rows(rows()));
             }
         }
@@ -338,188 +366,24 @@ impl Hub {
             state.feeds[self.slot(Feed::Alerts)].push(tick, changes.clock, first, || alerts);
         }
         state.threads.apply(&changes.threads, tick);
+        if let Some(ties) = &mut state.ties {
+            ties.apply(changes, &state.posts, first);
+        }
+        state.events.apply(&changes.events, tick);
         if first {
             state.feeds.iter_mut().for_each(|feed| feed.history.begin(tick));
         }
         true
     }
 
-    /// The last complete tick; none before the first.
-    pub fn tick(&self) -> Option<Tick> {
-        self.state.read().tick
+    /// How feeds of posts are made, if they are.
+    pub fn feed_options(&self) -> Option<&FeedOptions> {
+        self.feeds.as_ref()
     }
 
-    /// Changes with every tick.
-    pub fn ticks(&self) -> watch::Receiver<Tick> {
-        self.ticks.subscribe()
-    }
-
-    /// The views, in pipeline order.
-    pub fn specs(&self) -> &[ViewSpec] {
-        &self.views
-    }
-
-    /// The spec of a view by name.
-    pub fn spec(&self, name: &str) -> Option<&ViewSpec> {
-        self.views.iter().find(|v| v.name == name)
-    }
-
-    /// The feed of a name.
-    pub fn feed(&self, name: &str) -> Option<Feed> {
-        match name {
-            POSTS_FEED => (!self.withholds()).then_some(Feed::Posts),
-            ALERTS_FEED => Some(Feed::Alerts),
-            _ => self.views.iter().position(|v| v.name == name).map(Feed::View),
-        }
-    }
-
-    /// A feed's name.
-    pub fn feed_name(&self, feed: Feed) -> &str {
-        match feed {
-            Feed::View(index) => self.views.get(index).map_or("", |v| &v.name),
-            Feed::Posts => POSTS_FEED,
-            Feed::Alerts => ALERTS_FEED,
-        }
-    }
-
-    /// Where strings are found.
-    pub fn lookup(&self) -> &Lookup {
-        &self.lookup
-    }
-
-    /// All views at one tick.
-    pub fn view_states(&self) -> Vec<ViewState> {
-        let state = self.state.read();
-        (0..self.views.len()).map(|index| state.view(index)).collect()
-    }
-
-    /// A view at one tick.
-    pub fn view(&self, index: usize) -> Option<ViewState> {
-        (index < self.views.len()).then(|| self.state.read().view(index))
-    }
-
-    /// The threads and some views, all at one tick.
-    pub fn threads<const N: usize>(&self, views: [usize; N]) -> (Threads, [Option<ViewState>; N]) {
-        let state = self.state.read();
-        let view = |index: usize| (index < self.views.len()).then(|| state.view(index));
-        (state.threads.clone(), views.map(view))
-    }
-
-    /// A post, the tick it is as of, and whether anything was served yet.
-    pub fn post(&self, key: PostKey) -> (Tick, Option<Entry>) {
-        let state = self.state.read();
-        (state.at(), state.posts.get(key).cloned())
-    }
-
-    /// Those of some posts that are live.
-    pub fn posts_by_key(&self, keys: impl Iterator<Item = PostKey>) -> Vec<(PostKey, Entry)> {
-        let state = self.state.read();
-        keys.filter_map(|key| Some((key, state.posts.get(key)?.clone())))
-            .collect()
-    }
-
-    /// The newest wanted posts after a place in the listing: tick, version, posts, and the place after which others follow.
-    pub fn newest_posts(
-        &self,
-        after: Option<PostPlace>,
-        limit: usize,
-        wanted: impl Fn(&Entry) -> bool,
-    ) -> (Tick, Tick, Vec<(PostKey, Entry)>, Option<PostPlace>) {
-        let state = self.state.read();
-        let (posts, next) = state.posts.page(after, limit, wanted);
-        (state.at(), state.feeds[self.slot(Feed::Posts)].version, posts, next)
-    }
-
-    /// How many posts are live.
-    pub fn post_count(&self) -> usize {
-        self.state.read().posts.len()
-    }
-
-    /// All alerts kept, the newest transition first, with tick and version.
-    pub fn alerts(&self) -> (Tick, Tick, Vec<Arc<AlertRecord>>) {
-        let state = self.state.read();
-        (
-            state.at(),
-            state.feeds[self.slot(Feed::Alerts)].version,
-            state.alerts.newest(),
-        )
-    }
-
-    /// An alert.
-    pub fn alert(&self, id: u128) -> (Tick, Option<Arc<AlertRecord>>) {
-        let state = self.state.read();
-        (state.at(), state.alerts.get(id).cloned())
-    }
-
-    /// The whole content of a feed.
-    pub fn snapshot(&self, feed: Feed) -> Snapshot {
-        let state = self.state.read();
-        let content = match feed {
-            Feed::View(index) => Content::Rows(state.tables.get(index).cloned().unwrap_or_default()),
-            Feed::Posts => Content::Posts(state.posts.feed()),
-            Feed::Alerts => Content::Alerts(state.alerts.newest()),
-        };
-        Snapshot {
-            at: state.at(),
-            clock: state.clock,
-            version: state.feeds[self.slot(feed)].version,
-            content,
-        }
-    }
-
-    /// What happened to a feed after tick `from`, up to and including `upto`. A `from` that was not served yet belongs to
-    /// another history.
-    pub fn since(&self, feed: Feed, from: Tick, upto: Tick) -> Missed {
-        let state = self.state.read();
-        let Some(at) = state.tick.filter(|at| from <= *at) else {
-            return Missed::TooMuch;
-        };
-        match state.feeds[self.slot(feed)].history.since(from) {
-            Some(mut deltas) => {
-                deltas.truncate(deltas.partition_point(|d| d.at <= upto));
-                Missed::Deltas {
-                    deltas,
-                    at: at.min(upto).max(from),
-                }
-            }
-            None => Missed::TooMuch,
-        }
-    }
-
-    /// The frame of a whole feed for clients without a filter, and the tick it is as of; encoded once per version and
-    /// encoding. `None` where `encode` gives none.
-    pub fn encoded_snapshot(
-        &self,
-        feed: Feed,
-        encoding: Encoding,
-        encode: impl FnOnce(Snapshot) -> Option<Frame>,
-    ) -> Option<(Tick, Frame)> {
-        let mut slot = self.encoded.get(self.slot(feed))?[encoding.slot()].lock();
-        let snapshot = self.snapshot(feed);
-        if let Some(known) = slot
-            .as_ref()
-            .filter(|known| known.version == snapshot.version && known.at > 0)
-        {
-            return Some((known.at, known.frame.clone()));
-        }
-        let (version, at) = (snapshot.version, snapshot.at);
-        let frame = encode(snapshot)?;
-        *slot = Some(Encoded {
-            version,
-            at,
-            frame: frame.clone(),
-        });
-        Some((at, frame))
-    }
-
-    /// A tag that changes when a version does, and from one process to the next.
-    pub fn tag(&self, version: Tick) -> String {
-        format!("W/\"{:x}-{version:x}\"", self.boot)
-    }
-
-    /// Estimate of the bytes held as history, for metrics.
-    pub fn history_bytes(&self) -> usize {
-        self.state.read().feeds.iter().map(|f| f.history.bytes()).sum()
+    /// Feeds as they were put into order.
+    pub fn lists(&self) -> &Lists {
+        &self.lists
     }
 
     fn slot(&self, feed: Feed) -> usize {

@@ -10,10 +10,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use groundswell_core::acc::UNIT;
 use groundswell_core::id::{Dim, Names, PostKey};
+use groundswell_core::number::TopPost;
 use groundswell_core::record::Header;
 use groundswell_core::score::{EMOTIONS, PPM, Score};
 use groundswell_core::serving::{AlertChange, AlertState, Cause, Evidence, LivePost, RowChange};
-use groundswell_core::spec::{Measure, Method, ViewKey, ViewSpec, WindowSpec};
+use groundswell_core::spec::{Cell, Method, REVISION, RowState, STATE, Shown, ViewKey, ViewSpec, WindowSpec, in_parts};
 use groundswell_core::time::{EventTime, Tick};
 use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
@@ -85,19 +86,48 @@ impl Serialize for KeyJson {
     }
 }
 
-/// A measure's value: a whole number for counts, null for none.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Number {
-    value: Option<f64>,
-    whole: bool,
+/// A value of a row: a whole number, a number, a word, or posts with the number that each is there for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum CellJson {
+    Whole(Option<i64>),
+    Real(Option<f64>),
+    Word(&'static str),
+    Posts(Vec<TopJson>),
 }
 
-impl Serialize for Number {
-    #[allow(clippy::cast_possible_truncation)] // counts come from i32
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.value {
-            Some(n) if self.whole => serializer.serialize_i64(n as i64),
-            other => other.serialize(serializer),
+/// One of the top posts of a row; a post that is not known any more is null.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct TopJson {
+    post: Option<Arc<str>>,
+    value: CellValue,
+}
+
+/// A number as its kind is written.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+enum CellValue {
+    Whole(i64),
+    Real(f64),
+}
+
+impl CellJson {
+    pub(crate) fn of(cell: Cell<'_>, post_id: impl Fn(PostKey) -> Option<Arc<str>>) -> Self {
+        match cell {
+            Cell::Whole(n) => CellJson::Whole(n),
+            Cell::Real(n) => CellJson::Real(n),
+            Cell::Word(word) => CellJson::Word(word),
+            Cell::Posts { posts, decimal } => {
+                let top = |top: &TopPost| TopJson {
+                    post: post_id(top.post),
+                    value: if decimal {
+                        CellValue::Real(in_parts(top.value, true))
+                    } else {
+                        CellValue::Whole(top.value)
+                    },
+                };
+                CellJson::Posts(posts.iter().map(top).collect())
+            }
         }
     }
 }
@@ -109,40 +139,41 @@ pub struct RowJson {
     start: EventTime,
     end: EventTime,
     /// None: the row is gone.
-    measures: Option<Vec<(Measure, Number)>>,
+    cells: Option<Vec<(Arc<str>, CellJson)>>,
+    /// Where the view counts revisions.
+    state: Option<(RowState, u32)>,
     tick: Tick,
 }
 
-/// A changed row of a view at a tick and its recorded clock: `{"key": {…}, "window_start", "window_end",` the view's
-/// measures or `"gone": true, "tick"}`.
+/// A changed row of a view at a tick and its recorded clock: `{"key": {…}, "window_start", "window_end",` what the view
+/// shows, its `"state", "revision"` if the view counts them, or `"gone": true`; `"tick"}`. The state is that at the clock.
 ///
 /// # Errors
 /// [`Unnamed`] for a digest without a name.
 pub fn row_json(
     spec: &ViewSpec,
-    names: &Names,
+    (names, post_ids): (&Names, &PostIds),
     change: &RowChange,
     tick: Tick,
     clock: EventTime,
 ) -> Result<RowJson, Unnamed> {
     let (start, end) = spec.window.bounds_at(&change.key, clock);
-    let measures = change.acc.as_ref().map(|acc| {
-        let number = |m: &Measure| {
-            (
-                *m,
-                Number {
-                    value: m.value(acc),
-                    whole: m.is_count(),
-                },
-            )
+    let numbers = change.numbers.as_deref();
+    let cells = change.acc.as_ref().map(|acc| {
+        let cell = |shown: Shown<'_>| {
+            let cell = shown.cell(spec, acc, numbers);
+            (shown.name().into(), CellJson::of(cell, |key| post_ids(key)))
         };
-        spec.measures.iter().map(number).collect()
+        spec.shows().map(cell).collect()
     });
     Ok(RowJson {
         key: key_json(spec, names, &change.key)?,
         start,
         end,
-        measures,
+        cells,
+        state: spec
+            .state_of(&change.key, clock, change.revision)
+            .map(|state| (state, change.revision)),
         tick,
     })
 }
@@ -153,10 +184,14 @@ impl Serialize for RowJson {
         map.serialize_entry("key", &self.key)?;
         map.serialize_entry("window_start", &TimeJson(self.start))?;
         map.serialize_entry("window_end", &TimeJson(self.end))?;
-        match &self.measures {
-            Some(measures) => {
-                for (measure, number) in measures {
-                    map.serialize_entry(measure.name(), number)?;
+        match &self.cells {
+            Some(cells) => {
+                for (name, cell) in cells {
+                    map.serialize_entry(name, cell)?;
+                }
+                if let Some((state, revision)) = self.state {
+                    map.serialize_entry(STATE, state.name())?;
+                    map.serialize_entry(REVISION, &revision)?;
                 }
             }
             None => map.serialize_entry("gone", &true)?,
@@ -206,7 +241,7 @@ pub fn alert_json(
 ) -> Result<AlertJson, Unnamed> {
     let start = match spec.window {
         WindowSpec::Sliding { size, .. } => change.window_end.saturating_sub(size),
-        WindowSpec::Tumble { .. } | WindowSpec::Hop { .. } | WindowSpec::Anchored(_) => change.key.start,
+        _ => change.key.start,
     };
     let evidence = |e: &Evidence| EvidenceJson {
         post: post_ids(e.post),
@@ -264,7 +299,7 @@ pub struct ScoreJson(pub Score);
 /// # Errors
 /// [`Unnamed`] for a digest without a name.
 pub fn post_json(names: &Names, id: &str, text: Option<&str>, post: &LivePost) -> Result<PostJson, Unnamed> {
-    let mentions = post.mentions.iter().map(|m| {
+    let mentions = post.mentions.iter().filter(|m| m.is_of_entity()).map(|m| {
         let entity = name(names, "entity", m.entity)?;
         Ok(MentionJson {
             entity,

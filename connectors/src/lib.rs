@@ -1,6 +1,7 @@
 //! connectors
 pub mod decode;
 pub mod dlq;
+pub mod feed;
 pub mod file;
 pub mod generator;
 pub mod http;

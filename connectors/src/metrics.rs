@@ -3,8 +3,10 @@
 //! In: calls from sources, the worker loop, the scorer, sinks and the server. Out: the Prometheus text format and a page
 //! of reference made from the same list. State: counters; every method is cheap and waits for nobody.
 
+mod feed;
 mod models;
 mod registrar;
+mod rules;
 mod scorer;
 mod source;
 
@@ -69,6 +71,7 @@ pub struct Metrics {
     operator_records: IntGaugeVec,
     adrift: IntGauge,
     models: models::ModelMetrics,
+    rules: rules::RuleMetrics,
     scorer: ScorerMetrics,
     sink_ticks: IntCounterVec,
     sink_errors: IntCounterVec,
@@ -84,6 +87,7 @@ pub struct Metrics {
     hub_bytes: IntGauge,
     http_requests: IntCounterVec,
     http_duration: HistogramVec,
+    feeds: feed::FeedMetrics,
 }
 
 /// What became of a source's records since the start: once they are complete, the first is the sum of the others.
@@ -107,7 +111,9 @@ impl Metrics {
     pub fn new() -> Result<Self, MetricsError> {
         let mut r = Registrar::default();
         let per_source = &["source"];
+        let feeds = feed::FeedMetrics::new(&mut r)?;
         Ok(Metrics {
+            feeds,
             read: r.counters("records_read_total", "Records read from a source.", per_source)?,
             accepted: r.counters(
                 "records_accepted_total",
@@ -162,6 +168,7 @@ impl Metrics {
                 "Live posts in no row of anchored views, because the record of their thread has no times or did not come.",
             )?,
             models: models::ModelMetrics::new(&mut r)?,
+            rules: rules::RuleMetrics::new(&mut r)?,
             scorer: ScorerMetrics::register(&mut r)?,
             sink_ticks: r.counters("sink_ticks_applied_total", "Ticks a sink has applied.", &["sink"])?,
             sink_errors: r.counters(
@@ -245,6 +252,16 @@ impl Metrics {
         SourceMetrics::new(self, name)
     }
 
+    /// What became of the records of all sources.
+    pub fn totals(&self) -> SourceTotals {
+        SourceTotals {
+            read: sum(&self.read, |_| true),
+            accepted: sum(&self.accepted, |_| true),
+            duplicate: sum(&self.duplicate, |_| true),
+            dead_lettered: sum(&self.dead_lettered, |_| true),
+        }
+    }
+
     /// What became of one source's records.
     pub fn source_totals(&self, name: &str) -> SourceTotals {
         let label = &[name];
@@ -252,10 +269,7 @@ impl Metrics {
             let labels = metric.get_label();
             labels.iter().any(|l| l.name() == "source" && l.value() == name)
         };
-        let families = self.dead_lettered.collect();
-        let dead = families.iter().flat_map(|f| f.get_metric()).filter(|m| of_source(m));
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // counters of whole numbers
-        let dead_lettered = dead.map(|m| m.get_counter().get_value() as u64).sum();
+        let dead_lettered = sum(&self.dead_lettered, of_source);
         SourceTotals {
             read: self.read.with_label_values(label).get(),
             accepted: self.accepted.with_label_values(label).get(),
@@ -370,6 +384,14 @@ impl Drop for ClientGuard {
     fn drop(&mut self) {
         self.0.dec();
     }
+}
+
+/// The sum of some of a metric's counters.
+fn sum(counters: &IntCounterVec, some: impl Fn(&prometheus::proto::Metric) -> bool) -> u64 {
+    let families = counters.collect();
+    let found = families.iter().flat_map(|f| f.get_metric()).filter(|m| some(m));
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // counters of whole numbers
+    found.map(|m| m.get_counter().get_value() as u64).sum()
 }
 
 fn whole(n: usize) -> i64 {

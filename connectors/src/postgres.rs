@@ -14,6 +14,7 @@
 mod batch;
 mod connect;
 mod error;
+mod events;
 mod layout;
 mod letters;
 mod partition;
@@ -33,6 +34,7 @@ use crate::json::PostIds;
 use batch::Batch;
 use connect::Target;
 use groundswell_core::id::Names;
+use groundswell_core::keywords::EventsSpec;
 use groundswell_core::serving::{Sink, TickChanges};
 use groundswell_core::spec::ViewSpec;
 use groundswell_core::time::Tick;
@@ -56,6 +58,8 @@ pub struct PostgresOptions {
     pub tables: Vec<usize>,
     /// Whether alerts get one.
     pub alerts: bool,
+    /// What makes keyword events, if they get one.
+    pub events: Option<EventsSpec>,
     /// Whether dead letters get one.
     pub dead_letters: bool,
     /// What is known about where they come from.
@@ -88,6 +92,8 @@ struct Plan {
     views: Vec<ViewTable>,
     alerts: Option<Layout>,
     dead: Option<Layout>,
+    /// The table of keyword events, and what its rows mean.
+    events: Option<(Layout, String)>,
     origin: Origin,
     strings: Strings,
 }
@@ -100,7 +106,8 @@ struct Progress {
     upper: Option<Tick>,
     /// Dead letters up to this tick are in the table.
     dead_upper: Option<Tick>,
-    /// By table: it is being filled from the beginning, because it is new or means something else than before.
+    /// By table of a view, then that of keyword events: it is being filled from the beginning, because it is new or means
+    /// something else than before.
     behind: Vec<bool>,
 }
 
@@ -131,6 +138,9 @@ impl PostgresSink {
             all_views: options.views,
             alerts: options.alerts.then(|| Layout::alerts(&options.schema)),
             dead: options.dead_letters.then(|| Layout::dead_letters(&options.schema)),
+            events: options
+                .events
+                .map(|spec| (Layout::events(&options.schema), format!("{spec:?}"))),
             origin: options.origin,
             strings: Strings {
                 names: options.names,
@@ -183,7 +193,7 @@ impl PostgresSink {
                 continue;
             }
             let wants = |table: usize| !catching_up || behind.get(table) == Some(&true);
-            let Some(batch) = Batch::fold(part, &self.plan.views, wants) else {
+            let Some(batch) = Batch::fold(part, &self.plan, wants) else {
                 continue;
             };
             self.run(async |session, place, plan, progress| session.commit(place, plan, progress, &batch).await)?;
@@ -198,7 +208,7 @@ impl PostgresSink {
     /// [`PostgresError`]; then nothing has changed.
     pub fn resync(&mut self, full: &TickChanges) -> Result<Vec<Difference>, PostgresError> {
         self.reconnect()?;
-        let Some(batch) = Batch::fold(&[full], &self.plan.views, |_| true) else {
+        let Some(batch) = Batch::fold(&[full], &self.plan, |_| true) else {
             return Ok(Vec::new());
         };
         let mut differences = Vec::new();

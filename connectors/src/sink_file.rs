@@ -129,6 +129,7 @@ pub struct ViewFile {
     index: usize,
     view: ViewSpec,
     names: Arc<Names>,
+    post_ids: PostIds,
 }
 
 impl ViewFile {
@@ -140,9 +141,9 @@ impl ViewFile {
         name: &str,
         path: &Path,
         state: Option<&str>,
-        index: usize,
-        view: ViewSpec,
+        (index, view): (usize, ViewSpec),
         names: Arc<Names>,
+        post_ids: PostIds,
     ) -> Result<Self, FileError> {
         let journal = Journal::open(path, &format!("view {}", view.name), state)?;
         Ok(ViewFile {
@@ -151,6 +152,7 @@ impl ViewFile {
             index,
             view,
             names,
+            post_ids,
         })
     }
 }
@@ -167,8 +169,8 @@ impl Sink for ViewFile {
     fn apply(&mut self, changes: &TickChanges) -> Result<(), String> {
         let mut lines = Vec::new();
         for change in changes.views.get(self.index).into_iter().flatten() {
-            let row =
-                row_json(&self.view, &self.names, change, changes.tick, changes.clock).map_err(|e| e.to_string())?;
+            let strings = (&*self.names, &self.post_ids);
+            let row = row_json(&self.view, strings, change, changes.tick, changes.clock).map_err(|e| e.to_string())?;
             push_line(&mut lines, &row)?;
         }
         self.journal.append(changes.tick, lines).map_err(|e| e.to_string())

@@ -156,6 +156,7 @@ fn row(i: u64, v: u64) -> PostRow {
         author: Dim(i % 1_009 + 1),
         source: Dim(1),
         created_at: i64::try_from(i / (THREADS * PER_WINDOW)).unwrap_or(0) * MINUTE,
+        about: TextKey::NONE,
         given: None,
     }
 }
@@ -207,6 +208,7 @@ fn views() -> Arc<[ViewSpec]> {
         window: WindowSpec::Tumble { size: MINUTE },
         measures: vec![Measure::Posts, Measure::Sentiment],
         keep: None,
+        extras: groundswell_core::spec::Extras::default(),
     }]
     .into()
 }
@@ -364,15 +366,8 @@ fn by_row(worker: &mut Worker, c: &mut Criterion, size: u64) {
     );
     let rules = (0..10).map(|n| {
         let id = format!("rule{n}");
-        let rule = RuleSpec {
-            when: Expr::parse(&format!("sentiment < -0.{n}1")).expect("parses"),
-            clear: None,
-            view: "by_minute".into(),
-            min_posts: 1,
-            for_ms: 0,
-            cooldown_ms: 0,
-            id: id.clone(),
-        };
+        let when = Expr::parse(&format!("sentiment < -0.{n}1")).expect("parses");
+        let rule = RuleSpec::new(&id, "by_minute", when);
         Control::Rule {
             id: Dim::of(&id),
             rank: (0, 1, 0, 0),
@@ -423,6 +418,9 @@ fn whole(worker: &mut Worker, c: &mut Criterion, size: u64) {
             },
             weight: WeightSpec::Log1p,
             scoring: Default::default(),
+            events: None,
+            numbers: Vec::new(),
+            ties: false,
         },
         |_| false,
     );
@@ -454,7 +452,12 @@ fn whole(worker: &mut Worker, c: &mut Criterion, size: u64) {
                     }),
                     _ => None,
                 });
-                let inputs = Inputs { posts, facts, control };
+                let inputs = Inputs {
+                    posts,
+                    facts,
+                    ties: None,
+                    control,
+                };
                 render(&plan, inputs, fetch(), Duplicates::default()).rows
             },
             (control(), &|i| vec![event(i, 0)]),

@@ -38,10 +38,7 @@ pub fn aggregate<'s>(
     views: &Arc<[ViewSpec]>,
 ) -> VecCollection<'s, Tick, Row> {
     let mut states: Vec<View> = views.iter().map(View::new).collect();
-    let sliding: Vec<bool> = views
-        .iter()
-        .map(|v| matches!(v.window, WindowSpec::Sliding { .. }))
-        .collect();
+    let sliding: Vec<bool> = views.iter().map(is_sliding).collect();
     per_tick(
         contributions,
         control.filter(|c| matches!(c, Control::Clock(_))),
@@ -77,6 +74,29 @@ pub fn aggregate<'s>(
     )
 }
 
+/// A row as it is kept here, and back.
+pub(crate) fn turned(spec: &ViewSpec, key: ViewKey) -> ViewKey {
+    match spec.window {
+        WindowSpec::Anchored(_) | WindowSpec::Session(_) => key.by_end(),
+        _ => key,
+    }
+}
+
+/// Whether a view's window moves with the clock.
+pub(crate) fn is_sliding(spec: &ViewSpec) -> bool {
+    matches!(spec.window, WindowSpec::Sliding { .. })
+}
+
+/// Whether a window, or a step of a sliding one, is beyond retention at the clock; of an anchored one by its end.
+pub(crate) fn dropped(spec: &ViewSpec, clock: EventTime, start: EventTime) -> bool {
+    let kept = |end: EventTime| spec.keep.is_none_or(|keep| end.saturating_add(keep) > clock);
+    match spec.window {
+        WindowSpec::Sliding { .. } => clock > EventTime::MIN && start < spec.window.sliding_bounds(clock).0,
+        WindowSpec::Anchored(_) | WindowSpec::Session(_) => !kept(start),
+        window => !kept(start.saturating_add(window.size())),
+    }
+}
+
 type Groups = DigestMap<[Dim; 4], Acc>;
 
 /// One view's rows on this worker.
@@ -103,50 +123,24 @@ impl View {
         }
     }
 
-    /// A row as it is kept here, and back.
-    fn turned(&self, key: ViewKey) -> ViewKey {
-        if matches!(self.spec.window, WindowSpec::Anchored(_)) {
-            key.by_end()
-        } else {
-            key
-        }
-    }
-
-    /// Whether a window is beyond retention at the clock.
-    fn dropped(&self, start: EventTime) -> bool {
-        match self.spec.window {
-            WindowSpec::Sliding { .. } => {
-                self.clock > EventTime::MIN && start < self.spec.window.sliding_bounds(self.clock).0
-            }
-            WindowSpec::Anchored(_) => self
-                .spec
-                .keep
-                .is_some_and(|keep| start.saturating_add(keep) <= self.clock),
-            _ => self
-                .spec
-                .keep
-                .is_some_and(|keep| start.saturating_add(self.spec.window.size()).saturating_add(keep) <= self.clock),
-        }
-    }
-
     fn advance(&mut self, clock: EventTime) {
         if clock <= self.clock {
             return;
         }
         let was = self.clock;
         self.clock = clock;
-        if matches!(self.spec.window, WindowSpec::Sliding { .. }) {
+        if is_sliding(&self.spec) {
             self.slide(was, clock);
         }
         while let Some(first) = self.windows.first_entry() {
             let start = *first.key();
-            if !self.dropped(start) {
+            if !dropped(&self.spec, self.clock, start) {
                 break;
             }
             let Some((_, groups)) = self.windows.pop_first() else {
                 break;
             };
-            if !matches!(self.spec.window, WindowSpec::Sliding { .. }) {
+            if !is_sliding(&self.spec) {
                 for (group, acc) in groups {
                     self.before.entry((group, start)).or_insert(acc);
                 }
@@ -171,11 +165,11 @@ impl View {
     }
 
     fn add(&mut self, key: ViewKey, acc: &Acc) {
-        let key = self.turned(key);
-        if self.dropped(key.start) {
+        let key = turned(&self.spec, key);
+        if dropped(&self.spec, self.clock, key.start) {
             return;
         }
-        let sliding = matches!(self.spec.window, WindowSpec::Sliding { .. });
+        let sliding = is_sliding(&self.spec);
         let groups = self.windows.entry(key.start).or_default();
         if !sliding {
             add(groups, &mut self.before, key.group, key.start, acc);
@@ -193,7 +187,7 @@ impl View {
 
     /// Emits what differs from before the tick.
     fn settle(&mut self, give: &mut impl FnMut(ViewKey, Acc, isize)) {
-        let sliding = matches!(self.spec.window, WindowSpec::Sliding { .. });
+        let sliding = is_sliding(&self.spec);
         let mut touched = std::mem::take(&mut self.before);
         for ((group, start), before) in touched.drain() {
             let groups = if sliding {
@@ -205,7 +199,7 @@ impl View {
             if before == after {
                 continue;
             }
-            let key = self.turned(ViewKey { group, start });
+            let key = turned(&self.spec, ViewKey { group, start });
             if !before.is_zero() {
                 give(key, before, -1);
             }

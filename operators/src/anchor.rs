@@ -149,7 +149,7 @@ impl Cut {
             let (start, end) = self.phases.window(phase, thread)?;
             let mut group = group;
             *group.get_mut(self.slot)? = *name;
-            (start <= at && at < end).then(|| ViewKey::anchored(group, start, end))
+            (start <= at && at < end).then(|| ViewKey::with_end(group, start, end))
         })
     }
 }
@@ -304,6 +304,7 @@ mod tests {
             window: WindowSpec::Anchored(Phases::new(&phases, None, 1_000).unwrap()),
             measures: vec![Measure::Posts],
             keep: None,
+            extras: groundswell_core::spec::Extras::default(),
         }])
     }
 

@@ -9,6 +9,7 @@
 //! for the views that ask for it only; posts without an author add none.
 
 use crate::aggregate::Row;
+use crate::aggregate::{dropped, is_sliding, turned};
 use crate::event::{Control, clock_of};
 use crate::live::Live;
 use crate::window::{RowKey, for_each_row};
@@ -17,7 +18,7 @@ use groundswell_core::acc::Acc;
 use groundswell_core::dataflow::{Complete, per_tick};
 use groundswell_core::id::{DigestMap, Dim};
 use groundswell_core::scoring::Policy;
-use groundswell_core::spec::{ViewKey, ViewSpec, WindowSpec};
+use groundswell_core::spec::{ViewKey, ViewSpec};
 use groundswell_core::time::{EventTime, Tick};
 use hashbrown::hash_map::Entry;
 use serde::{Deserialize, Serialize};
@@ -110,19 +111,6 @@ pub fn authors<'s>(
     others.concat(with_authors)
 }
 
-/// A row as it is kept here, and back.
-fn turned(spec: &ViewSpec, key: ViewKey) -> ViewKey {
-    if matches!(spec.window, WindowSpec::Anchored(_)) {
-        key.by_end()
-    } else {
-        key
-    }
-}
-
-fn is_sliding(spec: &ViewSpec) -> bool {
-    matches!(spec.window, WindowSpec::Sliding { .. })
-}
-
 /// A row: its sums, and its posts by author.
 #[derive(Default)]
 struct Group {
@@ -167,23 +155,6 @@ impl View {
         }
     }
 
-    /// Whether a window, or a step of a sliding one, is over for good; the same as in `aggregate`.
-    fn dropped(&self, start: EventTime) -> bool {
-        match self.spec.window {
-            WindowSpec::Sliding { .. } => {
-                self.clock > EventTime::MIN && start < self.spec.window.sliding_bounds(self.clock).0
-            }
-            WindowSpec::Anchored(_) => self
-                .spec
-                .keep
-                .is_some_and(|keep| start.saturating_add(keep) <= self.clock),
-            window => self
-                .spec
-                .keep
-                .is_some_and(|keep| start.saturating_add(window.size()).saturating_add(keep) <= self.clock),
-        }
-    }
-
     fn advance(&mut self, clock: EventTime) {
         if clock <= self.clock {
             return;
@@ -196,7 +167,7 @@ impl View {
             return;
         }
         while let Some(start) = self.windows.first_key_value().map(|(start, _)| *start)
-            && self.dropped(start)
+            && dropped(&self.spec, self.clock, start)
         {
             for (group, row) in self.windows.remove(&start).unwrap_or_default() {
                 self.before.entry((group, start)).or_insert(row.row());
@@ -237,7 +208,7 @@ impl View {
 
     fn author(&mut self, key: ViewKey, author: Dim, diff: isize) {
         let key = turned(&self.spec, key);
-        if self.dropped(key.start) {
+        if dropped(&self.spec, self.clock, key.start) {
             return;
         }
         let mut start = key.start;

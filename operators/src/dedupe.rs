@@ -6,7 +6,8 @@
 //! the winning row with its rank, deletions included (a stale redelivery must lose against them), and the newest vote
 //! observation, which may come before the post; and which threads are deleted. *Emits* at the tick of the change, net.
 //! *A retraction* of a post takes its votes along; deleting a thread retracts all that hangs on it, and bringing the
-//! thread back brings them back.
+//! thread back brings them back. Where numbers are declared, those of the winning row go along with it, apart from it as the
+//! votes are; they are kept beside the posts, in a table that is empty elsewhere.
 //!
 //! With a *retention*, a post written longer than that before the clock is forgotten with all that is known of it: it is
 //! retracted, which lets everything behind forget it too, and changes no row, as the windows it was in are gone. So are
@@ -17,8 +18,10 @@ use crate::expiry::Expiry;
 use crate::score::Recalled;
 use differential_dataflow::VecCollection;
 use groundswell_core::dataflow::{Complete, per_tick};
-use groundswell_core::id::{DigestMap, Dim, PostKey};
+use groundswell_core::id::{DigestMap, Dim, PostKey, TextKey};
+use groundswell_core::number::Values;
 use groundswell_core::record::{Rank, SourceId, UNRANKED, votes_rank};
+use groundswell_core::score::Score;
 use groundswell_core::table;
 use groundswell_core::time::{EventTime, Tick};
 use parking_lot::Mutex;
@@ -35,6 +38,8 @@ pub enum Upserted {
     Votes(i64),
     /// What travels about records that changed nothing.
     Unchanged(Unchanged),
+    /// Its numbers; absent while it has none.
+    Numbers(Values),
 }
 
 /// Records that changed nothing, as many as the difference says.
@@ -77,6 +82,7 @@ impl Stale {
         let (rank, votes) = match event {
             PostEvent::Row { rank, .. } => (*rank, false),
             PostEvent::Votes((at, votes), _) => (votes_rank(*at, *votes), true),
+            PostEvent::Numbers { rank, .. } => (*rank, false),
         };
         Stale { post, rank, votes }
     }
@@ -85,6 +91,10 @@ impl Stale {
 fn source_of(event: &PostEvent) -> SourceId {
     match event {
         PostEvent::Row {
+            rank: (_, _, source, _),
+            ..
+        }
+        | PostEvent::Numbers {
             rank: (_, _, source, _),
             ..
         }
@@ -227,76 +237,137 @@ type RowRank = (i64, u16, u64);
 /// Below every rank of a row.
 const NO_ROW: RowRank = (i64::MIN, 0, 0);
 
-/// All that is remembered about one post id.
+/// A vote observation in two words: when, and how many, [`i64::MIN`] while hidden, as [`votes_rank`] has it.
+type Seen = (EventTime, i64);
+
+/// Before every observation.
+const UNSEEN: Seen = (EventTime::MIN, i64::MIN);
+
+fn seen((at, votes): VoteAt) -> Seen {
+    let (at, votes, ..) = votes_rank(at, votes);
+    (at, votes)
+}
+
+/// All that is remembered about one post id. There is one for every post, and it is a large part of the engine's memory: what
+/// few posts have lies beside, in [`Table`].
 #[derive(Clone, Copy)]
 struct Entry {
     /// Without a row: the clock when something last came. With one, the post's own time counts.
     touched: EventTime,
-    rank: RowRank,
-    row: Option<(PostRow, VoteAt)>,
-    votes: Option<VoteAt>,
+    order: i64,
+    offset: u64,
+    source: u16,
+    row: Option<Stored>,
+    votes: Seen,
+}
+
+/// A [`PostRow`] but for its `about`, and the votes that came with it.
+#[derive(Clone, Copy, PartialEq)]
+struct Stored {
+    text: TextKey,
+    parent: PostKey,
+    thread: Dim,
+    author: Dim,
+    source: Dim,
+    created_at: EventTime,
+    given: Option<Score>,
+    votes: Seen,
+}
+
+impl Stored {
+    fn row(&self, about: TextKey) -> PostRow {
+        PostRow {
+            text: self.text,
+            parent: self.parent,
+            thread: self.thread,
+            author: self.author,
+            source: self.source,
+            created_at: self.created_at,
+            about,
+            given: self.given,
+        }
+    }
+
+    fn of(row: &PostRow, votes: VoteAt) -> Self {
+        Stored {
+            text: row.text,
+            parent: row.parent,
+            thread: row.thread,
+            author: row.author,
+            source: row.source,
+            created_at: row.created_at,
+            given: row.given,
+            votes: seen(votes),
+        }
+    }
 }
 
 impl Default for Entry {
     fn default() -> Self {
+        let (order, source, offset) = NO_ROW;
         Entry {
             touched: EventTime::MIN,
-            rank: NO_ROW,
+            order,
+            offset,
+            source,
             row: None,
-            votes: None,
+            votes: UNSEEN,
         }
     }
 }
 
 impl Entry {
-    /// What stands, given whether the post's thread is deleted.
-    fn standing(&self, deleted: impl Fn(Dim) -> bool) -> (Option<PostRow>, Option<i64>) {
-        match self.row {
-            Some((row, own)) if !deleted(row.thread) => {
-                let newest = match self.votes {
-                    Some(seen) if votes_rank(seen.0, seen.1) >= votes_rank(own.0, own.1) => seen,
-                    _ => own,
-                };
-                (Some(row), newest.1)
+    fn rank(&self) -> RowRank {
+        (self.order, self.source, self.offset)
+    }
+
+    /// What stands, given whether the post's thread is deleted and what its row says of its address and title.
+    fn standing(&self, about: TextKey, deleted: impl Fn(Dim) -> bool) -> (Option<PostRow>, Option<i64>) {
+        match &self.row {
+            Some(kept) if !deleted(kept.thread) => {
+                let (_, votes) = self.votes.max(kept.votes);
+                (Some(kept.row(about)), (votes != i64::MIN).then_some(votes))
             }
             _ => (None, None),
         }
     }
 
     fn is_known(&self) -> bool {
-        self.rank != NO_ROW || self.votes.is_some()
+        self.rank() != NO_ROW || self.votes != UNSEEN
     }
 
     /// The time from which retention counts.
     fn needed(&self) -> EventTime {
-        self.row.map_or(self.touched, |(row, _)| row.created_at)
+        self.row.map_or(self.touched, |row| row.created_at)
     }
 
-    /// Takes an event; false if it changed nothing.
-    fn take(&mut self, event: &PostEvent) -> bool {
+    /// Takes an event, and the address and title of a row that stands now; false if it changed nothing.
+    fn take(&mut self, event: &PostEvent, about: &mut TextKey) -> bool {
         match event {
             PostEvent::Row {
                 rank: (_, order, source, offset),
                 row,
             } => {
-                let rank = (*order, *source, *offset);
-                if self.rank >= rank {
+                if self.rank() >= (*order, *source, *offset) {
                     return false;
                 }
-                let changed = self.rank == NO_ROW || self.row != *row;
-                (self.rank, self.row) = (rank, *row);
+                let kept = row.as_ref().map(|(row, votes)| Stored::of(row, *votes));
+                let now = row.as_ref().map_or(TextKey::NONE, |(row, _)| row.about);
+                let changed = self.rank() == NO_ROW || self.row != kept || *about != now;
+                (self.order, self.source, self.offset) = (*order, *source, *offset);
+                (self.row, *about) = (kept, now);
                 changed
             }
-            PostEvent::Votes(seen, _) => {
-                if self
-                    .votes
-                    .is_some_and(|v| votes_rank(v.0, v.1) >= votes_rank(seen.0, seen.1))
-                {
+            PostEvent::Votes(votes, _) => {
+                let seen = seen(*votes);
+                if self.votes >= seen {
                     return false;
                 }
-                self.votes = Some(*seen);
+                self.votes = seen;
                 true
             }
+            // Taken beside: see `Table::number`.
+            PostEvent::Numbers { .. } => true,
         }
     }
 }
@@ -305,6 +376,10 @@ impl Entry {
 struct Table {
     posts: table::Table<PostKey, Entry>,
     threads: DigestMap<Dim, (Rank, bool)>,
+    /// Of the posts whose row has one: [`PostRow::about`].
+    abouts: DigestMap<PostKey, TextKey>,
+    /// Of the posts with numbers: those of the winning row, and its rank.
+    numbers: DigestMap<PostKey, (RowRank, Values)>,
     /// Each known post once, by a time at which to look whether it can be forgotten.
     expiry: Option<Expiry<PostKey>>,
 }
@@ -334,11 +409,39 @@ impl Table {
                 continue;
             }
             let threads = &self.threads;
-            let (row, votes) = entry.standing(|thread| threads.get(&thread).is_some_and(|t| t.1));
+            let about = self.abouts.remove(&key).unwrap_or(TextKey::NONE);
+            let (row, votes) = entry.standing(about, |thread| threads.get(&thread).is_some_and(|t| t.1));
             row.into_iter().for_each(|row| give(key, Upserted::Row(row)));
             votes.into_iter().for_each(|votes| give(key, Upserted::Votes(votes)));
+            if let Some((_, values)) = self.numbers.remove(&key)
+                && row.is_some()
+                && !values.is_empty()
+            {
+                give(key, Upserted::Numbers(values));
+            }
             self.posts.remove(key);
         }
+    }
+
+    /// Takes the numbers of the row of some rank, if no row above it had some.
+    fn number(&mut self, key: PostKey, event: &PostEvent) {
+        if let PostEvent::Numbers {
+            rank: (_, order, source, offset),
+            values,
+        } = event
+        {
+            let rank = (*order, *source, *offset);
+            let slot = self.numbers.entry(key).or_insert((NO_ROW, Values::default()));
+            if rank > slot.0 {
+                *slot = (rank, *values);
+            }
+        }
+    }
+
+    /// The numbers of a post.
+    fn numbers_of(&self, key: PostKey) -> Option<Values> {
+        let values = self.numbers.get(&key).map(|(_, values)| *values);
+        values.filter(|values| !values.is_empty())
     }
 
     /// Applies a post's events and emits its net change; `stale` hears of those that change nothing. `flipped` threads were alive or deleted before the tick, as told,
@@ -351,15 +454,28 @@ impl Table {
         flipped: &BTreeMap<Dim, bool>,
         give: &mut impl FnMut(Upserted, isize),
     ) {
+        let numbers_before = self.numbers_of(key);
+        events.iter().for_each(|((_, event), _)| self.number(key, event));
+        let numbers_after = self.numbers_of(key);
         let threads = &self.threads;
         let deleted = |thread| threads.get(&thread).is_some_and(|t| t.1);
         let entry = self.posts.get_or_default(key);
         let known = entry.is_known();
-        let before = entry.standing(|thread| flipped.get(&thread).copied().unwrap_or_else(|| deleted(thread)));
+        let had = about_of(&self.abouts, key);
+        let before = entry.standing(had, |thread| {
+            flipped.get(&thread).copied().unwrap_or_else(|| deleted(thread))
+        });
+        let mut has = had;
         for ((_, event), _) in events {
-            if !entry.take(event) {
+            if !entry.take(event, &mut has) {
                 stale(key, event);
             }
+        }
+        if has != had {
+            match has {
+                TextKey::NONE => self.abouts.remove(&key),
+                about => self.abouts.insert(key, about),
+            };
         }
         if let Some(expiry) = self.expiry.as_mut().filter(|_| !events.is_empty()) {
             entry.touched = expiry.clock();
@@ -367,9 +483,14 @@ impl Table {
                 expiry.push(entry.needed(), key);
             }
         }
-        let after = entry.standing(deleted);
+        let after = entry.standing(has, deleted);
         differ(before.0.map(Upserted::Row), after.0.map(Upserted::Row), give);
         differ(before.1.map(Upserted::Votes), after.1.map(Upserted::Votes), give);
+        let (was, is) = (
+            numbers_before.filter(|_| before.0.is_some()),
+            numbers_after.filter(|_| after.0.is_some()),
+        );
+        differ(was.map(Upserted::Numbers), is.map(Upserted::Numbers), give);
     }
 
     /// Applies thread events; returns the threads that flipped, with whether they were deleted before.
@@ -392,13 +513,21 @@ impl Table {
     /// Posts of these threads. Rare and linear in what this worker holds: an index by thread would cost memory on every
     /// post instead.
     fn posts_in<'a>(&self, threads: &BTreeMap<Dim, bool>) -> BTreeMap<PostKey, &'a [Arrived]> {
-        let inside = |entry: &Entry| entry.row.is_some_and(|(row, _)| threads.contains_key(&row.thread));
+        let inside = |entry: &Entry| entry.row.is_some_and(|row| threads.contains_key(&row.thread));
         self.posts
             .iter()
             .filter(|(_, entry)| inside(entry))
             .map(|(key, _)| (key, &[][..]))
             .collect()
     }
+}
+
+fn about_of(abouts: &DigestMap<PostKey, TextKey>, key: PostKey) -> TextKey {
+    // Nearly always empty: then no key is looked for.
+    if abouts.is_empty() {
+        return TextKey::NONE;
+    }
+    abouts.get(&key).copied().unwrap_or(TextKey::NONE)
 }
 
 fn differ<T: PartialEq>(before: Option<T>, after: Option<T>, give: &mut impl FnMut(T, isize)) {
@@ -409,146 +538,4 @@ fn differ<T: PartialEq>(before: Option<T>, after: Option<T>, give: &mut impl FnM
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use groundswell_core::id::TextKey;
-
-    fn row(text: &str) -> PostRow {
-        PostRow {
-            text: TextKey::of(text.as_bytes()),
-            parent: PostKey::NONE,
-            thread: Dim::of("t"),
-            author: Dim::NONE,
-            source: Dim::NONE,
-            created_at: 7,
-            given: None,
-        }
-    }
-
-    fn run(table: &mut Table, events: &[PostEvent]) -> (Vec<(Upserted, isize)>, u64) {
-        let (mut out, mut stale) = (Vec::new(), Vec::new());
-        let events: Vec<_> = events.iter().map(|e| ((PostKey(1), *e), 1)).collect();
-        let mut count = |key, event: &PostEvent| stale.push(Stale::of(key, event));
-        table.apply(PostKey(1), &events, &mut count, &BTreeMap::new(), &mut |r, d| {
-            out.push((r, d))
-        });
-        (out, stale.len() as u64)
-    }
-
-    fn at(order: i64, row: Option<(PostRow, VoteAt)>) -> PostEvent {
-        PostEvent::Row {
-            rank: (0, order, 0, 0),
-            row,
-        }
-    }
-
-    #[test]
-    fn votes_alone_never_touch_the_row() {
-        let mut table = Table::default();
-        run(&mut table, &[at(1, Some((row("a"), (5, Some(3)))))]);
-        let (out, _) = run(&mut table, &[PostEvent::Votes((9, Some(8)), 0)]);
-        assert_eq!(out, [(Upserted::Votes(3), -1), (Upserted::Votes(8), 1)]);
-        let (out, stale) = run(&mut table, &[PostEvent::Votes((8, Some(100)), 0)]);
-        assert_eq!((out, stale), (vec![], 1), "an older observation is stale");
-    }
-
-    #[test]
-    fn a_vote_may_come_first_and_a_stale_redelivery_loses_against_a_deletion() {
-        let mut table = Table::default();
-        assert_eq!(run(&mut table, &[PostEvent::Votes((9, Some(8)), 0)]).0, []);
-        let (out, _) = run(&mut table, &[at(1, Some((row("a"), (5, Some(3)))))]);
-        assert_eq!(out, [(Upserted::Row(row("a")), 1), (Upserted::Votes(8), 1)]);
-        let (out, _) = run(&mut table, &[at(3, None)]);
-        assert_eq!(out, [(Upserted::Row(row("a")), -1), (Upserted::Votes(8), -1)]);
-        assert_eq!(run(&mut table, &[at(2, Some((row("b"), (5, None))))]), (vec![], 1));
-    }
-
-    #[test]
-    fn what_changed_nothing_is_named_at_watched_ticks_only() {
-        let duplicates = Duplicates::default();
-        duplicates.watch(5);
-        let stale = Stale::of(PostKey(1), &at(2, None));
-        assert_eq!((stale.rank, stale.votes), ((0, 2, 0, 0), false));
-        for tick in [5, 6] {
-            duplicates.add(tick, [(0, 1)], vec![stale]);
-        }
-        assert_eq!((duplicates.unwatch(5), duplicates.unwatch(6)), (vec![stale], vec![]));
-        assert_eq!(duplicates.unwatch(5), [], "it is watched no more");
-        assert_eq!(duplicates.take(5), [(0, 1)].into());
-        duplicates.watch(7);
-        duplicates.arrived(7, [(Unchanged::Source(3), 2), (Unchanged::Record(stale), 2)]);
-        assert_eq!(duplicates.unwatch(7), [stale, stale], "one that came twice");
-        assert_eq!(duplicates.take(7), [(3, 2)].into());
-        let votes = Stale::of(PostKey(1), &PostEvent::Votes((9, None), 3));
-        assert_eq!((votes.rank, votes.votes), (votes_rank(9, None), true));
-    }
-
-    #[test]
-    fn posts_beyond_retention_are_retracted_and_nothing_is_left_of_them() {
-        let mut table = Table::new(Some(1_000));
-        let forget = |table: &mut Table, clock| {
-            let mut gone = Vec::new();
-            table.forget(clock, &mut |_, row| gone.push(row));
-            gone
-        };
-        // Before there is a clock.
-        run(&mut table, &[PostEvent::Votes((9, Some(8)), 0)]);
-        assert_eq!(forget(&mut table, 5_000), []);
-        assert_eq!(table.posts.len(), 1);
-        let late = PostRow {
-            created_at: 5_500,
-            ..row("a")
-        };
-        run(&mut table, &[at(1, Some((late, (5, Some(3)))))]);
-        // Looked at where its votes would have gone, and kept by when it was written.
-        assert_eq!(forget(&mut table, 6_200), []);
-        assert_eq!(forget(&mut table, 6_700), [Upserted::Row(late), Upserted::Votes(8)]);
-        assert!(table.posts.is_empty());
-        let (out, _) = run(&mut table, &[at(2, None)]);
-        assert_eq!(
-            (out, table.posts.len()),
-            (vec![], 1),
-            "a deletion counts from when it came"
-        );
-        assert_eq!(forget(&mut table, 7_600), []);
-        assert_eq!(table.posts.len(), 1);
-        assert_eq!(forget(&mut table, 7_900), []);
-        assert!(table.posts.is_empty());
-    }
-
-    #[test]
-    fn deleting_a_thread_removes_and_restores_what_hangs_on_it() {
-        let mut table = Table::default();
-        run(&mut table, &[at(1, Some((row("a"), (5, Some(3)))))]);
-        let flip = |table: &mut Table, order, deleted| {
-            let id = Dim::of("t");
-            let flipped = table.threads(
-                [Control::Thread {
-                    id,
-                    rank: (0, order, 0, 0),
-                    deleted,
-                    anchors: groundswell_core::spec::Anchors::default(),
-                }]
-                .into_iter(),
-            );
-            let mut out = Vec::new();
-            for (key, events) in table.posts_in(&flipped) {
-                table.apply(key, events, &mut |_, _| {}, &flipped, &mut |r, d| out.push((r, d)));
-            }
-            out
-        };
-        let out = flip(&mut table, 1, true);
-        assert_eq!(out.len(), 2);
-        assert!(out.iter().all(|(_, d)| *d == -1));
-        let (edit, _) = run(&mut table, &[at(2, Some((row("b"), (5, Some(3)))))]);
-        assert_eq!(edit, [], "an edit below a deleted thread stays invisible");
-        let out = flip(&mut table, 2, false);
-        assert!(out.contains(&(Upserted::Row(row("b")), 1)));
-        assert_eq!(
-            flip(&mut table, 1, true),
-            [],
-            "a stale record of the thread changes nothing"
-        );
-    }
-}
+mod tests;

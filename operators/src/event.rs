@@ -4,9 +4,12 @@
 //! sees. Strings stay behind in the text store and the names; the graph holds digests.
 
 use groundswell_core::id::{Collision, Dim, ModelKey, Names, PostKey, TextKey};
+use groundswell_core::keywords::Keyword;
+use groundswell_core::number::{self, MOST_OF_AUTHORS, NumberSpec, Values};
 use groundswell_core::record::{Carried, Entity, Envelope, Rank, Record, SourceId};
 use groundswell_core::score::Score;
 use groundswell_core::spec::{Anchors, RuleSpec};
+use groundswell_core::tie::{TieKey, TieKind};
 use groundswell_core::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -26,6 +29,9 @@ pub struct PostRow {
     pub source: Dim,
     /// When it was written (epoch ms).
     pub created_at: EventTime,
+    /// Its address and title as [`groundswell_core::keywords::about`] has them; [`TextKey::NONE`] if it has none, or nobody
+    /// looks at them.
+    pub about: TextKey,
     /// A sentiment that came with the record.
     pub given: Option<Score>,
 }
@@ -45,6 +51,13 @@ pub enum PostEvent {
     },
     /// A vote observation, and the source it came from.
     Votes(VoteAt, SourceId),
+    /// The numbers that the row of this rank carries; none with a deletion. Only where the pipeline declares numbers.
+    Numbers {
+        /// Competes with other rows of the post.
+        rank: Rank,
+        /// The numbers.
+        values: Values,
+    },
 }
 
 impl PostEvent {
@@ -55,6 +68,26 @@ impl PostEvent {
                 row: Some((row, _)), ..
             } if row.text != TextKey::NONE => Some(row.text),
             _ => None,
+        }
+    }
+
+    /// The post's address and title, if it has any and somebody looks at them.
+    pub fn about(&self) -> Option<TextKey> {
+        match self {
+            PostEvent::Row {
+                row: Some((row, _)), ..
+            } if row.about != TextKey::NONE => Some(row.about),
+            _ => None,
+        }
+    }
+
+    /// Says where the post's address and title are.
+    pub fn set_about(&mut self, about: TextKey) {
+        if let PostEvent::Row {
+            row: Some((row, _)), ..
+        } = self
+        {
+            row.about = about;
         }
     }
 }
@@ -68,6 +101,49 @@ pub struct Fact {
     pub model: ModelKey,
     /// Its answer.
     pub score: Option<Score>,
+}
+
+/// A tie, made or undone; or what a record of a post says it passes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum TieEvent {
+    /// The tie as of this rank.
+    Tie {
+        /// Which.
+        key: TieKey,
+        /// Competes with other records of the tie.
+        rank: Rank,
+        /// When (epoch ms).
+        at: EventTime,
+        /// Whether it was made, not undone.
+        stands: bool,
+    },
+    /// What a post passes on.
+    PassedOn {
+        /// The post.
+        post: PostKey,
+        /// Competes with other records of the post.
+        rank: Rank,
+        /// The other one, or [`PostKey::NONE`].
+        on: PostKey,
+        /// When the post was written (epoch ms).
+        at: EventTime,
+    },
+}
+
+impl TieEvent {
+    /// What the record of a post says it passes on; `None` if it is no such record.
+    pub fn passed_on(envelope: &Envelope) -> Option<TieEvent> {
+        let Record::Post(post) = &envelope.record else {
+            return None;
+        };
+        let on = groundswell_core::tie::passed_on(post).unwrap_or(PostKey::NONE);
+        Some(TieEvent::PassedOn {
+            post: PostKey::of(post.id.as_bytes()),
+            rank: envelope.rank(),
+            on,
+            at: post.created_at,
+        })
+    }
 }
 
 /// Events every worker must see.
@@ -108,8 +184,26 @@ pub enum Control {
         /// The rule.
         rule: Option<Arc<RuleSpec>>,
     },
+    /// A keyword, or its removal.
+    Keyword {
+        /// Which.
+        id: Dim,
+        /// Competes with other records of the keyword.
+        rank: Rank,
+        /// The keyword.
+        keyword: Option<Arc<Keyword>>,
+    },
     /// What windows that were forgotten before the first tick left behind in a rule's alerts.
     Floor(Arc<Floor>),
+    /// What is known of an author.
+    Author {
+        /// Which.
+        id: Dim,
+        /// Competes with other records of the author.
+        rank: Rank,
+        /// The author's numbers.
+        values: Values<MOST_OF_AUTHORS>,
+    },
     /// Of this tick somebody wants to know which records changed nothing, not only how many.
     Watched,
 }
@@ -156,6 +250,8 @@ pub enum Event {
     Post(PostKey, PostEvent),
     /// Routed by text.
     Fact(Fact),
+    /// Routed by tie.
+    Tie(TieEvent),
     /// To everyone.
     Control(Control),
     /// Not for the graph (dead letters go straight to their sinks).
@@ -186,6 +282,7 @@ impl Event {
                     author,
                     source,
                     created_at: p.created_at,
+                    about: TextKey::NONE,
                     given: p.score,
                 };
                 let votes = (p.observed_at, p.votes);
@@ -212,6 +309,19 @@ impl Event {
                 model: *model,
                 score: None,
             }),
+            Record::Tie(tie) => {
+                let user = names.intern(&tie.user)?;
+                let key = match tie.kind {
+                    TieKind::Follow => TieKey::follow(user, names.intern(&tie.target)?),
+                    kind => TieKey::with_post(user, kind, PostKey::of(tie.target.as_bytes())),
+                };
+                Event::Tie(TieEvent::Tie {
+                    key,
+                    rank,
+                    at: tie.at,
+                    stands: !tie.undone,
+                })
+            }
             Record::LiveModel { model, .. } => Event::Control(Control::LiveModel(*model)),
             Record::Thread(t) => Event::Control(Control::Thread {
                 id: names.intern(&t.id)?,
@@ -222,11 +332,15 @@ impl Event {
                     ends_at: t.ends_at,
                 },
             }),
-            Record::Entity(e) => Event::Control(Control::Entity {
-                id: names.intern(&e.id)?,
-                rank,
-                entity: Some(Arc::new(e.clone())),
-            }),
+            Record::Entity(e) => {
+                // Keyword events say its name.
+                names.intern(&e.name)?;
+                Event::Control(Control::Entity {
+                    id: names.intern(&e.id)?,
+                    rank,
+                    entity: Some(Arc::new(e.clone())),
+                })
+            }
             Record::EntityDeleted { id } => Event::Control(Control::Entity {
                 id: Dim::of(id),
                 rank,
@@ -241,6 +355,21 @@ impl Event {
                 id: Dim::of(id),
                 rank,
                 rule: None,
+            }),
+            Record::Keyword(k) => {
+                for phrase in &k.exclude {
+                    names.intern(phrase.trim())?;
+                }
+                Event::Control(Control::Keyword {
+                    id: names.intern(&k.id)?,
+                    rank,
+                    keyword: Some(Arc::new(k.clone())),
+                })
+            }
+            Record::KeywordDeleted { id } => Event::Control(Control::Keyword {
+                id: Dim::of(id),
+                rank,
+                keyword: None,
             }),
             Record::AlertFloor(floor) => match floor.parts() {
                 Some((rule, view, values)) => {
@@ -259,7 +388,29 @@ impl Event {
                 }
                 None => Event::Nothing,
             },
-            Record::AlertMuted { .. } | Record::Dead(_) => Event::Nothing,
+            Record::AlertMuted { .. } | Record::Dead(_) | Record::Author(_) => Event::Nothing,
+        })
+    }
+
+    /// What an envelope says about the numbers that a pipeline declares. What is not a number is none: the decoder refuses
+    /// such records, but of those recorded before a name was declared anything may have been in the field.
+    ///
+    /// # Errors
+    /// [`Collision`] as above.
+    pub fn numbers(envelope: &Envelope, declared: &[NumberSpec], names: &Names) -> Result<Event, Collision> {
+        let of_post = |id: &str, values| {
+            let rank = envelope.rank();
+            Event::Post(PostKey::of(id.as_bytes()), PostEvent::Numbers { rank, values })
+        };
+        Ok(match &envelope.record {
+            Record::Post(p) => of_post(&p.id, number::of_post(p.extra.as_deref(), declared).unwrap_or_default()),
+            Record::PostDeleted { id } => of_post(id, Values::default()),
+            Record::Author(author) => Event::Control(Control::Author {
+                id: names.intern(&author.id)?,
+                rank: envelope.rank(),
+                values: number::of_author(author.numbers.as_deref(), declared).unwrap_or_default(),
+            }),
+            _ => Event::Nothing,
         })
     }
 }

@@ -4,8 +4,11 @@
 //! posts ─▶ dedupe ─┬─ rows ─▶ link ─▶ inherit ─┐
 //!                  ├─ rows ─▶ score ◀─ facts ──┼─▶ live ─▶ window ─▶ aggregate ─▶ view rows
 //!                  │            └─ pairs ─▶ compare ─▶ tallies of models
-//!                  └─ votes ───────────────────┘     ├─▶ anchor ───────▲  │
-//!                                                    └──▶ evidence ◀── threshold ─▶ alerts
+//!                  ├─ votes ───────────────────┘     ├─▶ anchor ───────▲  │
+//!                  │                                 ├─▶ session ─▶ view rows
+//!                  │                                 └──▶ evidence ◀── threshold ─▶ alerts
+//!                  └─ rows ─┬▶ keywords ─▶ events ─▶ keyword events
+//!                           └▶ stories ────▲
 //! ```
 //! Control events (clock, dictionary, rules, threads, live model) go to every worker.
 
@@ -14,19 +17,31 @@ use crate::anchor::{Anchored, anchor};
 use crate::authors::authors;
 use crate::compare::{Count, Tally, compare};
 use crate::dedupe::{Duplicates, Unchanged, Upserted, dedupe};
-use crate::event::{Control, Fact, PostEvent};
+use crate::engagement::{Engaged, engagement};
+use crate::event::{Control, Fact, PostEvent, TieEvent};
 use crate::evidence::{Item, Proven, evidence};
 use crate::inherit::inherit;
+use crate::keywords::events::{Event, events};
+use crate::keywords::keywords;
 use crate::link::{FetchText, link};
 use crate::live::{Live, Part, live};
+use crate::numbers::{Numbered, numbers};
 use crate::score::{Scored, Wanted, sample, score};
-use crate::threshold::{Carry, Told, Watched, threshold};
+use crate::session::session;
+use crate::stories::stories;
+use crate::tags::{Sought, tags};
+use crate::threshold::{Carry, Standing as RuleStanding, Told, Watched, threshold};
+use crate::ties::{Standing, ties};
 use crate::window::{RowKey, contribution, for_each_row, window};
 use differential_dataflow::VecCollection;
 use groundswell_core::acc::Acc;
 use groundswell_core::id::{Dim, ModelKey, PostKey, TextKey};
+use groundswell_core::keywords::EventsSpec;
+use groundswell_core::number::NumberSpec;
 use groundswell_core::scoring::Policy;
-use groundswell_core::spec::{GraphSpec, LinkSpec, Measure, ViewKey, ViewSpec, WeightSpec, WindowSpec};
+use groundswell_core::spec::{
+    Extras, GraphSpec, GroupColumn, LinkSpec, Measure, RuleSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec,
+};
 use groundswell_core::time::{HOUR, Tick};
 use std::sync::Arc;
 
@@ -43,11 +58,16 @@ pub struct Plan {
     policies: Arc<[Policy]>,
     /// Whether the authors of each view's rows are counted.
     counted: Arc<[bool]>,
+    /// The numbers there are, if any view uses some.
+    numbers: Arc<[NumberSpec]>,
     link: LinkSpec,
     weight: WeightSpec,
     compare: bool,
     /// Whether texts without a model's answer stay wanted.
     ladder: bool,
+    /// Whether ties are taken in.
+    ties: bool,
+    events: Option<EventsSpec>,
 }
 
 impl Plan {
@@ -62,25 +82,40 @@ impl Plan {
         let mut targets = Vec::new();
         for (i, view) in spec.views.iter().enumerate() {
             // Rules look at windows side by side.
-            targets.push(if !view.window.is_regular() || !watched(&view.name) {
-                None
-            } else if let WindowSpec::Sliding { size, every } = view.window {
-                let window = WindowSpec::Hop { size, every };
-                let keep = Some((2 * size).max(HOUR));
-                views.push(ViewSpec {
-                    name: format!("{}#rules", view.name),
-                    window,
-                    keep,
-                    ..view.clone()
-                });
-                policies.push(spec.scoring.policy(&view.name));
-                u16::try_from(views.len() - 1).ok()
-            } else {
-                u16::try_from(i).ok()
-            });
+            targets.push(
+                if !view.window.is_regular() || view.extras.unwatched || !watched(&view.name) {
+                    None
+                } else if let WindowSpec::Sliding { size, every } = view.window {
+                    let window = WindowSpec::Hop { size, every };
+                    let keep = Some((2 * size).max(HOUR));
+                    views.push(ViewSpec {
+                        name: format!("{}#rules", view.name),
+                        window,
+                        keep,
+                        // Rules look at sums only.
+                        extras: Extras {
+                            zone: view.extras.zone.clone(),
+                            ..Extras::default()
+                        },
+                        ..view.clone()
+                    });
+                    policies.push(spec.scoring.policy(&view.name));
+                    u16::try_from(views.len() - 1).ok()
+                } else {
+                    u16::try_from(i).ok()
+                },
+            );
         }
         Plan {
-            counted: views.iter().map(|v| v.measures.contains(&Measure::Authors)).collect(),
+            counted: views
+                .iter()
+                .map(|v| v.measures.contains(&Measure::Authors) || v.extras.counts_authors())
+                .collect(),
+            numbers: if views.iter().any(ViewSpec::has_numbers) {
+                spec.numbers.clone().into()
+            } else {
+                Arc::default()
+            },
             views: views.into(),
             declared: spec.views.len(),
             watched: targets.into(),
@@ -89,7 +124,23 @@ impl Plan {
             weight: spec.weight.clone(),
             compare: false,
             ladder: spec.scoring.ladder,
+            ties: spec.ties,
+            events: spec.events,
         }
+    }
+
+    /// What is looked for in texts besides entities: what views group by, and names where users are told of theirs.
+    pub fn sought(&self) -> Sought {
+        let by = |column| self.views.iter().any(|view| view.group_by.contains(&column));
+        Sought {
+            tags: by(GroupColumn::Tag),
+            names: by(GroupColumn::Mention) || self.ties,
+        }
+    }
+
+    /// Whether ties are taken in: what users did with posts, and whom they follow.
+    pub fn ties(&self) -> bool {
+        self.ties
     }
 
     /// The same, with the authors of every row counted, whether the view shows them or not.
@@ -101,6 +152,29 @@ impl Plan {
         self
     }
 
+    /// The same, with what these rules need: authors counted where a rule asks for them, and hidden views kept for as long as
+    /// one looks back.
+    #[must_use]
+    pub fn watched_by(mut self, rules: &[RuleSpec]) -> Plan {
+        let (mut views, mut counted) = (self.views.to_vec(), self.counted.to_vec());
+        for rule in rules {
+            let Some(at) = self.watch(&rule.view).map(usize::from) else {
+                continue;
+            };
+            if let (Some(view), Some(counted)) = (views.get_mut(at), counted.get_mut(at)) {
+                *counted |= rule.min_authors > 0;
+                let needed = rule
+                    .reach(&view.window)
+                    .saturating_add(view.window.size().saturating_mul(2));
+                if at >= self.declared && rule.looks_back() {
+                    view.keep = view.keep.map(|keep| keep.max(needed));
+                }
+            }
+        }
+        (self.views, self.counted) = (views.into(), counted.into());
+        self
+    }
+
     /// The same, with other models compared with the live one.
     #[must_use]
     pub fn comparing(self, compare: bool) -> Plan {
@@ -109,7 +183,14 @@ impl Plan {
 
     /// A digest of everything that decides how the graph is rendered: equal where two processes can share one.
     pub fn digest(&self) -> u128 {
-        let counted = (&self.policies, self.ladder, self.compare, &self.counted);
+        let counted = (
+            &self.policies,
+            self.ladder,
+            self.compare,
+            &self.counted,
+            &self.numbers,
+            self.ties,
+        );
         let all = (
             &self.views,
             self.declared,
@@ -117,6 +198,7 @@ impl Plan {
             &self.link,
             &self.weight,
             counted,
+            &self.events,
         );
         // `Debug` writes every field; nothing in here is a float or a hash map.
         PostKey::of(format!("{all:?}").as_bytes()).0
@@ -125,7 +207,11 @@ impl Plan {
     /// How long after it was written a post can still be in a window that is kept (ms), if every view has a `keep`: what is
     /// older changes no row.
     pub fn longest_kept(&self) -> Option<i64> {
-        let kept = self.views.iter().map(|v| Some(v.keep?.saturating_add(v.window.size())));
+        let kept = self
+            .views
+            .iter()
+            .map(|v| Some(v.keep?.saturating_add(v.window.reach())));
+        let kept = kept.chain(self.events.iter().map(|events| events.keep));
         kept.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 
@@ -134,6 +220,26 @@ impl Plan {
     pub fn retention(&self) -> Option<i64> {
         let times = if self.link.inherit_from_parent { 2 } else { 1 };
         self.longest_kept().map(|kept| kept.saturating_mul(times))
+    }
+
+    /// Whether keywords are looked for, and with them titles and addresses.
+    pub fn seeks(&self) -> bool {
+        self.events.is_some()
+    }
+
+    /// The numbers of posts and authors that have to be read out of records; none if no view uses any.
+    pub fn numbers(&self) -> &[NumberSpec] {
+        &self.numbers
+    }
+
+    /// Whether rows name posts.
+    pub fn shows_posts(&self) -> bool {
+        self.views.iter().any(|view| view.extras.top.is_some())
+    }
+
+    /// Whether rows of a view have numbers.
+    pub fn has_numbers(&self, view: u16) -> bool {
+        self.views.get(usize::from(view)).is_some_and(ViewSpec::has_numbers)
     }
 
     /// Whether other models are compared with the live one.
@@ -175,14 +281,18 @@ pub struct Inputs<'s> {
     pub posts: VecCollection<'s, Tick, (PostKey, PostEvent)>,
     /// Facts about texts.
     pub facts: VecCollection<'s, Tick, Fact>,
+    /// Ties, where the plan takes them in.
+    pub ties: Option<VecCollection<'s, Tick, TieEvent>>,
     /// Control events; given on one worker, seen by all.
     pub control: VecCollection<'s, Tick, Control>,
 }
 
 /// Outputs of the graph on one worker.
 pub struct Outputs<'s> {
-    /// Rows of all views, hidden ones included.
+    /// Rows of all views, hidden ones included, but for those with numbers.
     pub rows: VecCollection<'s, Tick, Row>,
+    /// Rows of views with numbers, if there are any.
+    pub numbered: Option<VecCollection<'s, Tick, Numbered>>,
     /// Live posts.
     pub live: VecCollection<'s, Tick, Live>,
     /// Texts that wait for a model.
@@ -191,8 +301,20 @@ pub struct Outputs<'s> {
     pub tallies: VecCollection<'s, Tick, Tally>,
     /// Alert transitions with their evidence, and what forgotten windows leave behind in alerts.
     pub alerts: Option<Alerts<'s>>,
+    /// Keyword events, where keywords are looked for.
+    pub events: Option<VecCollection<'s, Tick, Event>>,
     /// Records that changed nothing; for [`Duplicates::travelling`] only.
     pub unchanged: Option<VecCollection<'s, Tick, Unchanged>>,
+    /// What is known through ties.
+    pub ties: Option<Tied<'s>>,
+}
+
+/// What is known through ties, on one worker.
+pub struct Tied<'s> {
+    /// Ties, and posts that hang on others.
+    pub standing: VecCollection<'s, Tick, Standing>,
+    /// Numbers of posts, and bonds.
+    pub engaged: VecCollection<'s, Tick, Engaged>,
 }
 
 /// Outputs of the rules on one worker.
@@ -201,22 +323,43 @@ pub struct Alerts<'s> {
     pub transitions: VecCollection<'s, Tick, Proven>,
     /// What forgotten windows leave behind; to be recorded.
     pub carries: VecCollection<'s, Tick, Carry>,
+    /// Whether groups have the baselines that rules ask for; the diffs are the numbers.
+    pub standings: VecCollection<'s, Tick, RuleStanding>,
 }
 
 /// Renders the graph.
 pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates: Duplicates) -> Outputs<'s> {
-    let Inputs { posts, facts, control } = inputs;
+    let Inputs {
+        posts,
+        facts,
+        ties: tie_events,
+        control,
+    } = inputs;
     let (travel, recalled) = (duplicates.travel(), Arc::clone(duplicates.recalled()));
     let upserted = dedupe(posts, control.clone(), plan.retention(), duplicates);
     let unchanged = travel.then(|| {
         upserted.clone().flat_map(|(_, u)| match u {
             Upserted::Unchanged(unchanged) => Some(unchanged),
-            Upserted::Row(_) | Upserted::Votes(_) => None,
+            Upserted::Row(_) | Upserted::Votes(_) | Upserted::Numbers(_) => None,
         })
     });
     let rows = upserted.clone().flat_map(|(key, u)| match u {
         Upserted::Row(row) => Some((key, row)),
-        Upserted::Votes(_) | Upserted::Unchanged(_) => None,
+        Upserted::Votes(_) | Upserted::Unchanged(_) | Upserted::Numbers(_) => None,
+    });
+    let tied = tie_events.map(|events| {
+        let standing = ties(events, rows.clone(), control.clone(), plan.retention());
+        let engaged = engagement(standing.clone(), rows.clone(), control.clone());
+        Tied { standing, engaged }
+    });
+    let said = plan
+        .sought()
+        .any()
+        .then(|| tags(rows.clone(), control.clone(), plan.sought(), Arc::clone(&fetch)));
+    let events = plan.events.map(|spec| {
+        let hits = keywords(rows.clone(), control.clone(), spec, fetch.clone());
+        let stories = stories(rows.clone(), control.clone(), spec, fetch.clone());
+        events(hits, stories, control.clone(), spec)
     });
     let linked = link(rows.clone(), control.clone(), plan.link, fetch);
     let mentions = inherit(linked, plan.link.inherit_from_parent, plan.longest_kept());
@@ -249,9 +392,14 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
         tallies = tallies.concat(compare(pairs, mentions.clone()));
     }
     let parts = upserted
+        .clone()
         .flat_map(|(key, u)| Part::of(u).map(|part| (key, part)))
         .concat(mentions.map(|(key, m)| (key, Part::Mentions(m))))
         .concat(scores);
+    let parts = match said {
+        Some(said) => parts.concat(said.map(|(key, m)| (key, Part::Tags(m)))),
+        None => parts,
+    };
     let live = live(parts, control.clone(), plan.weight.clone());
     let mut contributions = window(live.clone(), &plan.views, &plan.policies);
     let mut anchored_authors = None;
@@ -273,18 +421,37 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
         let counted = (&plan.policies, &plan.counted);
         view_rows = authors(view_rows, posts, control.clone(), &plan.views, counted);
     }
+    if plan
+        .views
+        .iter()
+        .any(|view| matches!(view.window, WindowSpec::Session(_)))
+    {
+        let counted = (&plan.policies, &plan.counted);
+        view_rows = view_rows.concat(session(live.clone(), control.clone(), &plan.views, counted));
+    }
     let alerts = plan
         .watched
         .iter()
         .any(Option::is_some)
-        .then(|| alerts(plan, live.clone(), view_rows.clone(), control));
+        .then(|| alerts(plan, live.clone(), view_rows.clone(), control.clone()));
+    let numbered = (!plan.numbers.is_empty()).then(|| {
+        let (rows, live) = (view_rows.clone(), live.clone());
+        numbers(rows, live, upserted, control, &plan.views, &plan.policies)
+    });
+    if numbered.is_some() {
+        let plan = plan.clone();
+        view_rows = view_rows.filter(move |row| !plan.has_numbers(row.at.view));
+    }
     Outputs {
         rows: view_rows,
+        numbered,
         live,
         wanted,
         tallies,
         alerts,
+        events,
         unchanged,
+        ties: tied,
     }
 }
 
@@ -390,14 +557,19 @@ fn alerts<'s>(
     let told = threshold(watched, control.clone(), &views, watch);
     let transitions = told.clone().flat_map(|told| match told {
         Told::Transition(t) => Some((t.fired, Item::Transition(t))),
-        Told::Carry(_) => None,
+        Told::Carry(_) | Told::Standing(_) => None,
+    });
+    let standings = told.clone().flat_map(|told| match told {
+        Told::Standing(standing) => Some(standing),
+        Told::Carry(_) | Told::Transition(_) => None,
     });
     let carries = told.flat_map(|told| match told {
         Told::Carry(carry) => Some(carry),
-        Told::Transition(_) => None,
+        Told::Transition(_) | Told::Standing(_) => None,
     });
     Alerts {
         transitions: evidence(posts.concat(transitions), control, &views),
         carries,
+        standings,
     }
 }

@@ -163,3 +163,13 @@ impl Linker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_as_large_as_the_performance_page_says() {
+        assert_eq!(size_of::<(PostKey, Post)>(), 0);
+    }
+}

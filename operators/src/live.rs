@@ -10,12 +10,12 @@ use crate::link::Mentions;
 use differential_dataflow::VecCollection;
 use differential_dataflow::consolidation::consolidate;
 use groundswell_core::dataflow::{Complete, per_tick};
-use groundswell_core::id::{PostKey, TextKey};
+use groundswell_core::id::{Dim, PostKey, TextKey};
 use groundswell_core::score::Score;
 use groundswell_core::serving::{Cause, LivePost};
 use groundswell_core::spec::WeightSpec;
 use groundswell_core::table::Table;
-use groundswell_core::time::Tick;
+use groundswell_core::time::{EventTime, Tick};
 use serde::{Deserialize, Serialize};
 
 /// One part of a post.
@@ -27,6 +27,8 @@ pub enum Part {
     Votes(i64),
     /// Its mentions, inherited ones included.
     Mentions(Mentions),
+    /// Its hashtags and names.
+    Tags(Mentions),
     /// The live model's answer.
     Score(Score),
 }
@@ -37,7 +39,7 @@ impl Part {
         match u {
             Upserted::Row(row) => Some(Part::Row(row)),
             Upserted::Votes(votes) => Some(Part::Votes(votes)),
-            Upserted::Unchanged(_) => None,
+            Upserted::Unchanged(_) | Upserted::Numbers(_) => None,
         }
     }
 }
@@ -99,19 +101,78 @@ pub fn live<'s>(
     )
 }
 
+/// What is kept of a post: there is one for every post.
 #[derive(Default)]
 struct Assembled {
-    row: Option<PostRow>,
+    row: Option<Kept>,
     votes: Option<i64>,
     mentions: Mentions,
-    score: Option<Score>,
+    score: Scores,
     /// A switch of models took its score away, and the new model's is still to come.
     awaits: bool,
 }
 
+/// Of a [`PostRow`], what a [`LivePost`] is made of.
+struct Kept {
+    text: TextKey,
+    thread: Dim,
+    author: Dim,
+    source: Dim,
+    created_at: EventTime,
+}
+
+/// The sentiment that came with a post's row and the live model's answer. Hardly any post has both.
+#[derive(Default)]
+enum Scores {
+    #[default]
+    Neither,
+    Given(Score),
+    Answer(Score),
+    Both(Box<[Score; 2]>),
+}
+
+impl Scores {
+    fn given(&self) -> Option<Score> {
+        match self {
+            Scores::Given(given) => Some(*given),
+            Scores::Both(both) => Some(both[0]),
+            Scores::Neither | Scores::Answer(_) => None,
+        }
+    }
+
+    fn answer(&self) -> Option<Score> {
+        match self {
+            Scores::Answer(answer) => Some(*answer),
+            Scores::Both(both) => Some(both[1]),
+            Scores::Neither | Scores::Given(_) => None,
+        }
+    }
+
+    fn set(&mut self, given: Option<Score>, answer: Option<Score>) {
+        *self = match (given, answer) {
+            (None, None) => Scores::Neither,
+            (Some(given), None) => Scores::Given(given),
+            (None, Some(answer)) => Scores::Answer(answer),
+            (Some(given), Some(answer)) => Scores::Both(Box::new([given, answer])),
+        };
+    }
+}
+
+impl Kept {
+    fn of(row: &PostRow) -> Self {
+        Kept {
+            text: row.text,
+            thread: row.thread,
+            author: row.author,
+            source: row.source,
+            created_at: row.created_at,
+        }
+    }
+}
+
 impl Assembled {
     fn post(&self, weight: &WeightSpec) -> Option<LivePost> {
-        self.row.map(|row| LivePost {
+        self.row.as_ref().map(|row| LivePost {
             text: row.text,
             thread: row.thread,
             author: row.author,
@@ -119,7 +180,7 @@ impl Assembled {
             created_at: row.created_at,
             votes: self.votes,
             weight: weight.weight(self.votes),
-            score: row.given.or(self.score),
+            score: self.score.given().or(self.score.answer()),
             // What hangs on a post whose text is gone inherits through it; it says nothing itself.
             mentions: if row.text == TextKey::NONE {
                 Mentions::new()
@@ -130,7 +191,7 @@ impl Assembled {
     }
 
     fn is_empty(&self) -> bool {
-        self.row.is_none() && self.votes.is_none() && self.mentions.is_empty() && self.score.is_none()
+        self.row.is_none() && self.votes.is_none() && self.mentions.is_empty() && self.score.answer().is_none()
     }
 
     /// Applies net changes, retractions first, and says what kind of change it was; `switch` if another model is live.
@@ -140,18 +201,34 @@ impl Assembled {
         for (part, diff) in changes.drain(..) {
             let on = diff > 0;
             match part {
-                Part::Row(r) => (self.row, row) = (on.then_some(r), true),
+                Part::Row(r) => {
+                    self.score.set(r.given.filter(|_| on), self.score.answer());
+                    (self.row, row) = (on.then(|| Kept::of(&r)), true);
+                }
                 Part::Votes(v) => (self.votes, votes) = (on.then_some(v), true),
-                Part::Mentions(m) => (self.mentions, links) = (if on { m } else { Mentions::new() }, true),
+                // Entities first, and what the text says after them.
+                Part::Mentions(m) => {
+                    self.mentions.retain(|mention| !mention.is_of_entity());
+                    if on {
+                        self.mentions.insert_from_slice(0, &m);
+                    }
+                    links = true;
+                }
+                Part::Tags(m) => {
+                    self.mentions.retain(|mention| mention.is_of_entity());
+                    if on {
+                        self.mentions.extend(m);
+                    }
+                }
                 Part::Score(s) => {
                     rescored |= !on && switch;
                     scored |= on;
-                    self.score = on.then_some(s);
+                    self.score.set(self.score.given(), on.then_some(s));
                 }
             }
         }
         let late = self.awaits && scored;
-        self.awaits = !row && self.score.is_none() && (self.awaits || rescored);
+        self.awaits = !row && self.score.answer().is_none() && (self.awaits || rescored);
         if row {
             Cause::Data
         } else if rescored || late {
@@ -163,5 +240,15 @@ impl Assembled {
         } else {
             Cause::Data
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_as_large_as_the_performance_page_says() {
+        assert_eq!(size_of::<(PostKey, Assembled)>(), 0);
     }
 }

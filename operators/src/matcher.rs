@@ -12,8 +12,8 @@
 //! `partial_ratio(text.lower(), name.lower())` whatever the length of the name.
 
 mod bag;
-mod exact;
-mod fold;
+pub(crate) mod exact;
+pub(crate) mod fold;
 mod fuzzy;
 mod ratio;
 

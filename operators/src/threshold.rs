@@ -13,85 +13,23 @@
 mod alert;
 mod group;
 pub mod series;
+mod told;
 
-use crate::aggregate::Row;
+pub use told::{Carry, Standing, Told, Transition, Watched};
+
 use crate::event::{Control, Floor};
-use crate::window::RowKey;
 use alert::Alert;
 use differential_dataflow::VecCollection;
-use groundswell_core::acc::Acc;
 use groundswell_core::dataflow::{Complete, Emit, per_tick};
 use groundswell_core::id::{DigestMap, Dim};
 use groundswell_core::record::{Carried, Rank, UNRANKED};
-use groundswell_core::serving::{AlertState, Cause};
-use groundswell_core::spec::{RuleSpec, ViewSpec};
+use groundswell_core::serving::Cause;
+use groundswell_core::spec::{RuleSpec, ViewSpec, WindowSpec};
 use groundswell_core::time::{EventTime, Tick};
 use group::{Group, Look};
-use serde::{Deserialize, Serialize};
 use series::Series;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// Input of the operator.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Watched {
-    /// A row and its sums.
-    Row(Row),
-    /// A contribution to this row changed, and why.
-    Because(RowKey, Cause),
-    /// What was carried over a restart for this group; counts in the first tick only.
-    Floor(RowKey, Arc<Floor>),
-}
-
-impl Watched {
-    fn at(&self) -> RowKey {
-        match self {
-            Watched::Row(row) => row.at,
-            Watched::Because(at, _) | Watched::Floor(at, _) => *at,
-        }
-    }
-}
-
-/// A transition of an alert.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Transition {
-    /// The rule.
-    pub rule: Arc<RuleSpec>,
-    /// The row that fired.
-    pub fired: RowKey,
-    /// The window that moved the alert: the one that fired, or the one that resolved.
-    pub window: EventTime,
-    /// The new state.
-    pub state: AlertState,
-    /// Why.
-    pub cause: Cause,
-    /// Sums of `window`, if it has a row.
-    pub acc: Option<Acc>,
-}
-
-/// What the windows of a group that are forgotten left behind in a rule's alerts.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Carry {
-    /// The rule.
-    pub rule: String,
-    /// The view whose windows they were (hidden ones included).
-    pub view: u16,
-    /// The group.
-    pub group: [Dim; 4],
-    /// Windows that start before this are forgotten.
-    pub up_to: EventTime,
-    /// The fold goes on from here.
-    pub state: Carried,
-}
-
-/// Output of the operator.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Told {
-    /// An alert changed.
-    Transition(Transition),
-    /// What forgotten windows left behind changed.
-    Carry(Carry),
-}
 
 /// See the module documentation.
 pub fn threshold<'s>(
@@ -129,6 +67,11 @@ pub fn threshold<'s>(
             for carry in work.carries {
                 out.give(Told::Carry(carry), 1);
             }
+            for ((rule, ready), diff) in work.standing {
+                if diff != 0 {
+                    out.give(Told::Standing(Standing { rule, ready }), diff);
+                }
+            }
         },
     )
 }
@@ -138,6 +81,8 @@ type GroupKey = (u16, [Dim; 4]);
 pub type Watch = Arc<dyn Fn(&str) -> Option<u16> + Send + Sync>;
 /// Windows to be looked at later, by view and the end that the present step must have reached.
 type Waiting = BTreeMap<(u16, EventTime), BTreeSet<([Dim; 4], EventTime)>>;
+/// How many groups more, or fewer, have a rule's baseline or lack it, or on how many workers more it is in force.
+type Standings = BTreeMap<(Arc<RuleSpec>, Option<bool>), isize>;
 type Out<'a, 'b> = Emit<'a, Told, isize>;
 
 /// An alert: rule, group, and the window that fired.
@@ -153,6 +98,7 @@ struct Work {
     changed: BTreeMap<GroupKey, BTreeSet<EventTime>>,
     causes: DigestMap<GroupKey, BTreeMap<Cause, usize>>,
     carries: Vec<Carry>,
+    standing: Standings,
 }
 
 impl Work {
@@ -163,6 +109,14 @@ impl Work {
             .and_then(|c| c.iter().max_by_key(|(cause, n)| (**n, **cause)))
             .map_or(Cause::Data, |(cause, _)| *cause)
     }
+}
+
+/// The first window that a rule judges: all that it looks back at are retained.
+fn judged_from(horizon: EventTime, rule: &RuleSpec, window: &WindowSpec) -> EventTime {
+    if horizon == EventTime::MIN {
+        return horizon;
+    }
+    horizon.saturating_add(rule.reach(window))
 }
 
 struct Table {
@@ -278,45 +232,70 @@ impl Table {
 
     fn forget(&mut self, view: u16, horizon: EventTime, work: &mut Work) {
         let range = (view, [Dim(0); 4])..=(view, [Dim(u64::MAX); 4]);
+        let Some(spec) = self.views.get(usize::from(view)) else {
+            return;
+        };
+        let rules = self
+            .rules
+            .iter()
+            .filter_map(|(id, (_, rule))| Some((*id, rule.as_ref()?)));
+        let firsts: BTreeMap<Dim, EventTime> = rules
+            .map(|(id, rule)| (id, judged_from(horizon, rule, &spec.window)))
+            .collect();
         for (key, group) in self.groups.range_mut(range) {
             group.all = group.all.split_off(&horizon);
             group.seen = group.seen.split_off(&horizon);
             for (id, series) in &mut group.series {
-                let left = series.forget(horizon);
+                let up_to = firsts.get(id).copied().unwrap_or(horizon);
+                let left = series.forget(up_to);
                 let rule = self.rules.get(id).and_then(|(_, rule)| rule.as_ref());
                 if let (Some(state), Some(rule)) = (left, rule) {
                     work.carries.push(Carry {
                         rule: rule.id.clone(),
                         view,
                         group: key.1,
-                        up_to: horizon,
+                        up_to,
                         state,
                     });
+                }
+            }
+            for id in group.standing.keys().copied().collect::<Vec<_>>() {
+                if let Some((_, Some(rule))) = self.rules.get(&id) {
+                    group.stand(id, rule, &spec.window, &mut work.standing);
                 }
             }
             if let Some(changed) = work.changed.get_mut(key) {
                 *changed = changed.split_off(&horizon);
             }
-            if group.carries() {
-                work.changed.entry(*key).or_default().insert(horizon);
+            let firsts: Vec<EventTime> = group.after_carried().collect();
+            if !firsts.is_empty() {
+                work.changed.entry(*key).or_default().extend(firsts);
             }
         }
         self.groups.retain(|key, group| key.0 != view || !group.is_idle());
     }
 
     fn settle(&mut self, work: &mut Work) {
+        let mut watching: BTreeMap<u16, Vec<(Dim, Arc<RuleSpec>)>> = BTreeMap::new();
+        if !work.changed.is_empty() {
+            for (id, (_, rule)) in &self.rules {
+                if let Some((view, rule)) = rule.as_ref().and_then(|rule| Some(((self.watch)(&rule.view)?, rule))) {
+                    watching.entry(view).or_default().push((*id, Arc::clone(rule)));
+                }
+            }
+        }
         for (key, changed) in &work.changed {
             let (bound, views) = (self.bound(key.0), Arc::clone(&self.views));
-            let first = self.horizon.get(usize::from(key.0)).copied().unwrap_or(EventTime::MIN);
             let Some(spec) = views.get(usize::from(key.0)) else {
                 continue;
             };
+            let horizon = self.horizon.get(usize::from(key.0)).copied().unwrap_or(EventTime::MIN);
             let Some(group) = self.groups.get_mut(key) else {
                 continue;
             };
             let (mut moved, mut todo) = (Vec::new(), changed.clone());
             while let Some(start) = todo.pop_first() {
-                match group.look(start, spec.window, bound, first) {
+                match group.look(start, spec.window, bound) {
                     Look::Unmoved => {}
                     Look::Later(at, was_seen) => {
                         self.waiting.entry((key.0, at)).or_default().insert((key.1, start));
@@ -333,18 +312,17 @@ impl Table {
                     todo.insert(next);
                 }
             }
-            for (id, (_, rule)) in &self.rules {
-                let Some(rule) = rule.as_ref().filter(|r| (self.watch)(&r.view) == Some(key.0)) else {
+            for (id, rule) in watching.get(&key.0).into_iter().flatten() {
+                if group.is_plain(id, rule, &moved) {
                     continue;
-                };
-                let touched = group
-                    .series
-                    .entry(*id)
-                    .or_default()
-                    .update(rule, spec.window, &group.seen, &moved);
+                }
+                let series = group.series.entry(*id);
+                let series = series.or_insert_with(|| Series::beginning(judged_from(horizon, rule, &spec.window)));
+                let touched = series.update(rule, spec.window, &group.seen, &moved);
                 for (fired, was) in touched {
                     work.before.entry((*id, *key, fired)).or_insert(was);
                 }
+                group.stand(*id, rule, &spec.window, &mut work.standing);
             }
             if group.is_idle() {
                 self.groups.remove(key);
@@ -358,10 +336,16 @@ impl Table {
             slot.0 = slot.0.max(rank);
             return;
         }
-        let old = std::mem::replace(slot, (rank, rule.clone())).1;
-        work.old_rules.entry(id).or_insert(old);
+        let replaced = std::mem::replace(slot, (rank, rule.clone())).1;
+        for (rule, diff) in [(&replaced, -1), (&rule, 1)] {
+            if let Some(rule) = rule {
+                *work.standing.entry((Arc::clone(rule), None)).or_default() += diff;
+            }
+        }
+        work.old_rules.entry(id).or_insert_with(|| replaced.clone());
         let old = work.old_rules.get(&id).and_then(Option::as_ref);
         for (key, group) in &mut self.groups {
+            group.stand_no_more(id, replaced.as_ref(), &mut work.standing);
             let before = group.series.remove(&id).unwrap_or_default();
             if let Some(old) = old.filter(|_| before.told() != Carried::default()) {
                 // What another rule of that name had left behind is void.
@@ -376,6 +360,9 @@ impl Table {
             let mut after = Series::default();
             let watching = rule.as_ref().filter(|r| (self.watch)(&r.view) == Some(key.0));
             if let (Some(rule), Some(spec)) = (watching, self.views.get(usize::from(key.0))) {
+                let horizon = self.horizon.get(usize::from(key.0)).copied().unwrap_or(EventTime::MIN);
+                after = Series::beginning(judged_from(horizon, rule, &spec.window));
+                group.stand(id, rule, &spec.window, &mut work.standing);
                 let all: Vec<_> = group.seen.keys().copied().collect();
                 after.update(rule, spec.window, &group.seen, &all);
             }
@@ -384,7 +371,7 @@ impl Table {
                     .entry((id, *key, *fired))
                     .or_insert_with(|| before.episodes().get(fired).copied());
             }
-            if watching.is_some() {
+            if watching.is_some_and(|rule| rule.looks_back() || !after.is_plain()) {
                 group.series.insert(id, after);
             }
         }
@@ -394,7 +381,9 @@ impl Table {
     fn emit(&self, work: &Work, out: &mut Out<'_, '_>) {
         let nothing = BTreeMap::new();
         for ((id, key, fired), was) in &work.before {
-            let group = self.groups.get(key);
+            let (group, Some(spec)) = (self.groups.get(key), self.views.get(usize::from(key.0))) else {
+                continue;
+            };
             let is = group
                 .and_then(|g| g.series.get(id))
                 .and_then(|s| s.episodes().get(fired))
@@ -412,6 +401,7 @@ impl Table {
                 fired: *fired,
                 cause,
                 seen: group.map_or(&nothing, |g| &g.seen),
+                shape: &spec.window,
             };
             alert.transitions(*was, is, out);
         }

@@ -87,7 +87,7 @@ pub fn contribution(post: &LivePost, policy: Policy) -> Acc {
 }
 
 /// Every row key of a view the post falls in: one per mention if the view groups by entity, times the windows covering its
-/// time. Rows of anchored views depend on the thread, and are none of these.
+/// time. Rows of anchored views depend on the thread, those of sessions on other posts: they are none of these.
 pub fn for_each_row(spec: &ViewSpec, post: &LivePost, policy: Policy, row: &mut impl FnMut(ViewKey)) {
     if spec.window.is_regular() {
         for_each_group(spec, post, policy, &mut |group| {
@@ -96,28 +96,45 @@ pub fn for_each_row(spec: &ViewSpec, post: &LivePost, policy: Policy, row: &mut 
     }
 }
 
-/// Every group of a view the post falls in: one per mention if the view groups by entity. A phase is left open.
+/// Every group of a view the post falls in: one per mention if the view groups by entity, tag or mention. A phase is left open.
 pub fn for_each_group(spec: &ViewSpec, post: &LivePost, policy: Policy, give: &mut impl FnMut([Dim; 4])) {
     let counted = || post.score.filter(|score| policy.sentiment(score).is_some());
     let mut group = [Dim::NONE; 4];
-    let mut entity_at = None;
+    let mut many = [None; 3];
     for (i, column) in spec.group_by.iter().enumerate().take(4) {
         match column {
             GroupColumn::Thread => group[i] = post.thread,
             GroupColumn::Source => group[i] = post.source,
             GroupColumn::Author => group[i] = post.author,
-            GroupColumn::Entity => entity_at = Some(i),
+            GroupColumn::Entity => many[0] = Some((i, *column)),
+            GroupColumn::Tag => many[1] = Some((i, *column)),
+            GroupColumn::Mention => many[2] = Some((i, *column)),
             GroupColumn::Label => group[i] = counted().map_or(Dim::NONE, |score| policy.label(&score).dim()),
             GroupColumn::Emotion => group[i] = counted().map_or(Dim::NONE, |score| score.emotion_dim()),
             GroupColumn::Phase => {}
+            GroupColumn::Hour | GroupColumn::Weekday | GroupColumn::HourOfWeek => {
+                group[i] = spec.extras.zone.dim(*column, post.created_at);
+            }
         }
     }
-    match entity_at {
-        None => give(group),
-        Some(i) => {
-            for mention in &post.mentions {
-                group[i] = mention.entity;
-                give(group);
+    for_each_mention(&many, group, post, give);
+}
+
+/// The group with every combination of what a post has for the columns of which it may have several.
+fn for_each_mention(
+    many: &[Option<(usize, GroupColumn)>],
+    group: [Dim; 4],
+    post: &LivePost,
+    give: &mut impl FnMut([Dim; 4]),
+) {
+    match many {
+        [] => give(group),
+        [None, rest @ ..] => for_each_mention(rest, group, post, give),
+        [Some((at, column)), rest @ ..] => {
+            for mention in post.mentions.iter().filter(|mention| mention.is_of(*column)) {
+                let mut group = group;
+                group[*at] = mention.entity;
+                for_each_mention(rest, group, post, give);
             }
         }
     }
@@ -131,6 +148,6 @@ fn for_each_start(spec: &ViewSpec, at: EventTime, start: &mut impl FnMut(EventTi
     match &spec.window {
         WindowSpec::Tumble { .. } | WindowSpec::Sliding { .. } => start(last),
         WindowSpec::Hop { size, every } => (0..size / every).for_each(|i| start(last - i * every)),
-        WindowSpec::Anchored(_) => {}
+        WindowSpec::Anchored(_) | WindowSpec::Session(_) => {}
     }
 }

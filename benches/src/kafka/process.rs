@@ -14,9 +14,21 @@ pub struct Engine {
 
 impl Engine {
     /// Starts it; reports once `source` has `records`.
+    #[allow(dead_code)] // one of the two programs with engines
     pub fn start(pipeline: &Path, source: &str, records: u64) -> Result<Engine, Failure> {
+        Self::start_with(pipeline, source, records, &[])
+    }
+
+    /// The same, with more in its environment.
+    pub fn start_with(
+        pipeline: &Path,
+        source: &str,
+        records: u64,
+        environment: &[(&str, String)],
+    ) -> Result<Engine, Failure> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("engine").arg(pipeline).arg(source).arg(records.to_string());
+        command.envs(environment.iter().map(|(name, value)| (*name, value)));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let lines = BufReader::new(child.stdout.take().ok_or("piped")?).lines();
         Ok(Engine { child, lines })

@@ -1,9 +1,10 @@
-/** Starts and stops a real engine for a browser test. */
+/** Starts and stops a real engine for a browser test, and runs the test. */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openBrowser } from './browser.mjs';
 
 /** A pipeline in a folder of its own; `pipeline(port, folder)` gives its file. */
 export class Engine {
@@ -44,6 +45,31 @@ export class Engine {
   async remove() {
     await this.stop();
     rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Runs one test: starts the engine and a browser, lets `check` look at a page, leaves a screenshot of where it ended, says how
+ * it went, and cleans up.
+ */
+export async function tested(name, engine, screenshot, check) {
+  let close = async () => undefined;
+  try {
+    await engine.start();
+    const browser = await openBrowser();
+    close = browser.close;
+    const page = browser.context.pages()[0] ?? (await browser.context.newPage());
+    try {
+      console.log(`${name} ok: ${await check(page)}`);
+    } finally {
+      if (screenshot) await page.screenshot({ path: screenshot }).catch(() => undefined);
+    }
+  } catch (e) {
+    console.error(`${name} test failed: ${e.message}`);
+    process.exitCode = 1;
+  } finally {
+    await close();
+    await engine.remove();
   }
 }
 

@@ -16,7 +16,7 @@ export class Operations {
   answer(method, path) {
     if (path === '/metrics') return this.metrics();
     if (path === '/health') return this.health();
-    if (path === '/api/v1/me') return { data: { name: null, role: 'admin', tenant: null, expires: null } };
+    if (path === '/api/v1/me') return { data: { name: null, role: 'admin', tenant: null, expires: null, serves: [] } };
     if (path === '/api/v1/sinks') return { data: this.sinks() };
     if (path === '/api/v1/models') return { data: this.models() };
     const explained = /^\/api\/v1\/alerts\/([^/]+)\/explain$/.exec(path);

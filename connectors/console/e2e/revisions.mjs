@@ -5,8 +5,7 @@
  * line by what the formula says; an alert appears and is retracted when its posts are deleted; a sink is paused and goes on;
  * the engine is stopped and started, and the page comes back by itself with the same numbers and those that are new.
  */
-import { openBrowser } from './browser.mjs';
-import { Engine } from './engine.mjs';
+import { Engine, tested } from './engine.mjs';
 import { nothingHappened, settled, until, violations, watch } from './pages.mjs';
 
 const [program, screenshot] = process.argv.slice(2);
@@ -43,33 +42,18 @@ engine.write('votes.jsonl', '');
 engine.write('posts.jsonl', '');
 append('posts', post('k1', 'a fine kettle', 0.8), post('k2', 'that kettle again', -0.2), post('t1', 'a toaster', 0.1), post('t2', 'my toaster', 0.1));
 
-let close = async () => undefined;
-try {
-  await engine.start();
-  const browser = await openBrowser();
-  close = browser.close;
-  const page = browser.context.pages()[0] ?? (await browser.context.newPage());
-  try {
-    const seen = watch(page, engine.url);
-    await voteMovesTheLine(page);
-    await voteIsTold(page);
-    await alertComesAndGoes(page);
-    await sinkIsTold(page);
-    await addressesHold(page);
-    nothingHappened(seen);
-    await comesBack(page);
-    if (seen.strangers.size > 0) throw new Error(`requests to other hosts: ${[...seen.strangers].join(', ')}`);
-    console.log('revisions ok: a vote, an alert, a sink, addresses, a restart');
-  } finally {
-    if (screenshot) await page.screenshot({ path: screenshot }).catch(() => undefined);
-  }
-} catch (e) {
-  console.error(`revisions test failed: ${e.message}`);
-  process.exitCode = 1;
-} finally {
-  await close();
-  await engine.remove();
-}
+await tested('revisions', engine, screenshot, async (page) => {
+  const seen = watch(page, engine.url);
+  await voteMovesTheLine(page);
+  await voteIsTold(page);
+  await alertComesAndGoes(page);
+  await sinkIsTold(page);
+  await addressesHold(page);
+  nothingHappened(seen);
+  await comesBack(page);
+  if (seen.strangers.size > 0) throw new Error(`requests to other hosts: ${[...seen.strangers].join(', ')}`);
+  return 'a vote, an alert, a sink, addresses, a restart';
+});
 
 /** The mean of two posts, then with a hundred votes for the first: w = 1 + ln(1 + votes). */
 async function voteMovesTheLine(page) {

@@ -5,11 +5,11 @@
  *
  * A pipeline with two API keys is started. The page asks for a key and shows nothing before; a wrong one is refused with words;
  * with the right one the connection is live and the chart has data; the key is neither in the address nor kept in the
- * local storage; whoever may only read sees how sinks are and no buttons, an operator sees the buttons; signing out asks again,
+ * local storage; whoever may only read sees how sinks are and no buttons, an operator sees the buttons and saves a view as a file; signing out asks again,
  * at the address that was open. axe-core finds no serious fault in the form.
  */
-import { openBrowser } from './browser.mjs';
-import { Engine, newKey } from './engine.mjs';
+import { readFile } from 'node:fs/promises';
+import { Engine, newKey, tested } from './engine.mjs';
 import { until, violations } from './pages.mjs';
 
 const PATIENCE = 60_000;
@@ -33,20 +33,10 @@ serve:
 `,
 );
 engine.write('words.json', JSON.stringify([{ id: 'e1', name: 'the', aliases: ['the', 'a', 'this', 'it'] }]));
-let close = async () => undefined;
-try {
-  await engine.start();
-  const browser = await openBrowser();
-  close = browser.close;
-  await check(browser.context.pages()[0] ?? (await browser.context.newPage()));
-  console.log('sign-in ok: asked, refused, let in, shown what the role allows, signed out');
-} catch (e) {
-  console.error(`sign-in test failed: ${e.message}`);
-  process.exitCode = 1;
-} finally {
-  await close();
-  await engine.remove();
-}
+await tested('sign-in', engine, null, async (page) => {
+  await check(page);
+  return 'asked, refused, let in, shown what the role allows, signed out';
+});
 
 async function check(page) {
   await page.goto(engine.url, { waitUntil: 'domcontentloaded' });
@@ -69,6 +59,9 @@ async function check(page) {
   await page.getByRole('button', { name: 'Sign out' }).click();
   await signIn(page, field, operator.key);
   await page.getByRole('button', { name: 'Pause dead' }).waitFor({ timeout: PATIENCE });
+  const [file] = await Promise.all([page.waitForEvent('download', { timeout: PATIENCE }), page.getByRole('link', { name: 'csv of by_minute' }).click()]);
+  const text = await readFile(await file.path(), 'utf8');
+  if (file.suggestedFilename() !== 'by_minute.csv' || !text.startsWith('entity,window_start,')) throw new Error(`the file ${file.suggestedFilename()} is ${text.slice(0, 80)}`);
   await page.getByRole('button', { name: 'Sign out' }).click();
   await field.waitFor({ timeout: PATIENCE });
 }

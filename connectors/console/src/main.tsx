@@ -11,6 +11,7 @@ import './styles/alerts.css';
 import './styles/feed.css';
 import './styles/pages.css';
 import './styles/pipeline.css';
+import './styles/insights.css';
 import './styles/sign-in.css';
 import { Session } from './state/session';
 import { App } from './ui/app';

@@ -16,7 +16,8 @@ const cast = view('cast', ['thread', 'entity']);
 const plain = view('plain', ['entity']);
 const threads = view('threads', ['thread']);
 const phases = { ...view('phases', ['thread', 'phase', 'entity'], 'anchored'), key: ['thread', 'phase', 'entity', 'window_start'] };
-const views = [cast, plain, threads, phases];
+const bursts = view('bursts', ['thread', 'entity'], 'session');
+const views = [cast, plain, threads, phases, bursts];
 
 describe('what a page needs', () => {
   const needs = (hash: string, wanted: string | null = null) => {

@@ -1,12 +1,16 @@
 //! Fields of one object → the record of its collection.
 
+mod ties;
+
 use super::code::{Code, Fault, fault};
 use super::fields::Found;
-use super::map::Field;
+use super::map::{Field, WITH};
 use super::{Collection, Decoder, duration, time, value};
-use groundswell_core::expr::Expr;
+use groundswell_core::expr::{Baseline, Expr};
 use groundswell_core::id::{Collision, Names};
-use groundswell_core::record::{Entity, Interned, Post, Record, Thread, Votes};
+use groundswell_core::keywords::Keyword;
+use groundswell_core::number::{self, NotANumber};
+use groundswell_core::record::{Author, Entity, Interned, Post, Record, Thread, Votes};
 use groundswell_core::score::{PPM, Score};
 use groundswell_core::spec::RuleSpec;
 
@@ -56,10 +60,22 @@ impl<'d> Builder<'d> {
 
     /// A null value: the record under the key is gone.
     pub(super) fn tombstone(&self) -> Decoded {
+        if matches!(self.decoder.spec.into, Collection::Interactions | Collection::Follows) {
+            return fault(
+                Code::NotDeletable,
+                "a null value does not say what is undone; send the record again with `\"deleted\": true`",
+            );
+        }
         if self.decoder.spec.into == Collection::Votes {
             return fault(
                 Code::NotDeletable,
                 "a null value in a votes source; send `\"score\": null` with `observed_at`",
+            );
+        }
+        if self.decoder.spec.into == Collection::Authors {
+            return fault(
+                Code::NotDeletable,
+                "a null value in an authors source; send `\"deleted\": true` with `observed_at`",
             );
         }
         let id = self.key_id()?.ok_or_else(|| self.missing(id_field(self.decoder)))?;
@@ -73,16 +89,24 @@ impl<'d> Builder<'d> {
 
     /// The record of an object's fields; takes the extra fields out of `found`.
     pub(super) fn record(&self, found: &mut Found<'_>) -> Decoded {
+        if let Some(fields) = ties::fields(self.decoder.spec.into) {
+            return ties::tie(self, &fields, found);
+        }
         let id = self.id(found)?;
         let version = self.version(found)?;
         let deleted = self.flag(found, Field::Deleted)?;
         let record = match self.decoder.spec.into {
             Collection::Votes => self.votes(id, found, deleted)?,
+            Collection::Authors if deleted => self.author(id, found, true)?,
             _ if deleted => self.deleted(id)?,
             Collection::Posts => self.post(id, found)?,
             Collection::Threads => self.thread(id, found)?,
             Collection::Entities => self.entity(id, found)?,
             Collection::Rules => self.rule(id, found)?,
+            Collection::Keywords => self.keyword(id, found)?,
+            Collection::Authors => self.author(id, found, false)?,
+            // Have no id, and were built above.
+            Collection::Interactions | Collection::Follows => return Err(self.missing(Field::Id)),
         };
         Ok((record, version))
     }
@@ -101,15 +125,30 @@ impl<'d> Builder<'d> {
             observed_at: self.time(found, Field::ObservedAt)?.unwrap_or(created_at),
             created_at,
             score: self.given_score(found)?,
-            source: self.optional_id(found, Field::Source)?.unwrap_or_default(),
+            source: self
+                .optional_id(found, Field::Source)?
+                .or_else(|| self.decoder.spec.source.clone())
+                .unwrap_or_default(),
             thread: self.optional_id(found, Field::Thread)?.unwrap_or_default(),
             author: self.optional_id(found, Field::Author)?,
             extra: found.extra.take(),
             interned: Interned::default(),
             id,
         };
+        number::of_post(post.extra.as_deref(), &self.decoder.spec.numbers).map_err(not_a_number)?;
         post.intern(self.names).map_err(collided)?;
         Ok(Record::Post(post))
+    }
+
+    fn author(&self, id: String, found: &mut Found<'_>, gone: bool) -> Result<Record, Fault> {
+        let author = Author {
+            observed_at: self.required_time(found, Field::ObservedAt)?,
+            numbers: found.extra.take().filter(|_| !gone),
+            id,
+        };
+        number::of_author(author.numbers.as_deref(), &self.decoder.spec.numbers).map_err(not_a_number)?;
+        self.intern(&author.id)?;
+        Ok(Record::Author(author))
     }
 
     fn votes(&self, id: String, found: &Found<'_>, withdrawn: bool) -> Result<Record, Fault> {
@@ -148,11 +187,22 @@ impl<'d> Builder<'d> {
         Ok(Record::Entity(entity))
     }
 
-    fn rule(&self, id: String, found: &Found<'_>) -> Result<Record, Fault> {
-        let min_posts = match found.get(Field::MinPosts) {
-            Some(raw) => value::integer(self.path(Field::MinPosts), raw)?,
-            None => 1,
+    fn keyword(&self, id: String, found: &Found<'_>) -> Result<Record, Fault> {
+        let mut phrases = self.list(found, Field::Phrases)?;
+        phrases.retain(|phrase| !phrase.trim().is_empty());
+        if phrases.is_empty() {
+            return Err(self.missing(Field::Phrases));
+        }
+        let keyword = Keyword {
+            phrases,
+            exclude: self.list(found, Field::Exclude)?,
+            id,
         };
+        self.intern(&keyword.id)?;
+        Ok(Record::Keyword(keyword))
+    }
+
+    fn rule(&self, id: String, found: &Found<'_>) -> Result<Record, Fault> {
         let view = self
             .optional_text(found, Field::View)?
             .ok_or_else(|| self.missing(Field::View))?;
@@ -170,13 +220,10 @@ impl<'d> Builder<'d> {
                 .condition(found, Field::When)?
                 .ok_or_else(|| self.missing(Field::When))?,
             clear: self.condition(found, Field::Clear)?,
-            min_posts: i32::try_from(min_posts).ok().filter(|n| *n >= 0).ok_or_else(|| {
-                let path = self.path(Field::MinPosts);
-                Fault::new(
-                    Code::NumberOutOfRange,
-                    format!("field \"{path}\": {min_posts} is not a number of posts"),
-                )
-            })?,
+            min_posts: self.least(found, Field::MinPosts, 1, "posts")?,
+            min_authors: self.least(found, Field::MinAuthors, 0, "authors")?,
+            min_n_eff: self.least(found, Field::MinNEff, 0, "posts")?,
+            baseline: self.baseline(found)?,
             for_ms: self.duration(found, Field::For)?,
             cooldown_ms: self.duration(found, Field::Cooldown)?,
             id,
@@ -185,9 +232,44 @@ impl<'d> Builder<'d> {
         Ok(Record::Rule(rule))
     }
 
+    /// A number that a window must have.
+    fn least(&self, found: &Found<'_>, field: Field, otherwise: i32, of: &str) -> Result<i32, Fault> {
+        let Some(raw) = found.get(field) else {
+            return Ok(otherwise);
+        };
+        let n = value::integer(self.path(field), raw)?;
+        i32::try_from(n).ok().filter(|n| *n >= 0).ok_or_else(|| {
+            let path = self.path(field);
+            Fault::new(
+                Code::NumberOutOfRange,
+                format!("field \"{path}\": {n} is not a number of {of}"),
+            )
+        })
+    }
+
+    fn baseline(&self, found: &Found<'_>) -> Result<Baseline, Fault> {
+        let otherwise = Baseline::default();
+        let number = |field, otherwise, most: u8| match found.get(field) {
+            None => Ok(otherwise),
+            Some(raw) => {
+                let n = value::integer(self.path(field), raw)?;
+                u8::try_from(n).ok().filter(|n| (1..=most).contains(n)).ok_or_else(|| {
+                    let path = self.path(field);
+                    Fault::new(
+                        Code::NumberOutOfRange,
+                        format!("field \"{path}\": {n} is not between 1 and {most} weeks"),
+                    )
+                })
+            }
+        };
+        let weeks = number(Field::BaselineWeeks, otherwise.weeks, Baseline::MOST)?;
+        let min = number(Field::BaselineMin, otherwise.min.min(weeks), weeks)?;
+        Ok(Baseline { weeks, min })
+    }
+
     fn deleted(&self, id: String) -> Result<Record, Fault> {
         Ok(match self.decoder.spec.into {
-            Collection::Posts | Collection::Votes => Record::PostDeleted { id },
+            Collection::Posts | Collection::Votes | Collection::Authors => Record::PostDeleted { id },
             Collection::Threads => {
                 self.intern(&id)?;
                 Record::Thread(Thread {
@@ -203,6 +285,11 @@ impl<'d> Builder<'d> {
             Collection::Rules => {
                 self.intern(&id)?;
                 Record::RuleDeleted { id }
+            }
+            Collection::Interactions | Collection::Follows => return Err(self.missing(Field::Id)),
+            Collection::Keywords => {
+                self.intern(&id)?;
+                Record::KeywordDeleted { id }
             }
         })
     }
@@ -224,7 +311,19 @@ impl<'d> Builder<'d> {
     fn id(&self, found: &Found<'_>) -> Result<String, Fault> {
         let field = id_field(self.decoder);
         if let Some(raw) = found.get(field) {
-            return self.checked_id(self.path(field), value::id_text(self.path(field), raw)?.into_owned());
+            let mut id = value::id_text(self.path(field), raw)?.into_owned();
+            if !id.is_empty() {
+                id = self.prefixed(field, id);
+            }
+            for field in WITH.into_iter().filter(|field| self.decoder.plan.has(*field)) {
+                let path = self.path(field);
+                let Some(raw) = found.get(field) else {
+                    let message = format!("field \"{path}\" (part of the id) is missing or null");
+                    return Err(Fault::new(Code::MissingField, message));
+                };
+                id = format!("{id}/{}", value::id_text(path, raw)?);
+            }
+            return self.checked_id(self.path(field), id);
         }
         if let Some(id) = self.key_id()? {
             return Ok(id);
@@ -241,6 +340,10 @@ impl<'d> Builder<'d> {
     fn key_id(&self) -> Result<Option<String>, Fault> {
         let Some(key) = self.key else { return Ok(None) };
         let id = self.decoder.key_text(key)?.into_owned();
+        if id.is_empty() {
+            return self.checked_id("key", id).map(Some);
+        }
+        let id = self.prefixed(id_field(self.decoder), id);
         self.checked_id("key", id).map(Some)
     }
 
@@ -269,7 +372,16 @@ impl<'d> Builder<'d> {
         if id.is_empty() {
             return Ok(None);
         }
-        self.checked_len(self.path(field), id.into_owned()).map(Some)
+        self.checked_len(self.path(field), self.prefixed(field, id.into_owned()))
+            .map(Some)
+    }
+
+    /// An id with what the map puts before it.
+    fn prefixed(&self, field: Field, id: String) -> String {
+        match self.decoder.plan.prefix(field) {
+            Some(prefix) => format!("{prefix}{id}"),
+            None => id,
+        }
     }
 
     fn optional_text(&self, found: &Found<'_>, field: Field) -> Result<Option<String>, Fault> {
@@ -384,6 +496,11 @@ impl<'d> Builder<'d> {
     fn intern(&self, name: &str) -> Result<(), Fault> {
         self.names.intern(name).map(|_| ()).map_err(collided)
     }
+}
+
+#[allow(clippy::needless_pass_by_value)] // for `map_err`
+fn not_a_number(error: NotANumber) -> Fault {
+    Fault::new(Code::WrongType, error.to_string())
 }
 
 #[allow(clippy::needless_pass_by_value)] // for `map_err`

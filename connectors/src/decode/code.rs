@@ -48,10 +48,12 @@ codes! {
     NumberOutOfRange = "number_out_of_range", "A number does not fit the field: votes beyond 64 bits, a sentiment outside [-1, 1].";
     InvalidDuration = "invalid_duration", "A duration is not a number with a unit, like `2m`.";
     InvalidCondition = "invalid_condition", "A rule's `when` or `clear` does not parse.";
+    UnknownKind = "unknown_kind", "An interaction is none of `like`, `repost`, `comment` and `view`.";
     UnknownView = "unknown_view", "A rule watches a view that the pipeline does not have (stage `validate`).";
     IdCollision = "id_collision", "Two different names have the same 64-bit digest; the second is refused.";
     Late = "late", "The post was written before anything a view still keeps (stage `window`).";
-    NotDeletable = "not_deletable", "A null value in a votes source: votes are revised, not deleted.";
+    NotDeletable = "not_deletable", "A null value in a source of votes, interactions or follows: votes are revised, not deleted; the others say `deleted` beside what they are.";
+    TimeInFuture = "time_in_future", "An item of a feed says that it was written later than now; it is taken when that has come (stage `validate`).";
 }
 
 impl Code {
@@ -59,7 +61,7 @@ impl Code {
     fn stage(self) -> &'static str {
         match self {
             Code::Late => "window",
-            Code::UnknownView => "validate",
+            Code::UnknownView | Code::TimeInFuture => "validate",
             _ => "decode",
         }
     }

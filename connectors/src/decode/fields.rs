@@ -37,7 +37,13 @@ pub(super) fn read<'a>(text: &'a str, plan: &Plan) -> Result<Found<'a>, Fault> {
         return Err(not_an_object(text));
     }
     let extra = read_level(text, &plan.root, plan.keeps_extra, &mut found).map_err(|e| e.into_fault(text))?;
-    found.extra = extra.filter(|e| !e.is_empty()).map(|e| format!("{{{e}}}"));
+    // What a map names comes last: of two members of one name it is the one that counts.
+    let members = [extra, found.extra.take()]
+        .into_iter()
+        .flatten()
+        .filter(|members| !members.is_empty());
+    let members: Vec<String> = members.collect();
+    found.extra = (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")));
     // A raw value may hold a lone surrogate, which readers of the extra fields would stumble over.
     if let Some(extra) = &found.extra
         && (extra.contains("\\ud") || extra.contains("\\uD"))
@@ -112,7 +118,8 @@ impl<'a> Visitor<'a> for Level<'_, '_, 'a> {
                     for target in &node.targets {
                         match target {
                             Target::Field(field) => self.found.fields[*field as usize] = Some(raw),
-                            Target::Aside(name) => push_member(&mut extra, name, raw),
+                            // It has its name at the top, wherever it was found.
+                            Target::Aside(name) => push_member(&mut self.found.extra, name, raw),
                         }
                     }
                 }

@@ -1,6 +1,7 @@
 //! Which JSON path feeds which field: the user's field map, compiled once into a tree that the reader walks.
 
 use super::Collection;
+use groundswell_core::number::NumberSpec;
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -28,6 +29,12 @@ pub struct FieldRef {
     /// Unit, for times given as numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<TimeUnit>,
+    /// What stands before an id, so that two platforms may have the same one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// Of an id: other fields that belong to it, each after a `/`; at most two.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub with: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -39,14 +46,28 @@ enum WrittenRef {
         field: String,
         #[serde(default)]
         unit: Option<TimeUnit>,
+        #[serde(default)]
+        prefix: Option<String>,
+        #[serde(default)]
+        with: Vec<String>,
     },
 }
 
 impl From<WrittenRef> for FieldRef {
     fn from(written: WrittenRef) -> Self {
         match written {
-            WrittenRef::Path(field) => FieldRef { field, unit: None },
-            WrittenRef::Full { field, unit } => FieldRef { field, unit },
+            WrittenRef::Path(field) => FieldRef::from(field.as_str()),
+            WrittenRef::Full {
+                field,
+                unit,
+                prefix,
+                with,
+            } => FieldRef {
+                field,
+                unit,
+                prefix,
+                with,
+            },
         }
     }
 }
@@ -56,6 +77,8 @@ impl From<&str> for FieldRef {
         FieldRef {
             field: path.into(),
             unit: None,
+            prefix: None,
+            with: Vec::new(),
         }
     }
 }
@@ -80,8 +103,8 @@ impl FieldMap {
         self.0.insert(
             field.into(),
             FieldRef {
-                field: path.into(),
                 unit: Some(unit),
+                ..FieldRef::from(path)
             },
         );
         self
@@ -126,12 +149,29 @@ pub(super) enum Field {
     When,
     Clear,
     MinPosts,
+    MinAuthors,
+    MinNEff,
+    BaselineWeeks,
+    BaselineMin,
     For,
     Cooldown,
+    User,
+    Post,
+    Follower,
+    Followed,
+    At,
+    Phrases,
+    /// What belongs to the id besides its own field.
+    IdWith,
+    /// And what else does.
+    IdWithToo,
 }
 
+/// What may belong to an id besides its own field.
+pub(super) const WITH: [Field; 2] = [Field::IdWith, Field::IdWithToo];
+
 /// Number of [`Field`]s.
-pub(super) const FIELDS: usize = Field::Cooldown as usize + 1;
+pub(super) const FIELDS: usize = Field::IdWithToo as usize + 1;
 
 impl Field {
     pub(super) fn name(self) -> &'static str {
@@ -161,16 +201,32 @@ impl Field {
             Field::When => "when",
             Field::Clear => "clear",
             Field::MinPosts => "min_posts",
+            Field::MinAuthors => "min_authors",
+            Field::MinNEff => "min_n_eff",
+            Field::BaselineWeeks => "baseline_weeks",
+            Field::BaselineMin => "baseline_min",
             Field::For => "for",
             Field::Cooldown => "cooldown",
+            Field::User => "user",
+            Field::Post => "post",
+            Field::Follower => "follower",
+            Field::Followed => "followed",
+            Field::At => "at",
+            Field::IdWith | Field::IdWithToo => "id",
+            Field::Phrases => "phrases",
         }
     }
 
     fn is_time(self) -> bool {
         matches!(
             self,
-            Field::ObservedAt | Field::CreatedAt | Field::AirTime | Field::EndsAt | Field::Version
+            Field::ObservedAt | Field::CreatedAt | Field::AirTime | Field::EndsAt | Field::At | Field::Version
         )
+    }
+
+    /// Whether it holds an id, so that it may have a prefix.
+    fn is_id(self) -> bool {
+        matches!(self, Field::Id | Field::Thread | Field::Parent | Field::Author)
     }
 
     /// Read only when the map names it.
@@ -199,13 +255,37 @@ impl Field {
             Collection::Votes => &[Id, Score, ObservedAt, HiddenScore, Deleted],
             Collection::Threads => &[Thread, Title, AirTime, EndsAt, Deleted, Version],
             Collection::Entities => &[Id, Name, CanonicalName, Aliases, Kind, Exclude, Deleted, Version],
-            Collection::Rules => &[Id, View, When, Clear, MinPosts, For, Cooldown, Deleted, Version],
+            Collection::Interactions => &[User, Post, Kind, At, Deleted, Version],
+            Collection::Follows => &[Follower, Followed, At, Deleted, Version],
+            Collection::Rules => &[
+                Id,
+                View,
+                When,
+                Clear,
+                MinPosts,
+                MinAuthors,
+                MinNEff,
+                BaselineWeeks,
+                BaselineMin,
+                For,
+                Cooldown,
+                Deleted,
+                Version,
+            ],
+            Collection::Keywords => &[Id, Phrases, Exclude, Deleted, Version],
+            Collection::Authors => &[Id, ObservedAt, Deleted],
         }
     }
 }
 
 /// Fields of a post that the engine keeps aside; a map may rename them.
-const KEPT_ASIDE: [&str; 12] = [
+const KEPT_ASIDE: [&str; 19] = [
+    "comments",
+    "downvotes",
+    "retweets",
+    "shares",
+    "upvotes",
+    "viewers",
     "title",
     "url",
     "lang",
@@ -218,6 +298,7 @@ const KEPT_ASIDE: [&str; 12] = [
     "upvote_ratio",
     "edited_at",
     "kind",
+    "original_post_id",
 ];
 
 /// Where a value goes.
@@ -240,16 +321,18 @@ pub(super) struct Plan {
     pub(super) root: Node,
     pub(super) keeps_extra: bool,
     units: [Option<TimeUnit>; FIELDS],
+    prefixes: [Option<Box<str>>; FIELDS],
     paths: [Option<Box<str>>; FIELDS],
 }
 
 impl Plan {
-    pub(super) fn compile(into: Collection, map: &FieldMap) -> Result<Plan, MapError> {
+    pub(super) fn compile(into: Collection, map: &FieldMap, numbers: &[NumberSpec]) -> Result<Plan, MapError> {
         let fields = Field::of(into);
         let mut plan = Plan {
             root: Node::default(),
-            keeps_extra: into == Collection::Posts,
+            keeps_extra: matches!(into, Collection::Posts | Collection::Authors),
             units: [None; FIELDS],
+            prefixes: std::array::from_fn(|_| None),
             paths: std::array::from_fn(|_| None),
         };
         let mut problems = Vec::new();
@@ -266,6 +349,27 @@ impl Plan {
                 }
                 plan.units[*field as usize] = Some(unit);
             }
+            if let Some(prefix) = mapped.and_then(|m| m.prefix.as_deref()) {
+                if !field.is_id() {
+                    problems.push(format!("`{}` is no id and takes no prefix", field.name()));
+                }
+                plan.prefixes[*field as usize] = Some(prefix.into());
+            }
+            let with = mapped.map_or(&[][..], |m| &m.with);
+            if with.len() > WITH.len() {
+                problems.push(format!(
+                    "`{}` takes at most {} other fields with it",
+                    field.name(),
+                    WITH.len()
+                ));
+            } else if !with.is_empty() && *field != Field::Id {
+                problems.push(format!("only `id` takes other fields with it, not `{}`", field.name()));
+            } else {
+                for (field, with) in WITH.into_iter().zip(with) {
+                    plan.paths[field as usize] = Some(with.as_str().into());
+                    plan.root.insert(with, Target::Field(field), &mut problems);
+                }
+            }
             plan.paths[*field as usize] = Some(path.into());
             plan.root.insert(path, Target::Field(*field), &mut problems);
         }
@@ -273,7 +377,8 @@ impl Plan {
             if fields.iter().any(|f| f.name() == name) {
                 continue;
             }
-            if plan.keeps_extra && KEPT_ASIDE.contains(&name.as_str()) {
+            let aside = KEPT_ASIDE.contains(&name.as_str()) || numbers.iter().any(|n| n.name == *name);
+            if plan.keeps_extra && aside {
                 plan.root
                     .insert(&found_at.field, Target::Aside(name.as_str().into()), &mut problems);
             } else {
@@ -291,6 +396,11 @@ impl Plan {
 
     pub(super) fn unit(&self, field: Field) -> Option<TimeUnit> {
         self.units[field as usize]
+    }
+
+    /// What stands before the field's value.
+    pub(super) fn prefix(&self, field: Field) -> Option<&str> {
+        self.prefixes[field as usize].as_deref()
     }
 
     /// Where the field is found, for messages.

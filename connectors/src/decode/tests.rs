@@ -2,8 +2,10 @@
 
 #![allow(clippy::result_large_err)] // a dead letter is what these tests are about
 
+mod numbers;
+
 use super::*;
-use groundswell_core::expr::Expr;
+use groundswell_core::expr::{Baseline, Expr};
 use groundswell_core::id::Dim;
 use groundswell_core::record::{Entity, Post, Thread, Votes};
 use groundswell_core::score::Score;
@@ -360,16 +362,17 @@ fn threads_entities_and_rules() {
 
     let rule = good(
         &plain(Collection::Rules),
-        r#"{"id":"r","view":"v","when":"sentiment < -0.3","min_posts":20,"clear":"sentiment > -0.1","for":"2m","cooldown":"1h30m"}"#,
+        r#"{"id":"r","view":"v","when":"sentiment < -0.3","min_posts":20,"clear":"sentiment > -0.1","for":"2m","cooldown":"1h30m","min_authors":5,"min_n_eff":10,"baseline_weeks":8,"baseline_min":3}"#,
     );
     let wanted = RuleSpec {
-        id: "r".into(),
-        view: "v".into(),
-        when: Expr::parse("sentiment < -0.3").expect("parses"),
         clear: Some(Expr::parse("sentiment > -0.1").expect("parses")),
         min_posts: 20,
         for_ms: 120_000,
         cooldown_ms: 5_400_000,
+        min_authors: 5,
+        min_n_eff: 10,
+        baseline: Baseline { weeks: 8, min: 3 },
+        ..RuleSpec::new("r", "v", Expr::parse("sentiment < -0.3").expect("parses"))
     };
     assert_eq!(rule, Record::Rule(wanted));
 }

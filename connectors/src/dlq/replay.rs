@@ -3,6 +3,7 @@
 use super::{Letter, Position};
 use groundswell_core::time::Tick;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A record that has failed this often is not recorded as a dead letter again: the loop ends here.
 pub const ATTEMPTS: u32 = 5;
@@ -12,7 +13,7 @@ pub const LETTERS: usize = 500;
 pub const REQUEST_BYTES: usize = 16 << 20;
 
 /// What became of a letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It is recorded, and stands.
@@ -58,13 +59,15 @@ impl Verdict {
 }
 
 /// The answer for one letter.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Answer {
     /// The source's name.
     pub source: String,
     /// The partition.
+    #[schema(format = "uint32")]
     pub partition: u32,
     /// The offset in it.
+    #[schema(format = "uint64")]
     pub offset: u64,
     /// What became of it.
     pub verdict: Verdict,

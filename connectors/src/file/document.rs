@@ -188,6 +188,7 @@ fn removal(record: &Record) -> Option<(String, Record)> {
     match record {
         Record::Entity(e) => Some((e.id.clone(), Record::EntityDeleted { id: e.id.clone() })),
         Record::Rule(r) => Some((r.id.clone(), Record::RuleDeleted { id: r.id.clone() })),
+        Record::Keyword(k) => Some((k.id.clone(), Record::KeywordDeleted { id: k.id.clone() })),
         Record::Thread(t) if !t.deleted => Some((
             t.id.clone(),
             Record::Thread(Thread {

@@ -1,10 +1,13 @@
 //! `/api/v1/alerts`, `/api/v1/alerts/{id}` and `/api/v1/alerts/{id}/explain`.
 
 use super::App;
+use super::api::answers::{BadRequest, Guarded, NotFound, NotReady, Unread};
+use super::api::params::{AlertColumns, Conditional, OfAlert, Paging};
+use super::api::shapes::Alert;
 use super::auth::Principal;
 use super::error::ApiError;
 use super::query::{Params, encode_cursor};
-use super::reply::{Metadata, conditional, envelope};
+use super::reply::{Envelope, Metadata, conditional, envelope};
 use super::views::tag;
 use crate::hub::alerts::{AlertPlace, AlertRecord};
 use crate::hub::filter::AlertFilter;
@@ -20,6 +23,17 @@ use std::sync::Arc;
 const LISTING: &str = "alerts";
 
 /// Alerts, the newest transition first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/alerts",
+    tag = "alerts",
+    operation_id = "get_alerts",
+    params(AlertColumns, Paging, Conditional),
+    responses(
+        (status = 200, description = "A page of alerts.", body = Envelope<Vec<Alert>>),
+        Unread, Guarded
+    )
+)]
 pub async fn list(
     State(app): State<App>,
     Extension(who): Extension<Principal>,
@@ -80,6 +94,17 @@ pub async fn list(
 type Id = Result<Path<String>, PathRejection>;
 
 /// One alert with its history.
+#[utoipa::path(
+    get,
+    path = "/api/v1/alerts/{id}",
+    tag = "alerts",
+    operation_id = "get_alerts_id",
+    params(OfAlert, Conditional),
+    responses(
+        (status = 200, description = "The alert.", body = Envelope<Alert>),
+        NotFound, Unread, Guarded
+    )
+)]
 pub async fn one(
     State(app): State<App>,
     Extension(who): Extension<Principal>,
@@ -93,7 +118,24 @@ pub async fn one(
     })
 }
 
-/// One alert with the posts that carry it, as they are now.
+/// One alert with the posts that carry it and what their influence is computed from.
+///
+/// Evidence is of the tick of the alert's latest transition, also after a restart. A post's influence is
+/// leave-one-out: with whole numbers w, x, W, S (exact.weight, exact.sentiment, sums.weight,
+/// sums.weighted_sentiment) it is w(xW - S) / (W(W - w)) rounded towards zero, in ppm, or S/W where W = w:
+/// exact.influence. sums are over all scored posts of the window that fired. text, votes, created_at and live are
+/// of metadata.at.
+#[utoipa::path(
+    get,
+    path = "/api/v1/alerts/{id}/explain",
+    tag = "alerts",
+    operation_id = "get_alerts_id_explain",
+    params(OfAlert),
+    responses(
+        (status = 200, description = "The alert; each piece of evidence with its post's text, votes and whether it is still live.", body = Envelope<Alert>),
+        NotFound, BadRequest, NotReady, Guarded
+    )
+)]
 pub async fn explain(
     State(app): State<App>,
     Extension(who): Extension<Principal>,

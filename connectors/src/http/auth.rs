@@ -21,6 +21,7 @@ pub use quota::Quota;
 pub(super) use tenant::Tenancy;
 
 use super::App;
+use super::compat::happenings::SEARCH;
 use super::error::ApiError;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::request::Parts;
@@ -205,7 +206,8 @@ fn needed(method: &Method, route: Option<&str>) -> Option<Role> {
         None | Some("/health/live" | "/health/ready" | "/ready" | "/openapi.json" | "/docs" | "/docs/{file}") => None,
         // They hold what came in as it came, of any tenant.
         Some(route) if route.starts_with("/api/v1/dead-letters") => Some(Role::Operate),
-        Some("/predict") => Some(Role::Read),
+        // Questions whose body is longer than an address may be.
+        Some("/predict" | SEARCH) => Some(Role::Read),
         Some(_) if read => Some(Role::Read),
         Some(_) => Some(Role::Operate),
     }
@@ -221,6 +223,7 @@ fn tenants_may(route: Option<&str>) -> bool {
             "/api/v1/views",
             "/api/v1/posts",
             "/api/v1/alerts",
+            "/api/v1/tge-events",
             "/api/posts",
             "/api/sentiment",
             "/api/threads",

@@ -4,6 +4,7 @@
 //! whose shape is theirs. State: the rooms that somebody is in. A route whose view is not named is not there. Who asks, what
 //! tenants see and how often somebody may ask is decided as everywhere else.
 
+pub(super) mod happenings;
 pub(super) mod posts;
 mod room;
 pub(super) mod rooms;
@@ -13,6 +14,7 @@ pub(super) mod threads;
 pub(super) use rooms::Rooms;
 
 use super::App;
+use super::api::answers::Guarded;
 use super::auth::{Principal, Tenancy, forbidden};
 use super::error::ApiError;
 use super::query::Params;
@@ -23,7 +25,9 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use groundswell_core::spec::ViewSpec;
-use serde_json::{Map, Value};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 /// Which views answer; by their places among the pipeline's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +36,22 @@ pub struct CompatRoutes {
     pub sentiment: Option<SentimentViews>,
     /// `/api/threads…` and `/ws/thread/{thread}`.
     pub threads: Option<ThreadViews>,
+    /// `/api/v1/tge-events…` and `/api/v1/system/metrics`.
+    pub events: bool,
+}
+
+impl CompatRoutes {
+    /// Names of those that are served.
+    pub(super) fn served(&self) -> Vec<&'static str> {
+        let all = [
+            ("sentiment", self.sentiment.is_some()),
+            ("threads", self.threads.is_some()),
+            ("events", self.events),
+        ];
+        all.into_iter()
+            .filter_map(|(name, served)| served.then_some(name))
+            .collect()
+    }
 }
 
 /// Views that group by `label`, and by nothing that shows a post twice.
@@ -114,25 +134,47 @@ fn number(params: &Params, name: &str, default: usize, least: usize, most: usize
     }
 }
 
-/// `/api/health`: each part in one word, the whole in another.
+/// How everything is, in words.
+#[derive(Serialize, ToSchema)]
+struct Words {
+    /// `healthy` or `degraded`.
+    status: &'static str,
+    /// The parts by name: `connected` or `disconnected`.
+    services: BTreeMap<String, &'static str>,
+    /// Now.
+    #[schema(format = DateTime)]
+    timestamp: String,
+}
+
+/// The engine and its parts, each in one word.
+///
+/// connected or disconnected; /health says more.
+#[utoipa::path(
+    get,
+    path = "/api/health",
+    tag = "first systems",
+    operation_id = "get_first_health",
+    responses(
+        (status = 200, description = "Ready.", body = Words),
+        (status = 503, description = "Not ready; the same shape.", body = Words), Guarded
+    )
+)]
 pub(super) async fn health(State(app): State<App>) -> Result<Response, ApiError> {
     let report = app.health.report();
     let healthy = report.ready && report.services.values().all(|s| s.healthy);
     let word = |healthy| if healthy { "connected" } else { "disconnected" };
     let services = report.services.iter();
-    let services: Map<String, Value> = services
-        .map(|(name, s)| (name.clone(), word(s.healthy).into()))
-        .collect();
+    let services = services.map(|(name, s)| (name.clone(), word(s.healthy))).collect();
     let status = if report.ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let body = serde_json::json!({
-        "status": if healthy { "healthy" } else { "degraded" },
-        "services": services,
-        "timestamp": render::time(groundswell_core::time::wall_now()),
-    });
+    let body = Words {
+        status: if healthy { "healthy" } else { "degraded" },
+        services,
+        timestamp: render::time(groundswell_core::time::wall_now()),
+    };
     let mut response = uncached(json(status, &body))?;
     if !report.ready {
         response

@@ -1,5 +1,6 @@
 //! Errors as clients see them: a status and `{"error":{"code","message","details"}}`.
 
+use super::api::answers::{ErrorBody, ErrorDetail};
 use crate::hub::filter::Invalid;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -80,8 +81,13 @@ impl ApiError {
     }
 
     /// The error as JSON.
-    pub fn body(&self) -> Value {
-        json!({ "error": { "code": self.code, "message": self.message, "details": self.details } })
+    pub fn body(&self) -> ErrorBody {
+        let error = ErrorDetail {
+            code: self.code,
+            message: self.message.clone(),
+            details: self.details.clone(),
+        };
+        ErrorBody { error }
     }
 }
 

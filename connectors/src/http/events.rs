@@ -6,6 +6,8 @@
 //! that coming back with it neither misses nor repeats anything. State: a [`Session`] with one subscription, one event being
 //! made and one being sent; what a slow reader misses stays in the hub, and one that takes nothing is let go.
 
+use super::api::answers::{BadRequest, ErrorBody, Guarded, NotFound};
+use super::api::params::{Groups, Windows};
 use super::auth::Principal;
 use super::error::ApiError;
 use super::query::Params;
@@ -32,7 +34,25 @@ pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event
 /// Told to browsers: how long to wait before coming back.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Begins a stream.
+/// Server-sent events: a view, the newest posts (_posts) or the alerts (_alerts) as a snapshot and changes.
+///
+/// The frames of /ws in JSON, each as an event named after its type (snapshot, delta, progress, resumed, resync);
+/// an error after the beginning is a problem event. The id of an event is the tick up to which everything was sent:
+/// whoever comes back with it (Last-Event-ID, or from) gets a resumed event and what was missed, or, if that is too
+/// long ago, a resync event and a fresh snapshot. Comments are heartbeats. Further parameters filter: the group
+/// columns of a view, since and until of one with fixed windows; thread, entity, source and author of _posts; rule,
+/// state and view of _alerts.
+#[utoipa::path(
+    get,
+    path = "/api/v1/events",
+    tag = "push",
+    operation_id = "get_events",
+    params(("view" = String, Query, description = "Name of a view, _posts or _alerts."), Groups, Windows, ("from" = Option<u64>, Query, description = "The tick up to which the client has everything."), ("Last-Event-ID" = Option<u64>, Header, description = "The same, as browsers send it; stands above from.")),
+    responses(
+        (status = 200, description = "The stream, until the client, its token or the server ends.", content_type = "text/event-stream", body = String),
+        NotFound, BadRequest, (status = 503, description = "As many clients that follow feeds as allowed.", body = ErrorBody), Guarded
+    )
+)]
 pub async fn stream(
     State(app): State<App>,
     Extension(who): Extension<Principal>,

@@ -6,7 +6,9 @@
 //! minute, or a defect, breaks the stream off where it is: a file that ends well is whole.
 
 use super::App;
-use super::auth::Principal;
+use super::api::answers::{Guarded, NotFound, Unread};
+use super::api::params::{Conditional, FileFormat, Groups, InView, Ordered, Windows};
+use super::auth::{Principal, Tenancy};
 use super::error::ApiError;
 use super::query::Params;
 use super::reply::conditional;
@@ -36,7 +38,23 @@ const STALLED: Duration = Duration::from_secs(60);
 /// The tick that the file is as of.
 pub(super) const AT: HeaderName = HeaderName::from_static("groundswell-at");
 
-/// The file.
+/// All rows of a view, or those of a filter, as one file.
+///
+/// Streamed, and as of one tick, groundswell-at. The columns are those of the rows route: group columns,
+/// window_start, window_end, measures, updated_at; what is not there is an empty field, null or a null. An answer
+/// that does not end properly is not whole.
+#[utoipa::path(
+    get,
+    path = "/api/v1/views/{view}/export",
+    tag = "views",
+    operation_id = "get_views_view_export",
+    params(InView, ("format" = inline(Option<FileFormat>), Query, description = "Kind of file; csv if not said."), Groups, Windows, Ordered, Conditional),
+    responses(
+        (status = 200, description = "The file.", headers(("groundswell-at" = u64, description = "The tick that all rows are as of."), ("content-disposition" = String, description = "A name for the file.")), content(
+            (String = "text/csv; charset=utf-8; header=present"), (String = "application/jsonl; charset=utf-8"), (Vec<u8> = "application/vnd.apache.parquet"))),
+        NotFound, Unread, Guarded
+    )
+)]
 pub async fn file(
     State(app): State<App>,
     Extension(who): Extension<Principal>,
@@ -57,16 +75,37 @@ pub async fn file(
             Format::named(name).ok_or_else(|| Invalid::value("format", name, &Format::ALL.map(Format::name)))?
         }
     };
-    let (mut filter, order) = selection(spec, &params)?;
-    if let Some(tenancy) = tenancy {
-        tenancy.rows(spec, &mut filter);
-    }
+    send(&app, (index, spec), (method, &headers), tenancy, format, |_| {
+        let (filter, order) = selection(spec, &params)?;
+        Ok(Rows { filter, order })
+    })
+}
+
+/// Which rows a file has, and in which order.
+pub(super) struct Rows {
+    pub(super) filter: Filter,
+    pub(super) order: Order,
+}
+
+/// Sends a file of the rows that `rows` chooses of the view as it is.
+pub(super) fn send(
+    app: &App,
+    (index, spec): (usize, &ViewSpec),
+    (method, headers): (Method, &HeaderMap),
+    tenancy: Option<Tenancy>,
+    format: Format,
+    rows: impl FnOnce(&ViewState) -> Result<Rows, ApiError>,
+) -> Result<Response, ApiError> {
     app.require_served()?;
     let state = app
         .hub
         .view(index)
         .ok_or_else(|| ApiError::not_found("There is no such view"))?;
-    conditional(&headers, &tag(&app, state.version, tenancy), || {
+    let Rows { mut filter, order } = rows(&state)?;
+    if let Some(tenancy) = tenancy {
+        tenancy.rows(spec, &mut filter);
+    }
+    conditional(headers, &tag(app, state.version, tenancy), || {
         let about = describe(format, spec, &state)?;
         if method == Method::HEAD {
             return Ok(about.into_response());

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 const URI_BYTES: usize = 8 << 10;
 const HEADER_BYTES: usize = 32 << 10;
-const BODY_BYTES: u64 = 64 << 10;
+pub(super) const BODY_BYTES: usize = 64 << 10;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Everything comes from this host; nothing is framed, guessed or reported elsewhere.
@@ -88,7 +88,7 @@ fn check(app: &App, request: &Request) -> Result<(), ApiError> {
     let most = match request.extensions().get::<MatchedPath>() {
         Some(route) if route.as_str() == dead_letters::ROUTE => REQUEST_BYTES as u64,
         Some(route) if route.as_str() == predict::ROUTE => predict::BODY_BYTES as u64,
-        _ => BODY_BYTES,
+        _ => BODY_BYTES as u64,
     };
     let length = request
         .headers()

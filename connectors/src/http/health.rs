@@ -1,22 +1,24 @@
 //! `/health`, `/health/live`, `/health/ready`.
 
 use super::App;
+use super::api::answers::Guarded;
 use super::error::ApiError;
 use super::models::ModelControl;
 use super::predict::{PredictRefusal, Predicting};
 use super::reply::{json, uncached};
+use super::rules::RuleInForce;
 use crate::dlq::{Letter, Refusal, Replayed};
 use crate::hub::render;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// A part of the engine or something it depends on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Service {
     /// Whether it works.
     pub healthy: bool,
@@ -36,7 +38,7 @@ pub struct HealthReport {
 }
 
 /// A sink, as `/api/v1/sinks` shows it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct SinkStatus {
     /// Its name.
     pub name: String,
@@ -86,6 +88,11 @@ pub trait Health: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// The rules in force.
+    fn rules(&self) -> Vec<RuleInForce> {
+        Vec::new()
+    }
+
     /// The models; none while the engine is starting.
     fn models(&self) -> Option<Arc<dyn ModelControl>> {
         None
@@ -119,12 +126,71 @@ pub trait Health: Send + Sync + 'static {
     }
 }
 
-/// The process answers.
-pub async fn live() -> Result<Response, ApiError> {
-    kept_by_nobody(json(StatusCode::OK, &json!({ "status": "alive" })))
+/// That the process answers.
+#[derive(Serialize, ToSchema)]
+struct Alive {
+    /// `alive`.
+    status: &'static str,
 }
 
-/// The views can be relied on, or why not.
+/// Whether the views can be relied on.
+#[derive(Serialize, ToSchema)]
+struct Readiness {
+    /// `ready` or `not_ready`.
+    status: &'static str,
+    /// Why not.
+    reasons: Vec<String>,
+    /// The last complete tick.
+    at: Option<u64>,
+}
+
+/// The engine and its parts.
+#[derive(Serialize, ToSchema)]
+struct Condition {
+    /// `healthy` or `degraded`.
+    status: &'static str,
+    /// Whether the views can be relied on.
+    ready: bool,
+    /// Why not.
+    reasons: Vec<String>,
+    /// The parts by name.
+    services: BTreeMap<String, Service>,
+    /// The last complete tick.
+    at: Option<u64>,
+    /// Now.
+    #[schema(format = DateTime)]
+    timestamp: String,
+}
+
+/// The process answers.
+#[utoipa::path(
+    get,
+    path = "/health/live",
+    tag = "health",
+    operation_id = "get_health_live",
+    responses(
+        (status = 200, description = "Alive.", body = Alive)
+    ),
+    security(())
+)]
+pub async fn live() -> Result<Response, ApiError> {
+    kept_by_nobody(json(StatusCode::OK, &Alive { status: "alive" }))
+}
+
+/// Whether the views can be relied on.
+///
+/// Also at /ready.
+#[utoipa::path(
+    get,
+    path = "/health/ready",
+    tag = "health",
+    operation_id = "get_health_ready",
+    responses(
+        (status = 200, description = "Ready.", body = Readiness),
+        (status = 503, description = "Not ready; reasons say why.", body = Readiness)
+    ),
+    security(())
+)]
 pub async fn ready(State(app): State<App>) -> Result<Response, ApiError> {
     let report = app.health.report();
     let (status, word) = if report.ready {
@@ -134,11 +200,27 @@ pub async fn ready(State(app): State<App>) -> Result<Response, ApiError> {
     };
     kept_by_nobody(json(
         status,
-        &json!({ "status": word, "reasons": report.reasons, "at": app.hub.tick() }),
+        &Readiness {
+            status: word,
+            reasons: report.reasons,
+            at: app.hub.tick(),
+        },
     ))
 }
 
-/// The parts one by one.
+/// The engine and its parts.
+///
+/// Also at /health/detailed.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "health",
+    operation_id = "get_health",
+    responses(
+        (status = 200, description = "Ready.", body = Condition),
+        (status = 503, description = "Not ready; the same shape, with reasons.", body = Condition), Guarded
+    )
+)]
 pub async fn full(State(app): State<App>) -> Result<Response, ApiError> {
     let report = app.health.report();
     let healthy = report.ready && report.services.values().all(|s| s.healthy);
@@ -149,14 +231,14 @@ pub async fn full(State(app): State<App>) -> Result<Response, ApiError> {
     };
     kept_by_nobody(json(
         status,
-        &json!({
-            "status": if healthy { "healthy" } else { "degraded" },
-            "ready": report.ready,
-            "reasons": report.reasons,
-            "services": report.services,
-            "at": app.hub.tick(),
-            "timestamp": render::time(groundswell_core::time::wall_now()),
-        }),
+        &Condition {
+            status: if healthy { "healthy" } else { "degraded" },
+            ready: report.ready,
+            reasons: report.reasons,
+            services: report.services,
+            at: app.hub.tick(),
+            timestamp: render::time(groundswell_core::time::wall_now()),
+        },
     ))
 }
 

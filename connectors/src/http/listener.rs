@@ -18,9 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 
-/// A request's head must arrive within this time; an idle connection is closed after it.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// And its TLS handshake must be done within this.
+/// A TLS handshake must be done within this.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// What is buffered of a request's head; the exact limits are the guard's.
 const HEAD_BYTES: usize = 64 << 10;
@@ -46,6 +44,17 @@ fn free_near(addr: SocketAddr) -> Option<SocketAddr> {
         .filter_map(|step| addr.port().checked_add(step))
         .map(|port| SocketAddr::new(addr.ip(), port))
         .find(|candidate| std::net::TcpListener::bind(candidate).is_ok())
+}
+
+/// Serves metrics on an address of their own until asked to stop.
+pub async fn only_metrics(listener: TcpListener, app: App) {
+    let mut stop = app.stop.clone();
+    let served = axum::serve(listener, routes::metrics_only(app)).with_graceful_shutdown(async move {
+        stopped(&mut stop).await;
+    });
+    if let Err(error) = served.await {
+        tracing::error!(%error, "metrics are not served on their own address any more");
+    }
 }
 
 /// Serves until asked to stop, then lets what is under way finish.
@@ -104,7 +113,7 @@ where
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(open.0.options.patience)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEADERS)
         .serve_connection(TokioIo::new(stream), service)

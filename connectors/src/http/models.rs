@@ -1,12 +1,13 @@
 //! `/api/v1/models`: the models there are, how their answers differ, and which of them is live.
 
 use super::App;
+use super::api::answers::{ErrorBody, Guarded};
 use super::auth::{Principal, Role, forbidden};
 use super::error::{ApiError, nearest};
+use super::guard::BODY_BYTES;
 use super::guard::own_pages_only;
-use super::reply::{json, uncached};
+use super::reply::{Plain, Received, plain};
 use axum::Extension;
-use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 /// Entities of a comparison, if nobody says how many.
 const ENTITIES: usize = 100;
@@ -21,7 +23,7 @@ const ENTITIES: usize = 100;
 const MOST_ENTITIES: usize = 10_000;
 
 /// A model, as `/api/v1/models` shows it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ModelStatus {
     /// Its name in the pipeline; null for one that only the record knows.
     pub name: Option<String>,
@@ -48,7 +50,7 @@ pub struct ModelStatus {
 }
 
 /// Two models over some posts.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ModelDifference {
     /// The entity the posts mention; absent for all posts.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,7 +68,7 @@ pub struct ModelDifference {
 }
 
 /// Posts by label.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Labels {
     /// Most probably negative.
     pub negative: u64,
@@ -77,7 +79,7 @@ pub struct Labels {
 }
 
 /// How a model's answers differ from the live one's.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ModelComparison {
     /// The model.
     pub model: ModelStatus,
@@ -96,7 +98,7 @@ pub struct ModelComparison {
 }
 
 /// A switch that was made.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ModelSwitch {
     /// Key of the model that is live now.
     pub live: String,
@@ -182,13 +184,67 @@ pub trait ModelControl: Send + Sync + 'static {
     fn roll_back(&self) -> Result<ModelSwitch, ModelRefusal>;
 }
 
-/// All models.
-pub async fn list(State(app): State<App>) -> Result<Response, ApiError> {
-    let data = control(&app)?.list();
-    uncached(json(StatusCode::OK, &json!({ "data": data, "metadata": {} })))
+/// Which model.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[allow(dead_code)] // described; the routes take it as a path
+struct OfModel {
+    /// Name of a model, or the first letters (at least 8) of its key.
+    model: String,
 }
 
-/// `GET /api/v1/models/{model}/comparison`.
+/// Why a model is not found or not asked.
+#[derive(IntoResponses)]
+#[allow(dead_code)] // described; made of `ModelRefusal`
+enum Refused {
+    /// The letters fit several models, or the request is not understood.
+    #[response(status = 400)]
+    Ambiguous(ErrorBody),
+    /// There is no such model.
+    #[response(status = 404)]
+    Unknown(ErrorBody),
+    /// The engine is starting or stopping.
+    #[response(status = 503)]
+    NotNow(ErrorBody),
+}
+
+/// It is live already, has not scored everything, there is none to go back to, or another switch is under way.
+#[derive(IntoResponses)]
+#[response(status = 409)]
+#[allow(dead_code)] // described; made of `ModelRefusal`
+struct Conflict(ErrorBody);
+
+/// The models: which is live, what each has scored, how they differ.
+///
+/// As of the last complete tick. `missing`: texts that the live model has answered and this one has not.
+/// `agreement` and `drift` (population stability index of the labels) are over the posts that both have answered.
+#[utoipa::path(
+    get,
+    path = "/api/v1/models",
+    tag = "models",
+    operation_id = "get_models",
+    responses(
+        (status = 200, description = "The models of the pipeline file, the one it names as live first, then those that only the record knows (`retired`).", body = Plain<Vec<ModelStatus>>),
+        (status = 503, description = "The engine is starting or stopping.", body = ErrorBody), Guarded
+    )
+)]
+pub async fn list(State(app): State<App>) -> Result<Response, ApiError> {
+    let data = control(&app)?.list();
+    plain(StatusCode::OK, data)
+}
+
+/// How a model's answers differ from the live one's, over all posts and by entity.
+#[utoipa::path(
+    get,
+    path = "/api/v1/models/{model}/comparison",
+    tag = "models",
+    operation_id = "get_models_model_comparison",
+    params(OfModel, ("limit" = Option<u32>, Query, description = "Most entities; those with most posts first.", minimum = 1, maximum = 10_000)),
+    responses(
+        (status = 200, description = "Counts over live posts that both models have answered; posts are not weighted by votes.", body = Plain<ModelComparison>),
+        Refused, Guarded
+    )
+)]
 pub async fn comparison(
     State(app): State<App>,
     Extension(who): Extension<Principal>,
@@ -214,24 +270,43 @@ pub async fn comparison(
     let data = control
         .comparison(&model, entities)
         .map_err(|r| guess(r, &model, &*control))?;
-    uncached(json(StatusCode::OK, &json!({ "data": data, "metadata": {} })))
+    plain(StatusCode::OK, data)
 }
 
-#[derive(Default, Deserialize)]
+/// How to promote.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Promotion {
+    /// Even if it has not scored everything.
     #[serde(default)]
     force: bool,
 }
 
-/// `POST /api/v1/models/{model}/promote`.
+/// Makes a model the live one, at one tick.
+///
+/// Recorded, and kept over restarts. For up to 5 seconds the model is asked first; if it then still lacks answers
+/// that the live model has, the switch is refused (`MODEL_BEHIND`, with `missing`) unless `force` is set. Answers
+/// when the views have switched. Refused to pages of other origins.
+#[utoipa::path(
+    post,
+    path = "/api/v1/models/{model}/promote",
+    tag = "models",
+    operation_id = "post_models_model_promote",
+    params(OfModel),
+    request_body = Option<Promotion>,
+    responses(
+        (status = 200, description = "It is live. `missing`: texts it has still to score.", body = Plain<ModelSwitch>),
+        Refused, Conflict, Guarded
+    )
+)]
 pub async fn promote(
     State(app): State<App>,
     Path(model): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Received,
 ) -> Result<Response, ApiError> {
     own_pages_only(&app, &headers)?;
+    let body = body.bytes(BODY_BYTES, "it is {\"force\": false}")?;
     let promotion: Promotion = if body.is_empty() {
         Promotion::default()
     } else {
@@ -248,7 +323,19 @@ pub async fn promote(
     .await
 }
 
-/// `POST /api/v1/models/rollback`.
+/// Goes back to the model that was live before the last promotion, at one tick.
+///
+/// Its scores are on record: nothing is scored again but what has come since. Refused to pages of other origins.
+#[utoipa::path(
+    post,
+    path = "/api/v1/models/rollback",
+    tag = "models",
+    operation_id = "post_models_rollback",
+    responses(
+        (status = 200, description = "It is live again.", body = Plain<ModelSwitch>),
+        Conflict, (status = 503, description = "The engine is starting or stopping.", body = ErrorBody), Guarded
+    )
+)]
 pub async fn roll_back(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
     own_pages_only(&app, &headers)?;
     let control = control(&app)?;
@@ -259,7 +346,7 @@ pub async fn roll_back(State(app): State<App>, headers: HeaderMap) -> Result<Res
 async fn switched(make: impl FnOnce() -> Result<ModelSwitch, ApiError> + Send + 'static) -> Result<Response, ApiError> {
     let made = tokio::task::spawn_blocking(make).await;
     let data = made.map_err(|error| ApiError::internal(&error))??;
-    uncached(json(StatusCode::OK, &json!({ "data": data, "metadata": {} })))
+    plain(StatusCode::OK, data)
 }
 
 fn control(app: &App) -> Result<Arc<dyn ModelControl>, ApiError> {

@@ -1,10 +1,13 @@
 //! `/api/v1/posts` and `/api/v1/posts/{id}`.
 
 use super::App;
+use super::api::answers::{Guarded, NotFound, Unread};
+use super::api::params::{Conditional, Paging, PostColumns};
+use super::api::shapes::Post;
 use super::auth::{Principal, forbidden};
 use super::error::ApiError;
 use super::query::{Params, encode_cursor};
-use super::reply::{Metadata, conditional, envelope};
+use super::reply::{Envelope, Metadata, conditional, envelope};
 use super::views::tag;
 use crate::hub::filter::Filter;
 use crate::hub::posts::Entry;
@@ -37,7 +40,18 @@ pub(super) fn may_be_seen(app: &App) -> Result<(), ApiError> {
     }
 }
 
-/// The newest posts, of a thread, an entity, a source or an author if asked.
+/// The newest live posts.
+#[utoipa::path(
+    get,
+    path = "/api/v1/posts",
+    tag = "posts",
+    operation_id = "get_posts",
+    params(PostColumns, Paging, Conditional),
+    responses(
+        (status = 200, description = "A page of posts, newest first.", body = Envelope<Vec<Post>>),
+        Unread, Guarded
+    )
+)]
 pub async fn list(
     State(app): State<App>,
     Extension(who): Extension<Principal>,
@@ -92,7 +106,18 @@ fn filter(params: &Params) -> Result<Filter, ApiError> {
     Ok(filter)
 }
 
-/// One post.
+/// One live post.
+#[utoipa::path(
+    get,
+    path = "/api/v1/posts/{id}",
+    tag = "posts",
+    operation_id = "get_posts_id",
+    params(("id" = String, Path, description = "The post's id in its source's naming, percent-encoded."), Conditional),
+    responses(
+        (status = 200, description = "The post.", body = Envelope<Post>),
+        NotFound, Unread, Guarded
+    )
+)]
 pub async fn one(
     State(app): State<App>,
     Extension(who): Extension<Principal>,

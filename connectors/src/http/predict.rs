@@ -1,20 +1,23 @@
 //! `POST /predict`: texts to the model, answers back, nothing recorded.
 
 use super::App;
+use super::api::answers::{ErrorBody, Guarded, NotReady};
+use super::api::shapes::Class;
 use super::error::ApiError;
 use super::guard::own_pages_only;
-use super::reply::{self, json, uncached};
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use super::reply::{Received, json, uncached};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use axum::routing::{MethodRouter, post};
-use groundswell_core::score::{PPM, Score};
+use groundswell_core::score::{Label, PPM, Score};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use std::time::Duration;
 use tokio::sync::oneshot;
+use utoipa::ToSchema;
+use utoipa_axum::router::{UtoipaMethodRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 
 /// Its path.
 pub(super) const ROUTE: &str = "/predict";
@@ -52,24 +55,43 @@ pub enum PredictRefusal {
 pub type Predicting = oneshot::Receiver<Vec<Predicted>>;
 
 /// Its answer, with room for the texts.
-pub(super) fn route() -> MethodRouter<App> {
-    post(predict).layer(DefaultBodyLimit::max(BODY_BYTES))
+pub(super) fn route() -> UtoipaMethodRouter<App> {
+    routes!(predict).layer(DefaultBodyLimit::max(BODY_BYTES))
 }
 
-#[derive(Deserialize)]
-struct Request {
+/// Texts to ask about.
+#[derive(Deserialize, ToSchema)]
+struct PredictRequest {
+    /// In the order of the answers.
+    #[schema(max_items = 256)]
     texts: Vec<String>,
 }
 
-async fn predict(
-    State(app): State<App>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, ApiError> {
+/// Asks the model about texts; nothing is recorded.
+///
+/// Answers come in the order of the texts. `score` and `confidence` of a sentiment are both the probability of its
+/// label; `is_sarcastic` and `is_toxic` are above the model's cut-offs. A text the model cannot answer has `error`
+/// in its place. At most 256 texts and 1 MiB; longer texts are cut to what the model reads. Requests wait in a
+/// queue of their own, eight at most. Refused to pages of other origins.
+#[utoipa::path(
+    post,
+    path = ROUTE,
+    tag = "models",
+    operation_id = "post_predict",
+    request_body = PredictRequest,
+    responses(
+        (status = 200, description = "A prediction for each text.", body = Predictions),
+        (status = 400, description = "The body is not such a request.", body = ErrorBody),
+        (status = 408, description = "The body did not come in time.", body = ErrorBody),
+        (status = 413, description = "More texts or bytes than one request may have.", body = ErrorBody),
+        NotReady, Guarded
+    )
+)]
+async fn predict(State(app): State<App>, headers: HeaderMap, body: Received) -> Result<Response, ApiError> {
     // Another one could keep the model busy with its reader's browser.
     own_pages_only(&app, &headers)?;
-    let body = reply::body(body, BODY_BYTES, "send the texts in several requests")?;
-    let request: Request = serde_json::from_slice(&body).map_err(|error| {
+    let body = body.bytes(BODY_BYTES, "send the texts in several requests")?;
+    let request: PredictRequest = serde_json::from_slice(&body).map_err(|error| {
         let message = format!("The body is not {{\"texts\": [\"...\"]}}: {error}");
         ApiError::new(StatusCode::BAD_REQUEST, "INVALID_BODY", message)
     })?;
@@ -86,8 +108,8 @@ async fn predict(
     let answers = tokio::time::timeout(PATIENCE, answers).await.map_err(|_| busy())?;
     // Whoever would answer is gone: the engine stops.
     let answers = answers.map_err(|_| refused(PredictRefusal::Starting))?;
-    let predictions: Vec<Value> = answers.iter().map(prediction).collect();
-    uncached(json(StatusCode::OK, &json!({ "predictions": predictions })))
+    let predictions = answers.iter().map(prediction).collect();
+    uncached(json(StatusCode::OK, &Predictions { predictions }))
 }
 
 /// 503 carries `Retry-After`.
@@ -103,19 +125,95 @@ fn refused(refusal: PredictRefusal) -> ApiError {
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
 }
 
-/// One text's answer; `score` and `confidence` are both the probability of the label.
-fn prediction(answer: &Predicted) -> Value {
+/// What the model says, text by text.
+#[derive(Serialize, ToSchema)]
+struct Predictions {
+    /// In the order of the texts.
+    predictions: Vec<Prediction>,
+}
+
+/// What the model says about a text, or why it says nothing.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum Prediction {
+    /// An answer.
+    Said {
+        /// Its class.
+        sentiment: Sentiment,
+        /// Whether it is meant.
+        sarcasm: Sarcasm,
+        /// Whether it hurts.
+        toxicity: Toxicity,
+    },
+    /// None.
+    Failed {
+        /// Why.
+        error: Failure,
+    },
+}
+
+/// The most probable class; `score` and `confidence` are both its probability.
+#[derive(Serialize, ToSchema)]
+struct Sentiment {
+    #[schema(value_type = Class)]
+    label: Label,
+    #[schema(minimum = 0, maximum = 1)]
+    score: f64,
+    #[schema(minimum = 0, maximum = 1)]
+    confidence: f64,
+}
+
+/// Above the model's cut-off or not.
+#[derive(Serialize, ToSchema)]
+struct Sarcasm {
+    is_sarcastic: bool,
+    #[schema(minimum = 0, maximum = 1)]
+    confidence: f64,
+}
+
+/// Above the model's cut-off or not.
+#[derive(Serialize, ToSchema)]
+struct Toxicity {
+    is_toxic: bool,
+    #[schema(minimum = 0, maximum = 1)]
+    confidence: f64,
+}
+
+/// Why a text has no answer.
+#[derive(Serialize, ToSchema)]
+struct Failure {
+    code: &'static str,
+    message: String,
+}
+
+/// One text's answer.
+fn prediction(answer: &Predicted) -> Prediction {
     let unit = |ppm: i32| f64::from(ppm) / f64::from(PPM);
     match answer {
         Ok(score) => {
             let sure = unit(score.positive.max(score.neutral).max(score.negative));
-            json!({
-                "sentiment": { "label": score.label(), "score": sure, "confidence": sure },
-                "sarcasm": { "is_sarcastic": score.is_sarcastic, "confidence": unit(score.sarcastic) },
-                "toxicity": { "is_toxic": score.is_toxic, "confidence": unit(score.toxic) },
-            })
+            Prediction::Said {
+                sentiment: Sentiment {
+                    label: score.label(),
+                    score: sure,
+                    confidence: sure,
+                },
+                sarcasm: Sarcasm {
+                    is_sarcastic: score.is_sarcastic,
+                    confidence: unit(score.sarcastic),
+                },
+                toxicity: Toxicity {
+                    is_toxic: score.is_toxic,
+                    confidence: unit(score.toxic),
+                },
+            }
         }
-        Err(why) => json!({ "error": { "code": why.code, "message": why.message } }),
+        Err(why) => Prediction::Failed {
+            error: Failure {
+                code: why.code,
+                message: why.message.clone(),
+            },
+        },
     }
 }
 
@@ -139,11 +237,11 @@ mod tests {
             "sarcasm": { "is_sarcastic": false, "confidence": 0.6 },
             "toxicity": { "is_toxic": true, "confidence": 0.700_001 },
         });
-        assert_eq!(prediction(&Ok(score)), expected);
+        assert_eq!(json!(prediction(&Ok(score))), expected);
         let failure = PredictFailure {
             code: "model_failed",
             message: "no".into(),
         };
-        assert_eq!(prediction(&Err(failure))["error"]["code"], "model_failed");
+        assert_eq!(json!(prediction(&Err(failure)))["error"]["code"], "model_failed");
     }
 }

@@ -93,16 +93,24 @@ impl Params {
     /// # Errors
     /// 400 for anything else.
     pub fn cursor<const N: usize>(&self, listing: &str) -> Result<Option<[u8; N]>, ApiError> {
-        // The empty one is what comes before the first page.
-        let Some(text) = self.one("cursor")?.filter(|text| !text.is_empty()) else {
-            return Ok(None);
-        };
-        let decoded = URL_SAFE_NO_PAD.decode(text).ok();
-        let place = decoded.as_deref().and_then(|bytes| bytes.strip_prefix(&tag(listing)));
-        match place.and_then(|place| place.try_into().ok()) {
-            Some(place) => Ok(Some(place)),
-            None => Err(Invalid::value("cursor", text, &["next_cursor of the previous page of this listing"]).into()),
-        }
+        cursor_place(listing, self.one("cursor")?)
+    }
+}
+
+/// The place that a cursor of a listing stands for.
+///
+/// # Errors
+/// 400 for anything else.
+pub fn cursor_place<const N: usize>(listing: &str, cursor: Option<&str>) -> Result<Option<[u8; N]>, ApiError> {
+    // The empty one is what comes before the first page.
+    let Some(text) = cursor.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let decoded = URL_SAFE_NO_PAD.decode(text).ok();
+    let place = decoded.as_deref().and_then(|bytes| bytes.strip_prefix(&tag(listing)));
+    match place.and_then(|place| place.try_into().ok()) {
+        Some(place) => Ok(Some(place)),
+        None => Err(Invalid::value("cursor", text, &["next_cursor of the previous page of this listing"]).into()),
     }
 }
 

@@ -1,15 +1,21 @@
 //! Answers: the envelope, tags, conditional requests.
 
+use super::App;
 use super::error::ApiError;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use groundswell_core::time::Tick;
 use serde::Serialize;
+use std::convert::Infallible;
+use std::time::Duration;
+use tokio::time::timeout;
+use utoipa::ToSchema;
 
 /// What accompanies the data.
-#[derive(Serialize, Default)]
+#[derive(Serialize, Default, ToSchema)]
 pub struct Metadata {
     /// How many there are in all, where that is known without counting.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -18,15 +24,46 @@ pub struct Metadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// Where to continue; null on the last page.
+    #[schema(required)]
     pub next_cursor: Option<String>,
-    /// The tick all of the data is as of.
+    /// The tick all of the data is as of: epoch milliseconds.
     pub at: Tick,
 }
 
-#[derive(Serialize)]
-struct Envelope<D> {
+/// Data as of one tick.
+#[derive(Serialize, ToSchema)]
+pub struct Envelope<D> {
+    /// What was asked for.
     data: D,
+    /// What accompanies it.
     metadata: Metadata,
+}
+
+/// Data that is as it is now.
+#[derive(Serialize, ToSchema)]
+pub struct Plain<D> {
+    /// What was asked for.
+    data: D,
+    /// Nothing.
+    metadata: Empty,
+}
+
+/// Nothing.
+#[derive(Serialize, ToSchema)]
+struct Empty {}
+
+/// `{"data","metadata":{}}`, which nobody keeps.
+///
+/// # Errors
+/// 500 if the data cannot be written.
+pub fn plain<D: Serialize>(status: StatusCode, data: D) -> Result<Response, ApiError> {
+    uncached(json(
+        status,
+        &Plain {
+            data,
+            metadata: Empty {},
+        },
+    ))
 }
 
 /// `{"data","metadata"}`.
@@ -58,18 +95,51 @@ pub fn uncached(response: Result<Response, ApiError>) -> Result<Response, ApiErr
     Ok(response)
 }
 
-/// A request's body.
-///
-/// # Errors
-/// 413 naming `most` and `instead`, what to do about it; 400 if it cannot be read.
-pub fn body(body: Result<Bytes, BytesRejection>, most: usize, instead: &str) -> Result<Bytes, ApiError> {
-    body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            let message = format!("The body is longer than {most} bytes; {instead}");
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
-        }
-        status => ApiError::new(status, "INVALID_BODY", "The body cannot be read"),
-    })
+/// A request's body, as far as it came in time.
+pub struct Received(Result<Bytes, Unreceived>);
+
+enum Unreceived {
+    /// It is too long, or it broke off.
+    Rejected(BytesRejection),
+    /// It did not come.
+    Slow(Duration),
+}
+
+impl FromRequest<App> for Received {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Infallible> {
+        let patience = app.options.patience;
+        let body = match timeout(patience, Bytes::from_request(request, app)).await {
+            Ok(read) => read.map_err(Unreceived::Rejected),
+            Err(_) => Err(Unreceived::Slow(patience)),
+        };
+        Ok(Received(body))
+    }
+}
+
+impl Received {
+    /// The body.
+    ///
+    /// # Errors
+    /// 413 naming `most` and `instead`, what to do about it; 408 if it is not here yet; 400 if it cannot be read.
+    pub fn bytes(self, most: usize, instead: &str) -> Result<Bytes, ApiError> {
+        let rejection = match self.0 {
+            Ok(body) => return Ok(body),
+            Err(Unreceived::Rejected(rejection)) => rejection,
+            Err(Unreceived::Slow(patience)) => {
+                let message = format!("The body did not come within {} s", patience.as_secs_f32());
+                return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", message));
+            }
+        };
+        Err(match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                let message = format!("The body is longer than {most} bytes; {instead}");
+                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
+            }
+            status => ApiError::new(status, "INVALID_BODY", "The body cannot be read"),
+        })
+    }
 }
 
 /// Answers 304 if the client has this version, else what `answer` makes; tags both.

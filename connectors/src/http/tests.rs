@@ -6,12 +6,16 @@ mod compat;
 mod dead_letters;
 mod events;
 mod export;
+mod feeds;
 pub(crate) mod fold;
+mod happenings;
+mod hostile;
 mod models;
 mod requests;
 mod sinks;
 mod sockets;
 mod tls;
+mod windows;
 
 use super::{Health, HealthReport, ServeOptions, ServerHandle, Service, SocketLimits, serve};
 use crate::hub::testing::{History, hub};

@@ -1,10 +1,13 @@
 //! `/api/v1/views` and `/api/v1/views/{view}`.
 
 use super::App;
+use super::api::answers::{Guarded, NotFound, Unread};
+use super::api::params::{Conditional, Groups, InView, Ordered, Paging, Windows};
+use super::api::shapes::ViewRow;
 use super::auth::{Principal, Tenancy};
 use super::error::ApiError;
 use super::query::{Params, encode_cursor};
-use super::reply::{Metadata, conditional, envelope};
+use super::reply::{Envelope, Metadata, conditional, envelope};
 use crate::hub::filter::{Filter, Invalid, view_parameters};
 use crate::hub::render::{self, RowJson};
 use crate::hub::table::{Order, Page};
@@ -15,11 +18,23 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use groundswell_core::id::Dim;
-use groundswell_core::spec::{ViewKey, ViewSpec, WindowSpec};
+use groundswell_core::spec::{CellKind, Shown, ViewKey, ViewSpec, WindowSpec};
 use groundswell_core::time::Tick;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-/// All views: what they are and how they stand.
+/// All views: columns, window, measures, rows, version.
+#[utoipa::path(
+    get,
+    path = "/api/v1/views",
+    tag = "views",
+    operation_id = "get_views",
+    params(Conditional),
+    responses(
+        (status = 200, description = "The views, in pipeline order.", body = Envelope<Vec<ViewInfo>>),
+        Unread, Guarded
+    )
+)]
 pub async fn list(
     State(app): State<App>,
     Extension(who): Extension<Principal>,
@@ -36,7 +51,7 @@ pub async fn list(
         let all = app.hub.specs().iter().zip(&states);
         let seen = all.filter(|(spec, _)| tenancy.is_none_or(|t| t.sees(spec)));
         // How many rows all tenants have together is nobody's business.
-        let views: Vec<Value> = seen
+        let views: Vec<ViewInfo> = seen
             .map(|(spec, state)| describe(spec, state, tenancy.is_none()))
             .collect();
         envelope(
@@ -58,36 +73,110 @@ pub(super) fn tag(app: &App, version: Tick, tenancy: Option<Tenancy>) -> String 
     })
 }
 
-fn describe(spec: &ViewSpec, state: &ViewState, count: bool) -> Value {
-    let window = match &spec.window {
-        WindowSpec::Anchored(phases) => json!({
-            "kind": "anchored",
-            "size_ms": spec.window.size(),
-            "phases": phases.iter().map(|phase| phase.name.as_str()).collect::<Vec<_>>(),
-        }),
-        regular => {
-            let kind = match regular {
-                WindowSpec::Hop { .. } => "hop",
-                WindowSpec::Sliding { .. } => "sliding",
-                _ => "tumble",
-            };
-            json!({ "kind": kind, "size_ms": regular.size(), "every_ms": regular.step() })
-        }
-    };
-    json!({
-        "name": spec.name,
-        "group_by": spec.group_by.iter().map(|c| c.name()).collect::<Vec<_>>(),
-        "window": window,
-        "measures": spec.measures.iter().map(|m| m.name()).collect::<Vec<_>>(),
-        "keep_ms": spec.keep,
-        "key": render::key_columns(spec),
-        "rows": count.then(|| state.table.len()),
-        "version": state.version,
-        "updated_at": (state.version > 0).then(|| render::tick_time(state.version)),
-    })
+/// A view: what it is and how it stands.
+#[derive(Serialize, ToSchema)]
+struct ViewInfo {
+    /// Its name.
+    name: String,
+    /// Its group columns.
+    group_by: Vec<&'static str>,
+    /// How it cuts time.
+    window: WindowInfo,
+    /// Its measures.
+    measures: Vec<String>,
+    /// How long rows are kept (ms); null for ever.
+    keep_ms: Option<i64>,
+    /// Whether rows have a `state` and a `revision`.
+    revisions: bool,
+    /// The columns that identify a row.
+    key: Vec<&'static str>,
+    /// Rows; null for a tenant.
+    rows: Option<usize>,
+    /// The tick of the last change; 0 before the first.
+    version: u64,
+    /// The same as a time.
+    #[schema(format = DateTime)]
+    updated_at: Option<String>,
 }
 
-/// Rows of a view, in the order of window start.
+/// Windows.
+#[derive(Serialize, ToSchema)]
+struct WindowInfo {
+    /// `tumble`, `hop`, `sliding`, `anchored` or `session`.
+    kind: &'static str,
+    /// Their length (ms); of the longest there can be, if anchored or sessions.
+    size_ms: i64,
+    /// From one start to the next (ms).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    every_ms: Option<i64>,
+    /// Of sessions: the most that neighbouring posts are apart (ms).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gap_ms: Option<i64>,
+    /// The phases, if anchored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phases: Option<Vec<String>>,
+}
+
+/// Whether a column holds numbers.
+fn is_number(shown: &Shown<'_>) -> bool {
+    matches!(shown.kind(), CellKind::Whole(_) | CellKind::Real)
+}
+
+fn describe(spec: &ViewSpec, state: &ViewState, count: bool) -> ViewInfo {
+    let kind = match &spec.window {
+        WindowSpec::Anchored(_) => "anchored",
+        WindowSpec::Session(_) => "session",
+        WindowSpec::Hop { .. } => "hop",
+        WindowSpec::Sliding { .. } => "sliding",
+        WindowSpec::Tumble { .. } => "tumble",
+    };
+    let phases = match &spec.window {
+        WindowSpec::Anchored(phases) => Some(phases.iter().map(|phase| phase.name.as_str().to_owned()).collect()),
+        _ => None,
+    };
+    let gap_ms = match &spec.window {
+        WindowSpec::Session(sessions) => Some(sessions.gap),
+        _ => None,
+    };
+    ViewInfo {
+        name: spec.name.clone(),
+        group_by: spec.group_by.iter().map(|c| c.name()).collect(),
+        window: WindowInfo {
+            kind,
+            size_ms: spec.window.size(),
+            every_ms: spec.window.is_regular().then(|| spec.window.step()),
+            gap_ms,
+            phases,
+        },
+        measures: spec
+            .shows()
+            .filter(is_number)
+            .map(|shown| shown.name().to_owned())
+            .collect(),
+        keep_ms: spec.keep,
+        revisions: spec.extras.revisions,
+        key: render::key_columns(spec),
+        rows: count.then(|| state.table.len()),
+        version: state.version,
+        updated_at: (state.version > 0).then(|| render::tick_time(state.version)),
+    }
+}
+
+/// Rows of a view by window start.
+///
+/// Every group column of the view is a parameter of its own name; given several times, any of the values matches;
+/// empty means rows without a value. A cursor stays good while rows come and go.
+#[utoipa::path(
+    get,
+    path = "/api/v1/views/{view}",
+    tag = "views",
+    operation_id = "get_views_view",
+    params(InView, Groups, Windows, Ordered, Paging, Conditional),
+    responses(
+        (status = 200, description = "A page of rows.", body = Envelope<Vec<ViewRow>>),
+        NotFound, Unread, Guarded
+    )
+)]
 pub async fn rows(
     State(app): State<App>,
     Extension(who): Extension<Principal>,
@@ -107,7 +196,9 @@ pub async fn rows(
         .hub
         .view(index)
         .ok_or_else(|| ApiError::not_found("There is no such view"))?;
-    let tag = tag(&app, state.version, tenancy);
+    // States change with the clock too, when no row does.
+    let version = if spec.extras.revisions { state.at } else { state.version };
+    let tag = tag(&app, version, tenancy);
     let spec = spec.clone();
     let answering = app.clone();
     // A filter on a large view looks at many rows: not on the threads that serve everybody else.
@@ -213,7 +304,7 @@ impl RowsRequest {
                 lookup: app.hub.lookup(),
                 clock: state.clock,
                 key: *key,
-                row: Some(*row),
+                row: Some(row.clone()),
             })
             .collect();
         let last = page.rows.last().filter(|_| page.more);

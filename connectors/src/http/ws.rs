@@ -9,6 +9,9 @@ pub(super) mod frames;
 mod request;
 pub(super) mod session;
 
+use super::api::answers::{BadRequest, ErrorBody, Guarded};
+use super::api::params::FrameEncoding;
+use super::api::shapes;
 use super::auth::{Principal, SUBPROTOCOL};
 use super::error::ApiError;
 use super::listener::Open;
@@ -40,7 +43,25 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What is read from a client at once, in bytes; longer frames are put together.
 const READ_BUFFER: usize = 4 << 10;
 
-/// Upgrades a connection.
+/// WebSocket: a view, the newest posts (_posts) or the alerts (_alerts) as a snapshot and changes.
+///
+/// Send {"op":"subscribe","view":…,"id":…,"filter":{column: value | [values] | null, since, until},"from":T|null}
+/// and {"op":"unsubscribe","id"|"view":…}. Rows of a frame replace those with the same key columns (named in the
+/// snapshot); keys in gone are removed. progress at T: everything up to T has been sent for the subscriptions
+/// answered on this connection, by a snapshot or, with from, by a resumed frame; continue later with from: T, and
+/// if that is too long ago, a resync frame and a fresh snapshot come. Frames of sliding views carry window_start
+/// and window_end, which hold for every row.
+#[utoipa::path(
+    get,
+    path = "/ws",
+    tag = "push",
+    operation_id = "get_ws",
+    params(("encoding" = inline(Option<FrameEncoding>), Query, description = "How frames are written, json if not said; the subprotocol groundswell.msgpack asks for MessagePack too. Such a client may send its own frames as text or as binary MessagePack.")),
+    responses(
+        (status = 101, description = "Upgraded. Frames are JSON texts, or MessagePack in binary frames: the same maps, one after another.", body = Vec<shapes::Frame>),
+        BadRequest, (status = 426, description = "The request does not ask for a WebSocket.", body = ErrorBody), (status = 503, description = "As many clients that follow feeds as allowed.", body = ErrorBody), Guarded
+    )
+)]
 pub async fn upgrade(
     State(app): State<App>,
     Extension(who): Extension<Principal>,

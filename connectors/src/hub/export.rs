@@ -11,8 +11,8 @@ mod parquet;
 
 use super::render::{self, Lookup, RowJson};
 use super::table::Row;
-use groundswell_core::acc::Acc;
-use groundswell_core::spec::{Measure, ViewKey, ViewSpec};
+use crate::json::CellJson;
+use groundswell_core::spec::{Cell, REVISION, STATE, ViewKey, ViewSpec};
 use groundswell_core::time::{EventTime, Tick};
 use std::sync::Arc;
 
@@ -131,7 +131,7 @@ impl Encoder {
                         lookup,
                         clock: *clock,
                         key: *key,
-                        row: Some(*row),
+                        row: Some(row.clone()),
                     };
                     serde_json::to_writer(&mut out, &row)?;
                     out.push(b'\n');
@@ -166,9 +166,10 @@ fn csv(
     let mut out = ::csv::Writer::from_writer(Vec::with_capacity(rows.len() * 128 + 256));
     if !begun {
         let groups = spec.group_by.iter().map(|c| c.name());
-        let measures = spec.measures.iter().map(|m| m.name());
+        let measures = spec.shows().map(|shown| shown.name());
         let window = ["window_start", "window_end"].into_iter();
-        out.write_record(groups.chain(window).chain(measures).chain(["updated_at"]))?;
+        let states = [STATE, REVISION].into_iter().filter(|_| spec.extras.revisions);
+        out.write_record(groups.chain(window).chain(measures).chain(states).chain(["updated_at"]))?;
     }
     for (key, row) in rows {
         for name in names(spec, lookup, key) {
@@ -177,9 +178,19 @@ fn csv(
         let (start, end) = spec.window.bounds_at(key, clock);
         out.write_field(render::time(start))?;
         out.write_field(render::time(end))?;
-        for measure in &spec.measures {
-            let number = number(*measure, &row.acc);
-            out.write_field(number.map(|n| n.to_string()).unwrap_or_default())?;
+        for shown in spec.shows() {
+            let cell = shown.cell(spec, &row.acc, row.numbers.as_deref());
+            let field = match &cell {
+                Cell::Whole(n) => n.map(|n| n.to_string()).unwrap_or_default(),
+                Cell::Real(n) => n.map(|n| n.to_string()).unwrap_or_default(),
+                Cell::Word(word) => (*word).to_owned(),
+                Cell::Posts { .. } => text_of_posts(&cell, lookup)?,
+            };
+            out.write_field(field)?;
+        }
+        if let Some(state) = spec.state_of(key, clock, row.revision) {
+            out.write_field(state.name())?;
+            out.write_field(row.revision.to_string())?;
         }
         out.write_field(render::tick_time(row.updated))?;
         out.write_record(None::<&[u8]>)?;
@@ -197,9 +208,10 @@ fn names<'a>(
     spec.group_by.iter().zip(key.group).map(|(_, dim)| lookup.name(dim))
 }
 
-/// A measure's value, if it is a number. Rust writes it with the fewest digits that give the same number again.
-fn number(measure: Measure, acc: &Acc) -> Option<f64> {
-    measure.value(acc).filter(|value| value.is_finite())
+/// Top posts as the text of their JSON.
+fn text_of_posts(cell: &Cell<'_>, lookup: &Lookup) -> serde_json::Result<String> {
+    let posts = CellJson::of(cell.clone(), |key| Some(lookup.post_id(key)));
+    serde_json::to_string(&posts)
 }
 
 #[cfg(test)]

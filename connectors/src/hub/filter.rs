@@ -167,11 +167,14 @@ impl Filter {
             GroupColumn::Thread => dims.contains(&post.thread),
             GroupColumn::Source => dims.contains(&post.source),
             GroupColumn::Author => dims.contains(&post.author),
-            GroupColumn::Entity => post.mentions.iter().any(|m| dims.contains(&m.entity)),
+            GroupColumn::Entity | GroupColumn::Tag | GroupColumn::Mention => {
+                let mut mentions = post.mentions.iter().filter(|m| m.is_of(*column));
+                mentions.any(|m| dims.contains(&m.entity))
+            }
             // As its own answer says and as it is shown; what a view makes of sarcasm is the view's.
             GroupColumn::Label => dims.contains(&post.score.map_or(Dim::NONE, |score| score.label().dim())),
             GroupColumn::Emotion => dims.contains(&post.score.map_or(Dim::NONE, |score| score.emotion_dim())),
-            GroupColumn::Phase => false,
+            GroupColumn::Phase | GroupColumn::Hour | GroupColumn::Weekday | GroupColumn::HourOfWeek => false,
         })
     }
 

@@ -6,22 +6,30 @@ use super::table::Order;
 use groundswell_core::serving::{RowChange, TickChanges};
 
 impl Hub {
-    /// Every row and alert there is, what is withheld from readers too, as of the last complete tick; `None` before the first.
+    /// Every row, alert and keyword event there is, what is withheld from readers too, as of the last complete tick; `None` before the first.
     pub fn full(&self) -> Option<TickChanges> {
         // Cheap copies under the lock, rows after it.
-        let (tick, clock, tables, alerts) = {
+        let (tick, clock, tables, alerts, events) = {
             let state = self.state.read();
             let (tables, alerts) = state
                 .everything
                 .as_ref()
                 .map_or((&state.tables, &state.alerts), |(tables, alerts)| (tables, alerts));
-            (state.tick?, state.clock, tables.clone(), alerts.newest())
+            (
+                state.tick?,
+                state.clock,
+                tables.clone(),
+                alerts.newest(),
+                state.events.all(),
+            )
         };
         let rows = |table: &super::table::Table| {
             let page = table.page(&Filter::default(), Order::Ascending, None, usize::MAX);
             let row = |(key, row): (_, super::table::Row)| RowChange {
                 key,
                 acc: Some(row.acc),
+                numbers: row.numbers,
+                revision: row.revision,
             };
             page.rows.into_iter().map(row).collect()
         };
@@ -30,6 +38,7 @@ impl Hub {
             clock,
             views: tables.iter().map(rows).collect(),
             alerts: alerts.iter().map(|alert| alert.latest.clone()).collect(),
+            events,
             ..TickChanges::default()
         })
     }

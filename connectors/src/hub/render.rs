@@ -5,11 +5,12 @@
 use super::alerts::AlertRecord;
 use super::posts::Entry;
 use super::table::Row;
+use crate::json::CellJson;
 use groundswell_core::acc::UNIT;
 use groundswell_core::id::{Dim, Names, PostKey};
 use groundswell_core::score::{EMOTIONS, PPM, Score};
 use groundswell_core::serving::{AlertChange, Evidence, EvidenceSums, Mention};
-use groundswell_core::spec::{ViewKey, ViewSpec, WindowSpec};
+use groundswell_core::spec::{REVISION, STATE, ViewKey, ViewSpec, WindowSpec};
 use groundswell_core::text::Texts;
 use groundswell_core::time::{EventTime, Tick};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -121,7 +122,6 @@ pub struct RowJson<'a> {
 }
 
 impl Serialize for RowJson<'_> {
-    #[allow(clippy::cast_possible_truncation)] // counts are whole and below 2^31
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (column, dim) in self.spec.group_by.iter().zip(self.key.group) {
@@ -133,13 +133,14 @@ impl Serialize for RowJson<'_> {
             map.serialize_entry("window_end", &time(end))?;
         }
         if let Some(row) = &self.row {
-            for measure in &self.spec.measures {
-                let value = measure.value(&row.acc);
-                if measure.is_count() {
-                    map.serialize_entry(measure.name(), &value.map(|v| v as i64))?;
-                } else {
-                    map.serialize_entry(measure.name(), &value)?;
-                }
+            for shown in self.spec.shows() {
+                let cell = shown.cell(self.spec, &row.acc, row.numbers.as_deref());
+                let cell = CellJson::of(cell, |key| Some(self.lookup.post_id(key)));
+                map.serialize_entry(shown.name(), &cell)?;
+            }
+            if let Some(state) = self.spec.state_of(&self.key, self.clock, row.revision) {
+                map.serialize_entry(STATE, state.name())?;
+                map.serialize_entry(REVISION, &row.revision)?;
             }
             map.serialize_entry("updated_at", &tick_time(row.updated))?;
         }
@@ -163,6 +164,7 @@ impl Serialize for PostJson<'_> {
         let mentions: Vec<MentionJson> = post
             .mentions
             .iter()
+            .filter(|mention| mention.is_of_entity())
             .map(|mention| MentionJson {
                 lookup: self.lookup,
                 mention,
@@ -393,7 +395,12 @@ mod tests {
             lookup: &lookup,
             clock: 0,
             key,
-            row: Some(Row { acc, updated: 1_500 }),
+            row: Some(Row {
+                acc,
+                numbers: None,
+                updated: 1_500,
+                revision: 0,
+            }),
         };
         assert_eq!(
             serde_json::to_string(&row).expect("json"),

@@ -7,19 +7,24 @@
 use super::filter::Filter;
 use groundswell_core::acc::Acc;
 use groundswell_core::id::Dim;
+use groundswell_core::number::Numbers;
 use groundswell_core::serving::RowChange;
 use groundswell_core::spec::ViewKey;
 use groundswell_core::time::{EventTime, Tick};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A row: its sums and the tick that last changed them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A row: its sums, its numbers where it has some, and the tick that last changed them.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// The sums.
     pub acc: Acc,
+    /// The numbers.
+    pub numbers: Option<Arc<Numbers>>,
     /// Tick of the last change.
     pub updated: Tick,
+    /// At how many ticks it changed after the end of its window, in views that count them.
+    pub revision: u32,
 }
 
 /// Direction of a listing by window start.
@@ -60,7 +65,13 @@ impl Table {
             let ViewKey { group, start } = change.key;
             if let Some(acc) = change.acc {
                 let window = Arc::make_mut(windows.entry(start).or_default());
-                self.len += usize::from(window.insert(group, Row { acc, updated: tick }).is_none());
+                let row = Row {
+                    acc,
+                    numbers: change.numbers.clone(),
+                    updated: tick,
+                    revision: change.revision,
+                };
+                self.len += usize::from(window.insert(group, row).is_none());
             } else if let Some(window) = windows.get_mut(&start) {
                 let window = Arc::make_mut(window);
                 self.len -= usize::from(window.remove(&group).is_some());
@@ -142,7 +153,7 @@ fn rows_of(
     mut take: impl FnMut([Dim; 4], Row) -> bool,
 ) -> bool {
     let (low, high) = filter.group_range();
-    let mut visit = |group: &[Dim; 4], row: &Row| !filter.group(group) || take(*group, *row);
+    let mut visit = |group: &[Dim; 4], row: &Row| !filter.group(group) || take(*group, row.clone());
     match order {
         Order::Ascending => {
             let low = after.map_or(low, |a| a.max(low));
@@ -186,13 +197,7 @@ mod tests {
                 }
             }
         }
-        let changes: Vec<RowChange> = keys
-            .iter()
-            .map(|k| RowChange {
-                key: *k,
-                acc: Some(Acc::unscored()),
-            })
-            .collect();
+        let changes: Vec<RowChange> = keys.iter().map(|k| RowChange::new(*k, Some(Acc::unscored()))).collect();
         table.apply(&changes, 1);
         (table, keys)
     }
@@ -237,10 +242,7 @@ mod tests {
         };
         let changes: Vec<RowChange> = keys
             .iter()
-            .map(|k| RowChange {
-                key: rename(k),
-                acc: Some(Acc::unscored()),
-            })
+            .map(|k| RowChange::new(rename(k), Some(Acc::unscored())))
             .collect();
         named.apply(&changes, 1);
         for column in ["thread", "entity"] {
@@ -262,13 +264,7 @@ mod tests {
     fn a_reader_keeps_its_copy_while_the_table_moves_on() {
         let (mut table, keys) = table();
         let before = table.clone();
-        table.apply(
-            &keys
-                .iter()
-                .map(|k| RowChange { key: *k, acc: None })
-                .collect::<Vec<_>>(),
-            2,
-        );
+        table.apply(&keys.iter().map(|k| RowChange::new(*k, None)).collect::<Vec<_>>(), 2);
         assert!(table.is_empty() && table.windows.is_empty());
         assert_eq!(walk(&before, &Filter::default(), Order::Ascending, 10), keys);
     }

@@ -39,6 +39,7 @@ pub fn spec(name: &str, window: WindowSpec) -> ViewSpec {
         window,
         measures: Measure::ALL.to_vec(),
         keep: None,
+        extras: groundswell_core::spec::Extras::default(),
     }
 }
 
@@ -122,6 +123,7 @@ pub fn hub(limits: HubLimits) -> Hub {
         post_ids: Arc::new(move |key| ids.get(&key).cloned()),
         limits,
         k_anonymity: None,
+        feeds: None,
     })
 }
 
@@ -162,6 +164,8 @@ impl History {
             RowChange {
                 key,
                 acc: rng.random_bool(0.75).then_some(acc),
+                numbers: None,
+                revision: 0,
             }
         };
         let mut views = Vec::new();

@@ -48,7 +48,7 @@ fn resuming_at_any_tick_gives_the_same_as_reading_afresh() {
                 };
                 for (key, row) in changes {
                     match row {
-                        Some(row) => folded.insert(*key, *row),
+                        Some(row) => folded.insert(*key, row.clone()),
                         None => folded.remove(key),
                     };
                 }

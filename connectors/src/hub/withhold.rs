@@ -8,12 +8,25 @@
 //! k says how many people a number is about, not by how much two numbers differ: whoever sees a row before and after one post
 //! sees what that post changed.
 
+use groundswell_core::number::Numbers;
 use groundswell_core::serving::{AlertChange, AlertState, RowChange};
 use groundswell_core::spec::ViewKey;
 use hashbrown::HashSet;
+use std::sync::Arc;
 
 pub(super) struct Withhold {
     least: i32,
+}
+
+/// Numbers without the posts among them.
+fn without_posts(numbers: &Arc<Numbers>) -> Arc<Numbers> {
+    if numbers.top.is_empty() {
+        return Arc::clone(numbers);
+    }
+    Arc::new(Numbers {
+        stats: numbers.stats.clone(),
+        top: Vec::new(),
+    })
 }
 
 impl Withhold {
@@ -24,9 +37,15 @@ impl Withhold {
 
     /// What may be shown of changed rows; `shown` says whether one was.
     pub(super) fn rows(&self, shown: impl Fn(&ViewKey) -> bool, rows: &[RowChange]) -> Vec<RowChange> {
-        let visible = rows.iter().map(|row| RowChange {
-            acc: row.acc.filter(|acc| acc.authors >= self.least),
-            ..*row
+        let visible = rows.iter().map(|row| {
+            let acc = row.acc.filter(|acc| acc.authors >= self.least);
+            RowChange {
+                key: row.key,
+                acc,
+                // Single posts are not served, on top of a row no more than elsewhere.
+                numbers: row.numbers.as_ref().filter(|_| acc.is_some()).map(without_posts),
+                revision: row.revision,
+            }
         });
         visible.filter(|row| row.acc.is_some() || shown(&row.key)).collect()
     }
@@ -87,6 +106,7 @@ mod tests {
             post_ids: Arc::new(|_| None),
             limits: HubLimits::default(),
             k_anonymity: Some(K),
+            feeds: None,
         })
     }
 
@@ -115,7 +135,7 @@ mod tests {
                 posts: rng.random_range(authors..9),
                 ..Acc::unscored()
             });
-            tick(now, vec![vec![RowChange { key, acc }]]);
+            tick(now, vec![vec![RowChange::new(key, acc)]]);
             match acc {
                 Some(acc) => truth.insert(key, acc),
                 None => truth.remove(&key),
@@ -211,6 +231,8 @@ mod tests {
                 authors,
                 ..Acc::unscored()
             }),
+            numbers: None,
+            revision: 0,
         };
         let all = TickChanges {
             tick: 5,

@@ -2,7 +2,7 @@
 //!
 //! Built from the same names as the records; a test holds records against them.
 
-use groundswell_core::spec::{GroupColumn, Measure};
+use groundswell_core::spec::{BASIS, GroupColumn, Measure, REVISION, RowState, STATE, TOP};
 use serde_json::{Map, Value, json};
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -149,8 +149,18 @@ fn row() -> Value {
     }
     properties.insert("gone".to_owned(), json!({"const": true}));
     properties.insert("tick".to_owned(), json!({"type": "integer"}));
-    let about = "A row of a view as it is now: the measures the view shows, or `gone`.";
-    object("row", about, Value::Object(properties), &optional)
+    properties.insert(BASIS.to_owned(), json!({"enum": ["sufficient", "insufficient"]}));
+    let post = shape(json!({"post": nullable("string"), "value": {"type": "number"}}), &[]);
+    properties.insert(TOP.to_owned(), json!({"type": "array", "items": post}));
+    let states = RowState::ALL.map(RowState::name);
+    properties.insert(STATE.to_owned(), json!({"enum": states}));
+    properties.insert(REVISION.to_owned(), json!({"type": "integer", "minimum": 0}));
+    optional.extend([BASIS, TOP, STATE, REVISION]);
+    let about = "A row of a view as it is now: the measures and columns the view shows, or `gone`. Columns by formula have the names \
+                 that the pipeline gives them. `basis` is there where the view has gates, `state` (when the record was written) and `revision` where it counts revisions.";
+    let mut schema = object("row", about, Value::Object(properties), &optional);
+    schema["additionalProperties"] = nullable("number");
+    schema
 }
 
 fn row_key() -> Value {
@@ -226,7 +236,10 @@ pub(super) mod tests {
         }
         if let (Some(object), Some(properties)) = (value.as_object(), schema["properties"].as_object()) {
             for (name, value) in object {
-                match properties.get(name) {
+                let others = schema["additionalProperties"]
+                    .is_object()
+                    .then(|| &schema["additionalProperties"]);
+                match properties.get(name).or(others) {
                     Some(schema) => found.extend(problems(schema, value, &format!("{at}.{name}"))),
                     None => found.push(format!("{at}.{name} is not in the schema")),
                 }

@@ -7,7 +7,7 @@ use groundswell_core::id::TextKey;
 use groundswell_core::record::{DeadLetter, Header};
 use groundswell_core::score::Label;
 use groundswell_core::serving::{DeadChange, Mention};
-use groundswell_core::spec::GroupColumn;
+use groundswell_core::spec::{GroupColumn, Measure};
 
 const MINUTE: i64 = 60_000;
 const START: i64 = 1_466_377_200_000;
@@ -19,6 +19,7 @@ fn view(window: WindowSpec) -> ViewSpec {
         window,
         measures: vec![Measure::Posts, Measure::Sentiment, Measure::SentimentCi],
         keep: None,
+        extras: groundswell_core::spec::Extras::default(),
     }
 }
 
@@ -53,29 +54,42 @@ fn fits(published: Published, json: &str) {
     assert!(problems.is_empty(), "{problems:#?}");
 }
 
+fn nobody() -> PostIds {
+    Arc::new(|_| None)
+}
+
 #[test]
 fn a_row_has_its_key_window_measures_and_tick_in_that_order() {
     let spec = view(WindowSpec::Tumble { size: MINUTE });
     let acc = Acc::scored(UNIT, -250_000, Label::Negative, false, false);
-    let row = row_json(
-        &spec,
-        &names(),
-        &RowChange {
-            key: key(),
-            acc: Some(acc),
-        },
-        7,
-        0,
-    )
-    .expect("named");
+    let row = row_json(&spec, (&names(), &nobody()), &RowChange::new(key(), Some(acc)), 7, 0).expect("named");
     assert_eq!(
         text(&row),
         r#"{"key":{"thread":"t3_4ovo70","entity":"LeBron \"King\" James"},"window_start":"2016-06-19T23:00:00.000Z","window_end":"2016-06-19T23:01:00.000Z","posts":1,"sentiment":-0.25,"sentiment_ci":null,"tick":7}"#
     );
-    let gone = row_json(&spec, &names(), &RowChange { key: key(), acc: None }, 8, 0).expect("named");
+    let gone = row_json(&spec, (&names(), &nobody()), &RowChange::new(key(), None), 8, 0).expect("named");
     fits(Published::Row, &text(&row));
     fits(Published::Row, &text(&gone));
     assert!(text(&gone).ends_with(r#""window_end":"2016-06-19T23:01:00.000Z","gone":true,"tick":8}"#));
+}
+
+#[test]
+fn a_row_says_how_far_it_was_when_it_was_written_where_the_view_counts_revisions() {
+    let mut spec = view(WindowSpec::Tumble { size: MINUTE });
+    spec.extras.revisions = true;
+    for (clock, revision, expected) in [
+        (START + MINUTE - 1, 0, r#""state":"open","revision":0,"tick":7}"#),
+        (START + MINUTE, 0, r#""state":"final","revision":0,"tick":7}"#),
+        (START + MINUTE, 3, r#""state":"revised","revision":3,"tick":7}"#),
+    ] {
+        let change = RowChange {
+            revision,
+            ..RowChange::new(key(), Some(Acc::unscored()))
+        };
+        let row = row_json(&spec, (&names(), &nobody()), &change, 7, clock).expect("named");
+        assert!(text(&row).ends_with(expected), "{}", text(&row));
+        fits(Published::Row, &text(&row));
+    }
 }
 
 #[test]
@@ -85,7 +99,14 @@ fn a_sliding_row_shows_the_bounds_at_the_clock() {
         every: MINUTE,
     });
     let key = ViewKey { start: 0, ..key() };
-    let row = row_json(&spec, &names(), &RowChange { key, acc: None }, 7, START + 30_500).expect("named");
+    let row = row_json(
+        &spec,
+        (&names(), &nobody()),
+        &RowChange::new(key, None),
+        7,
+        START + 30_500,
+    )
+    .expect("named");
     assert!(
         text(&row).contains(r#""window_start":"2016-06-19T22:56:00.000Z","window_end":"2016-06-19T23:01:00.000Z""#)
     );

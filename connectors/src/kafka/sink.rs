@@ -100,8 +100,19 @@ impl KafkaSink {
     ///
     /// # Errors
     /// [`KafkaError`] if the topic cannot be written.
-    pub fn view(spec: KafkaSinkSpec, index: usize, view: ViewSpec, names: Arc<Names>) -> Result<Self, KafkaError> {
-        let rows = Rows { index, view, names };
+    pub fn view(
+        spec: KafkaSinkSpec,
+        index: usize,
+        view: ViewSpec,
+        names: Arc<Names>,
+        post_ids: PostIds,
+    ) -> Result<Self, KafkaError> {
+        let rows = Rows {
+            index,
+            view,
+            names,
+            post_ids,
+        };
         KafkaSink::open(spec, &[(POLICY, "compact")], Box::new(rows))
     }
 

@@ -3,16 +3,18 @@
 //! Pure: ticks in, arrays for statements out. A row that changed in several ticks is written once, as it is after the last
 //! of them; the same for alerts. Dead letters all stay.
 
+use super::events::Events;
 use super::layout::ViewTable;
 use super::partition::{Part, Parts};
 use super::value::{Column, Text, Time, key_name, plain_json, plain_text};
-use super::{PostgresError, Strings};
+use super::{Plan, PostgresError, Strings};
 use crate::dlq::{Facts, Origin};
-use crate::json::alert_json;
+use crate::json::{CellJson, alert_json};
 use groundswell_core::acc::Acc;
 use groundswell_core::id::{DigestMap, Dim};
+use groundswell_core::number::Numbers;
 use groundswell_core::serving::{AlertChange, DeadChange, TickChanges};
-use groundswell_core::spec::{Measure, ViewKey, ViewSpec, WindowSpec};
+use groundswell_core::spec::{Cell, CellKind, ViewKey, ViewSpec, WindowSpec};
 use groundswell_core::time::{EventTime, Tick};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
@@ -23,8 +25,10 @@ const CHUNK: usize = 10_000;
 /// Bytes of dead letters in one statement, about.
 const CHUNK_BYTES: usize = 8 << 20;
 
-/// A row in the end: its sums and the tick that gave it them, or gone.
-pub(super) type Net = DigestMap<ViewKey, (Option<Acc>, Tick)>;
+/// A row in the end: its sums and numbers and the tick that gave it them, or gone.
+pub(super) type Net = DigestMap<ViewKey, (Option<Sums>, Tick)>;
+/// Sums of a row, its numbers where it has some, and its revision.
+pub(super) type Sums = (Acc, Option<Arc<Numbers>>, u32);
 
 /// Keys to delete, as columns, and the partition they are in.
 pub(super) type Deletion = (Option<Part>, Vec<Column>);
@@ -37,6 +41,8 @@ pub(super) struct Batch<'a> {
     pub(super) clock: EventTime,
     /// Changed rows by table, in the order of the sink's tables; `None` for those that take no part.
     pub(super) views: Vec<Option<Net>>,
+    /// Changed keyword events, if their table takes part.
+    pub(super) events: Option<Events>,
     /// The last transition of each alert.
     pub(super) alerts: BTreeMap<u128, &'a AlertChange>,
     pub(super) dead: Vec<(Tick, &'a DeadChange)>,
@@ -44,13 +50,21 @@ pub(super) struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     /// Folds ticks, oldest first; `wants` says which tables take part. `None` without ticks.
-    pub(super) fn fold(ticks: &[&'a TickChanges], tables: &[ViewTable], wants: impl Fn(usize) -> bool) -> Option<Self> {
+    pub(super) fn fold(ticks: &[&'a TickChanges], plan: &Plan, wants: impl Fn(usize) -> bool) -> Option<Self> {
+        let tables = &plan.views;
         let last = ticks.last()?;
+        let events = (plan.events.is_some() && wants(tables.len())).then(|| {
+            let all = ticks
+                .iter()
+                .flat_map(|t| t.events.iter().map(|e| (e.id, (e.event.clone(), t.tick))));
+            all.collect::<Events>()
+        });
         let fold = |(i, table): (usize, &ViewTable)| {
             let mut net = Net::default();
             for tick in ticks.iter().filter(|_| wants(i)) {
                 for change in tick.views.get(table.index).into_iter().flatten() {
-                    net.insert(change.key, (change.acc, tick.tick));
+                    let sums = change.acc.map(|acc| (acc, change.numbers.clone(), change.revision));
+                    net.insert(change.key, (sums, tick.tick));
                 }
             }
             wants(i).then_some(net)
@@ -60,6 +74,7 @@ impl<'a> Batch<'a> {
             tick: last.tick,
             clock: last.clock,
             views: tables.iter().enumerate().map(fold).collect(),
+            events,
             alerts: alerts.map(|alert| (alert.id, alert)).collect(),
             dead: ticks
                 .iter()
@@ -73,7 +88,7 @@ impl<'a> Batch<'a> {
 struct Row<'a> {
     groups: SmallVec<[Text; 4]>,
     window: (EventTime, EventTime),
-    acc: &'a Acc,
+    sums: &'a Sums,
     tick: Tick,
 }
 
@@ -85,35 +100,76 @@ pub(super) fn upserts(
     clock: EventTime,
     strings: &Strings,
 ) -> Result<Vec<Vec<Column>>, PostgresError> {
-    let rows = net.iter().filter_map(|(key, (acc, tick))| {
-        let row = |groups, acc| Row {
+    let rows = net.iter().filter_map(|(key, (sums, tick))| {
+        let row = |groups, sums| Row {
             groups,
             window: table.spec.window.bounds_at(key, clock),
-            acc,
+            sums,
             tick: *tick,
         };
-        acc.as_ref().map(|acc| Ok(row(strings.group(&table.spec, key)?, acc)))
+        sums.as_ref()
+            .map(|sums| Ok(row(strings.group(&table.spec, key)?, sums)))
     });
     let mut rows: Vec<Row<'_>> = rows.collect::<Result<_, PostgresError>>()?;
     rows.sort_unstable_by(|a, b| (&a.groups, a.window).cmp(&(&b.groups, b.window)));
-    Ok(rows.chunks(CHUNK).map(|rows| row_columns(table, rows)).collect())
+    rows.chunks(CHUNK)
+        .map(|rows| row_columns(table, rows, strings))
+        .collect()
 }
 
-#[allow(clippy::cast_possible_truncation)] // counts are whole and below 2^31
-fn row_columns(table: &ViewTable, rows: &[Row<'_>]) -> Vec<Column> {
+fn row_columns(table: &ViewTable, rows: &[Row<'_>], strings: &Strings) -> Result<Vec<Column>, PostgresError> {
     let mut columns = group_columns(&table.spec, rows.iter().map(|row| &row.groups));
     columns.push(Column::Time(rows.iter().map(|row| Time(row.window.0)).collect()));
     columns.push(Column::Time(rows.iter().map(|row| Time(row.window.1)).collect()));
-    for measure in &table.spec.measures {
-        columns.push(if measure.is_count() {
-            let count = |acc: &Acc| Measure::value(*measure, acc).unwrap_or_default() as i64;
-            Column::Count(rows.iter().map(|row| count(row.acc)).collect())
-        } else {
-            Column::Real(rows.iter().map(|row| measure.value(row.acc)).collect())
-        });
+    for shown in table.spec.shows() {
+        let cells = rows
+            .iter()
+            .map(|row| shown.cell(&table.spec, &row.sums.0, row.sums.1.as_deref()));
+        columns.push(cell_column(shown.kind(), cells, strings)?);
+    }
+    if table.spec.extras.revisions {
+        columns.push(Column::Count(rows.iter().map(|row| i64::from(row.sums.2)).collect()));
     }
     columns.push(Column::Time(rows.iter().map(|row| tick_time(row.tick)).collect()));
-    columns
+    Ok(columns)
+}
+
+fn cell_column<'a>(
+    kind: CellKind,
+    cells: impl Iterator<Item = Cell<'a>>,
+    strings: &Strings,
+) -> Result<Column, PostgresError> {
+    let whole = |cell| match cell {
+        Cell::Whole(n) => n,
+        _ => None,
+    };
+    Ok(match kind {
+        CellKind::Whole(true) => Column::Count(cells.map(|cell| whole(cell).unwrap_or_default()).collect()),
+        CellKind::Whole(false) => Column::MaybeCount(cells.map(whole).collect()),
+        CellKind::Real => {
+            let real = cells.map(|cell| match cell {
+                Cell::Real(n) => n,
+                _ => None,
+            });
+            Column::Real(real.collect())
+        }
+        CellKind::Word => {
+            let words = cells.map(|cell| match cell {
+                Cell::Word(word) => Text(word.into()),
+                _ => Text("".into()),
+            });
+            Column::Text(words.collect())
+        }
+        CellKind::Posts => {
+            let posts = cells.map(|cell| {
+                let posts = CellJson::of(cell, |key| (strings.post_ids)(key));
+                let mut json = serde_json::to_value(posts).map_err(|e| PostgresError::Value(e.to_string()))?;
+                plain_json(&mut json);
+                Ok(json)
+            });
+            Column::Json(posts.collect::<Result<_, PostgresError>>()?)
+        }
+    })
 }
 
 fn group_columns<'a>(spec: &ViewSpec, groups: impl Iterator<Item = &'a SmallVec<[Text; 4]>> + Clone) -> Vec<Column> {
@@ -198,7 +254,7 @@ pub(super) fn alerts<'a>(
         }
         let start = match spec.window {
             WindowSpec::Sliding { size, .. } => alert.window_end.saturating_sub(size),
-            WindowSpec::Tumble { .. } | WindowSpec::Hop { .. } | WindowSpec::Anchored(_) => alert.key.start,
+            _ => alert.key.start,
         };
         for (column, at) in times
             .iter_mut()

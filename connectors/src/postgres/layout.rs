@@ -5,20 +5,21 @@
 use super::partition::{self, Cut, Part};
 use super::value::quoted;
 use crate::hub::render::is_sliding;
-use groundswell_core::spec::ViewSpec;
+use groundswell_core::spec::{CellKind, Extras, REVISION, Shown, ViewSpec};
 use groundswell_core::time::EventTime;
+use std::borrow::Cow;
 
-const TEXT: &str = "text";
-const TIME: &str = "timestamp with time zone";
-const COUNT: &str = "bigint";
-const REAL: &str = "double precision";
+pub(super) const TEXT: &str = "text";
+pub(super) const TIME: &str = "timestamp with time zone";
+pub(super) const COUNT: &str = "bigint";
+pub(super) const REAL: &str = "double precision";
 const JSON: &str = "jsonb";
 const BYTES: &str = "bytea";
 
 /// A column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ColumnLayout {
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     /// As `format_type` writes it.
     pub(super) sql_type: &'static str,
     pub(super) not_null: bool,
@@ -38,9 +39,9 @@ pub(super) struct Layout {
     pub(super) identity: Option<&'static str>,
 }
 
-const fn column(name: &'static str, sql_type: &'static str, not_null: bool) -> ColumnLayout {
+pub(super) const fn column(name: &'static str, sql_type: &'static str, not_null: bool) -> ColumnLayout {
     ColumnLayout {
-        name,
+        name: Cow::Borrowed(name),
         sql_type,
         not_null,
     }
@@ -123,9 +124,18 @@ impl Layout {
                 indexes.push(vec!["window_start"]);
             }
         }
-        let measure = |m: &groundswell_core::spec::Measure| {
-            let sql_type = if m.is_count() { COUNT } else { REAL };
-            column(m.name(), sql_type, m.is_count())
+        let shown = |shown: Shown<'_>| {
+            let (sql_type, not_null) = match shown.kind() {
+                CellKind::Whole(always) => (COUNT, always),
+                CellKind::Real => (REAL, false),
+                CellKind::Word => (TEXT, true),
+                CellKind::Posts => (JSON, true),
+            };
+            ColumnLayout {
+                name: Cow::Owned(shown.name().to_owned()),
+                sql_type,
+                not_null,
+            }
         };
         Layout {
             schema: schema.to_owned(),
@@ -133,7 +143,8 @@ impl Layout {
             columns: groups
                 .map(|g| column(g, TEXT, true))
                 .chain([column("window_start", TIME, true), column("window_end", TIME, true)])
-                .chain(spec.measures.iter().map(measure))
+                .chain(spec.shows().map(shown))
+                .chain(spec.extras.revisions.then(|| column(REVISION, COUNT, true)))
                 .chain([column("updated_at", TIME, true)])
                 .collect(),
             key,
@@ -144,16 +155,20 @@ impl Layout {
 
     fn definition(&self, column: &ColumnLayout) -> String {
         let null = if column.not_null { " not null" } else { "" };
-        let identity = match self.identity == Some(column.name) {
+        let identity = match self.identity == Some(&*column.name) {
             true => " generated always as identity",
             false => "",
         };
         // Keys are compared and sorted byte by byte: faster, and the same on every machine.
-        let collation = match column.sql_type == TEXT && self.key.contains(&column.name) {
+        let collation = match column.sql_type == TEXT && self.key.contains(&&*column.name) {
             true => " collate pg_catalog.\"C\"",
             false => "",
         };
-        format!("{} {}{collation}{null}{identity}", quoted(column.name), column.sql_type)
+        format!(
+            "{} {}{collation}{null}{identity}",
+            quoted(&column.name),
+            column.sql_type
+        )
     }
 
     /// Statements that create the table and its indexes.
@@ -197,7 +212,7 @@ impl Layout {
     /// `insert` of arrays, one per column; the identity column is left out.
     pub(super) fn insert(&self) -> String {
         let columns: Vec<&ColumnLayout> = self.written().collect();
-        let names: Vec<&str> = columns.iter().map(|c| c.name).collect();
+        let names: Vec<&str> = columns.iter().map(|c| &*c.name).collect();
         let arrays: Vec<String> = columns
             .iter()
             .enumerate()
@@ -244,7 +259,7 @@ impl Layout {
         } else {
             on.join(" and ")
         };
-        let names: Vec<&str> = self.written().map(|c| c.name).collect();
+        let names: Vec<&str> = self.written().map(|c| &*c.name).collect();
         let names = list(&names);
         let [t, excluded] = self.compared();
         [
@@ -260,18 +275,18 @@ impl Layout {
 
     /// What makes two rows of one key differ, as rows of the table and of what is to be inserted.
     fn compared(&self) -> [String; 2] {
-        let counts = |c: &&ColumnLayout| !self.key.contains(&c.name) && c.name != "updated_at";
+        let counts = |c: &&ColumnLayout| !self.key.contains(&&*c.name) && c.name != "updated_at";
         ["t", "excluded"].map(|table| {
             let all = self
                 .written()
                 .filter(counts)
-                .map(|c| format!("{table}.{}", quoted(c.name)));
+                .map(|c| format!("{table}.{}", quoted(&c.name)));
             format!("row({})", all.collect::<Vec<_>>().join(", "))
         })
     }
 
     fn written(&self) -> impl Iterator<Item = &ColumnLayout> {
-        self.columns.iter().filter(|c| self.identity != Some(c.name))
+        self.columns.iter().filter(|c| self.identity != Some(&*c.name))
     }
 
     fn conflict(&self) -> String {
@@ -283,11 +298,11 @@ impl Layout {
     }
 
     fn assignments(&self) -> String {
-        let set = |c: &ColumnLayout| format!("{0} = excluded.{0}", quoted(c.name));
+        let set = |c: &ColumnLayout| format!("{0} = excluded.{0}", quoted(&c.name));
         let changed: Vec<String> = self
             .columns
             .iter()
-            .filter(|c| !self.key.contains(&c.name))
+            .filter(|c| !self.key.contains(&&*c.name))
             .map(set)
             .collect();
         changed.join(", ")
@@ -339,11 +354,7 @@ impl ViewTable {
             index,
             layout: Layout::of_view(schema, spec),
             cut: Cut::of(spec),
-            // All of these are plain data: their debug text is as stable as their fields.
-            definition: format!(
-                "{:?} {:?} {:?} {:?} {basis}",
-                spec.group_by, spec.window, spec.measures, spec.keep
-            ),
+            definition: definition(spec, basis),
             spec: spec.clone(),
         }
     }
@@ -351,6 +362,23 @@ impl ViewTable {
     pub(super) fn sliding(&self) -> bool {
         is_sliding(&self.spec)
     }
+}
+
+fn definition(spec: &ViewSpec, basis: &str) -> String {
+    // All of these are plain data: their debug text is as stable as their fields.
+    let mut text = format!(
+        "{:?} {:?} {:?} {:?} {basis}",
+        spec.group_by, spec.window, spec.measures, spec.keep
+    );
+    let extras = Extras {
+        unwatched: false,
+        ..spec.extras.clone()
+    };
+    // A table that was made before there were any means the same without.
+    if extras != Extras::default() {
+        text.push_str(&format!(" {extras:?}").replace(", revisions: false", ""));
+    }
+    text
 }
 
 fn list(names: &[&str]) -> String {
@@ -375,6 +403,7 @@ mod tests {
             window,
             measures: vec![Measure::Posts, Measure::Sentiment],
             keep,
+            extras: groundswell_core::spec::Extras::default(),
         };
         ViewTable::new("my-pipe", 0, &spec, "")
     }

@@ -160,6 +160,7 @@ mod tests {
             window,
             measures: Vec::new(),
             keep: Some(keep),
+            extras: groundswell_core::spec::Extras::default(),
         })
         .expect("cut")
     }

@@ -1,18 +1,18 @@
 //! The sink's schema in the database: created, brought up to date, and checked for changes somebody else made.
 //!
 //! In: a transaction and the tables a sink wants. Out: which of them have to be filled from the beginning. Besides the
-//! tables of views there are `_schema` (version of this layout), `_progress` (one row per sink) and `_tables` (whose table it
+//! tables of views there are `_schema` (version of this layout), `_progress` (one row per sink), `row_state` (the state of a row by the clock) and `_tables` (whose table it
 //! is, what its rows mean, whether it is complete). Everything happens inside the pipeline's own schema.
 
 use super::error::{Altered, Place, PostgresError};
 use super::layout::{Layout, ViewTable};
-use super::partition::{self, Parts};
+use super::partition::{self, Cut, Parts};
 use super::value::quoted;
 use std::collections::BTreeMap;
 use tokio_postgres::Transaction;
 
 /// Version of the layout.
-pub(super) const VERSION: i32 = 2;
+pub(super) const VERSION: i32 = 3;
 
 /// Brings a schema from one version to the next.
 pub(super) struct Step {
@@ -32,19 +32,39 @@ pub(super) const STEPS: &[Step] = &[
               add column attempt bigint not null default 1;\n\
               alter table if exists {}.dead_letters alter column headers drop default, alter column attempt drop default;",
     },
+    // The clock that states of rows depend on.
+    Step {
+        from: 2,
+        sql: "alter table {}._progress add column if not exists clock timestamptz;\n\
+              create or replace function {}.row_state(window_end timestamptz, revision bigint) returns text language sql stable as $state$ \
+              select case when window_end > (select max(clock) from {}._progress) then 'open' when revision > 0 then 'revised' \
+              else 'final' end $state$;",
+    },
 ];
 
 /// What a sink wants to be there.
 pub(super) struct Wanted<'a> {
     pub(super) sink: &'a str,
     pub(super) views: &'a [ViewTable],
+    /// Keyword events, and what their rows mean.
+    pub(super) events: Option<(&'a Layout, &'a str)>,
     pub(super) alerts: Option<&'a Layout>,
     pub(super) dead: Option<&'a Layout>,
 }
 
 impl Wanted<'_> {
     fn layouts(&self) -> impl Iterator<Item = &Layout> {
-        self.views.iter().map(|v| &v.layout).chain(self.alerts).chain(self.dead)
+        let views = self.views.iter().map(|v| &v.layout);
+        views
+            .chain(self.events.map(|e| e.0))
+            .chain(self.alerts)
+            .chain(self.dead)
+    }
+
+    /// Tables that are as the record has it, with what their rows mean.
+    fn derived(&self) -> impl Iterator<Item = (&Layout, Option<Cut>, &str)> {
+        let views = self.views.iter().map(|v| (&v.layout, v.cut, v.definition.as_str()));
+        views.chain(self.events.map(|(layout, definition)| (layout, None, definition)))
     }
 }
 
@@ -96,9 +116,12 @@ pub(super) async fn prepare(
     let sql = format!(
         "{create}create table {schema}._schema (version integer not null);\n\
          insert into {schema}._schema values ({version});\n\
-         create table {schema}._progress (sink text primary key, upper bigint, epoch bigint not null);\n\
+         create table {schema}._progress (sink text primary key, upper bigint, epoch bigint not null, clock timestamptz);\n\
          create table {schema}._tables (name text primary key, sink text not null, definition text not null, \
-         complete boolean not null);\n"
+         complete boolean not null);\n\
+         create or replace function {schema}.row_state(window_end timestamptz, revision bigint) returns text language sql stable as $state$ \
+         select case when window_end > (select max(clock) from {schema}._progress) then 'open' when revision > 0 then 'revised' \
+         else 'final' end $state$;\n"
     );
     tx.batch_execute(&sql).await.map_err(failed)
 }
@@ -195,25 +218,25 @@ pub(super) async fn ensure(
          on conflict (name) do update set sink = excluded.sink, definition = excluded.definition, complete = excluded.complete"
     );
     let mut behind = Vec::new();
-    for view in wanted.views {
-        let name = &view.layout.name;
+    for (layout, cut, definition) in wanted.derived() {
+        let name = &layout.name;
         check_owner(place, wanted.sink, name, &known, there.contains_key(name))?;
         let registered = known.get(name);
-        let same = registered.is_some_and(|k| k.definition == view.definition) && there.contains_key(name);
+        let same = registered.is_some_and(|k| k.definition == definition) && there.contains_key(name);
         if same {
-            check(&view.layout, view.cut.is_some(), there.get(name), true)?;
+            check(layout, cut.is_some(), there.get(name), true)?;
         }
         // Without progress everything comes again; then nothing of an earlier life may be left.
         let complete = same && registered.is_some_and(|k| k.complete) && upper.is_some();
         if !complete {
             if registered.is_some() && upper.is_some() {
-                tracing::warn!(table = %view.layout.path(), "the table is built again from the record");
+                tracing::warn!(table = %layout.path(), "the table is built again from the record");
             }
-            let path = view.layout.path();
-            let sql = format!("drop table if exists {path};\n{}", view.layout.create(view.cut));
+            let path = layout.path();
+            let sql = format!("drop table if exists {path};\n{}", layout.create(cut));
             tx.batch_execute(&sql).await.map_err(failed)?;
             let complete = upper.is_none();
-            tx.execute(&claim, &[&name, &wanted.sink, &view.definition, &complete])
+            tx.execute(&claim, &[&name, &wanted.sink, &definition, &complete])
                 .await
                 .map_err(failed)?;
             behind.push(!complete);
@@ -249,14 +272,14 @@ pub(super) async fn verify(
     wanted: &Wanted<'_>,
 ) -> Result<Vec<bool>, PostgresError> {
     let (there, known) = (found(tx, place).await?, known(tx, place).await?);
-    for view in wanted.views {
-        check(&view.layout, view.cut.is_some(), there.get(&view.layout.name), true)?;
+    for (layout, cut, _) in wanted.derived() {
+        check(layout, cut.is_some(), there.get(&layout.name), true)?;
     }
     for layout in wanted.alerts.into_iter().chain(wanted.dead) {
         check(layout, false, there.get(&layout.name), false)?;
     }
-    let behind = |view: &ViewTable| known.get(&view.layout.name).is_some_and(|k| !k.complete);
-    Ok(wanted.views.iter().map(behind).collect())
+    let behind = |layout: &Layout| known.get(&layout.name).is_some_and(|k| !k.complete);
+    Ok(wanted.derived().map(|(layout, ..)| behind(layout)).collect())
 }
 
 /// A row of `_tables`.
@@ -350,7 +373,7 @@ fn check(layout: &Layout, partitioned: bool, found: Option<&Found>, is_view: boo
     for column in &layout.columns {
         let expected = format!("{}{}", column.sql_type, null(column.not_null));
         let what = format!("column \"{}\"", column.name);
-        match found.columns.iter().find(|(name, ..)| name == column.name) {
+        match found.columns.iter().find(|(name, ..)| *name == column.name) {
             None => return Err(altered(what, expected, "missing".to_owned())),
             Some((_, kind, not_null)) => {
                 let is = format!("{kind}{}", null(*not_null));
@@ -363,7 +386,7 @@ fn check(layout: &Layout, partitioned: bool, found: Option<&Found>, is_view: boo
     if let Some((name, kind, _)) = found
         .columns
         .iter()
-        .find(|(n, ..)| layout.columns.iter().all(|c| c.name != n))
+        .find(|(n, ..)| layout.columns.iter().all(|c| c.name != *n))
     {
         return Err(altered(format!("column \"{name}\""), "absent".to_owned(), kind.clone()));
     }

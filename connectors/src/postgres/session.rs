@@ -6,6 +6,7 @@
 use super::batch::{self, Batch, Net};
 use super::connect::{Connected, Target};
 use super::error::{Place, PostgresError};
+use super::events;
 use super::layout::{Layout, ViewTable};
 use super::partition::{Part, Parts};
 use super::schema::{self, Wanted};
@@ -122,7 +123,7 @@ impl Session {
     ) -> Result<Progress, PostgresError> {
         let failed = |e: tokio_postgres::Error| place.statement(&e);
         let mut tx = self.client.transaction().await.map_err(failed)?;
-        let next = advance(&tx, place, plan, progress, batch.tick).await?;
+        let next = advance(&tx, place, plan, progress, (batch.tick, batch.clock)).await?;
         fail::fail_point!("postgres::advanced");
         for (i, view) in plan.views.iter().enumerate() {
             let (Some(cut), Some(net)) = (view.cut, &batch.views[i]) else {
@@ -149,13 +150,24 @@ impl Session {
                 writes.push((statement, columns));
             }
             let (start, end) = view.spec.window.sliding_bounds(batch.clock);
-            if view.sliding() && self.slid[i] != Some(end) {
+            // Before the first record of an event clock there is no time, and no row to move.
+            let timeless = batch.clock <= i64::MIN / 2;
+            if view.sliding() && !timeless && self.slid[i] != Some(end) {
                 let statement = self.statements.get(&tx, place, slide(&view.layout)).await?;
                 writes.push((
                     statement,
                     vec![Column::Time(vec![Time(start)]), Column::Time(vec![Time(end)])],
                 ));
                 self.slid[i] = Some(end);
+            }
+        }
+        if let (Some(events), Some((layout, _))) = (&batch.events, &plan.events) {
+            if let Some(columns) = events::deletes(events) {
+                let statement = self.statements.get(&tx, place, layout.delete(&layout.path())).await?;
+                writes.push((statement, columns));
+            }
+            for columns in events::upserts(events) {
+                writes.push((self.statements.get(&tx, place, layout.upsert()).await?, columns));
             }
         }
         if next.upper != progress.upper {
@@ -180,7 +192,8 @@ impl Session {
         Ok(next)
     }
 
-    /// Notes that the tables of views are to be built again; the next [`Session::fence`] empties them.
+    /// Notes that the tables of views are to be built again; the next [`Session::fence`] empties them. No alert stands until
+    /// the first tick tells of it: one that does not come again ended in a tick that was missed.
     pub(super) async fn forget(
         &mut self,
         place: &Place,
@@ -190,12 +203,22 @@ impl Session {
         let failed = |e: tokio_postgres::Error| place.statement(&e);
         let tx = self.client.transaction().await.map_err(failed)?;
         stand(&tx, place, plan, progress.epoch).await?;
-        let views: Vec<&str> = plan.views.iter().map(|v| &*v.layout.name).collect();
+        let views = plan.views.iter().map(|v| &*v.layout.name);
+        let views: Vec<&str> = views
+            .chain(plan.events.iter().map(|(layout, _)| &*layout.name))
+            .collect();
         let sql = format!(
             "update {}._tables set complete = false where sink = $1 and name = any($2)",
             quoted(&place.schema)
         );
         tx.execute(&sql, &[&plan.sink, &views]).await.map_err(failed)?;
+        if let Some(layout) = &plan.alerts {
+            let sql = format!(
+                "update {} set state = 'retracted' where state = 'firing'",
+                layout.path()
+            );
+            tx.execute(&sql, &[]).await.map_err(failed)?;
+        }
         tx.commit().await.map_err(failed)?;
         Ok(progress.clone())
     }
@@ -210,7 +233,7 @@ impl Session {
     ) -> Result<(Progress, Vec<Difference>), PostgresError> {
         let failed = |e: tokio_postgres::Error| place.statement(&e);
         let mut tx = self.client.transaction().await.map_err(failed)?;
-        let next = advance(&tx, place, plan, progress, full.tick).await?;
+        let next = advance(&tx, place, plan, progress, (full.tick, full.clock)).await?;
         let mut differences = Vec::new();
         for (i, view) in plan.views.iter().enumerate() {
             let Some(net) = &full.views[i] else { continue };
@@ -242,6 +265,35 @@ impl Session {
             });
             self.slid[i] = None;
         }
+        if let (Some(events), Some((layout, _))) = (&full.events, &plan.events) {
+            let path = layout.path();
+            let wanted = Layout {
+                schema: "pg_temp".to_owned(),
+                name: "wanted".to_owned(),
+                ..layout.clone()
+            };
+            tx.batch_execute(&format!("create temporary table wanted (like {path}) on commit drop"))
+                .await
+                .map_err(failed)?;
+            let insert = tx.prepare(&wanted.insert()).await.map_err(failed)?;
+            let rows = events::upserts(events).into_iter();
+            execute(
+                &tx,
+                place,
+                &rows.map(|columns| (insert.clone(), columns)).collect::<Vec<_>>(),
+            )
+            .await?;
+            let [delete, upsert] = layout.resync(&wanted.path());
+            let deleted = tx.execute(&delete, &[]).await.map_err(failed)?;
+            let written = tx.execute(&upsert, &[]).await.map_err(failed)?;
+            tx.batch_execute("drop table pg_temp.wanted").await.map_err(failed)?;
+            let table = layout.name.clone();
+            differences.push(Difference {
+                table,
+                deleted,
+                written,
+            });
+        }
         if let Some(layout) = &plan.alerts {
             let alerts = batch::alerts(full.alerts.values().copied(), &plan.all_views, &plan.strings)?;
             if let Some(columns) = alerts {
@@ -260,7 +312,7 @@ impl Session {
         );
         tx.execute(&sql, &[&plan.sink]).await.map_err(failed)?;
         tx.commit().await.map_err(failed)?;
-        let behind = vec![false; plan.views.len()];
+        let behind = vec![false; progress.behind.len()];
         Ok((Progress { behind, ..next }, differences))
     }
 }
@@ -305,7 +357,7 @@ async fn advance(
     place: &Place,
     plan: &Plan,
     progress: &Progress,
-    tick: Tick,
+    (tick, clock): (Tick, EventTime),
 ) -> Result<Progress, PostgresError> {
     let failed = |e: tokio_postgres::Error| place.statement(&e);
     let new =
@@ -316,10 +368,10 @@ async fn advance(
         stand(tx, place, plan, progress.epoch).await?;
     } else {
         let sql = format!(
-            "update {schema}._progress set upper = $1 where sink = $2 and epoch = $3 and (upper is null or upper < $1)"
+            "update {schema}._progress set upper = $1, clock = $4 where sink = $2 and epoch = $3 and (upper is null or upper < $1)"
         );
         let hit = tx
-            .execute(&sql, &[&new, &plan.sink, &progress.epoch])
+            .execute(&sql, &[&new, &plan.sink, &progress.epoch, &Time::storable(clock)])
             .await
             .map_err(failed)?;
         if hit != 1 {
@@ -473,6 +525,10 @@ impl Plan {
         Wanted {
             sink: &self.sink,
             views: &self.views,
+            events: self
+                .events
+                .as_ref()
+                .map(|(layout, definition)| (layout, definition.as_str())),
             alerts: self.alerts.as_ref(),
             dead: self.dead.as_ref(),
         }

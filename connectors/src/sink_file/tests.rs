@@ -14,6 +14,7 @@ fn view() -> ViewSpec {
         window: WindowSpec::Tumble { size: 60_000 },
         measures: vec![Measure::Posts],
         keep: None,
+        extras: groundswell_core::spec::Extras::default(),
     }
 }
 
@@ -61,7 +62,7 @@ fn changes(tick: Tick) -> TickChanges {
     let count = usize::try_from(tick % 3).expect("small");
     TickChanges {
         tick,
-        views: vec![Vec::new(), vec![RowChange { key, acc }; count.max(1)]],
+        views: vec![Vec::new(), vec![RowChange::new(key, acc); count.max(1)]],
         alerts: vec![alert; count],
         dead: vec![dead; count],
         ..TickChanges::default()
@@ -85,7 +86,17 @@ fn sinks(folder: &Path) -> Vec<Box<dyn Sink>> {
             )
             .expect("opened"),
         ),
-        Box::new(ViewFile::open("rows", &folder.join("rows.jsonl"), Some("s1"), 1, view(), names()).expect("opened")),
+        Box::new(
+            ViewFile::open(
+                "rows",
+                &folder.join("rows.jsonl"),
+                Some("s1"),
+                (1, view()),
+                names(),
+                Arc::new(|_| None),
+            )
+            .expect("opened"),
+        ),
     ]
 }
 

@@ -24,6 +24,7 @@ fn view() -> ViewSpec {
         window: WindowSpec::Tumble { size: 60_000 },
         measures: vec![Measure::Posts],
         keep: None,
+        extras: groundswell_core::spec::Extras::default(),
     }
 }
 
@@ -311,7 +312,7 @@ fn a_lagging_sink_writes_many_ticks_in_one_transaction() {
 fn a_compacted_changelog_ends_as_the_view() {
     let topic = unique("changelog");
     let names = names();
-    let mut sink = KafkaSink::view(sink_spec(&topic), 1, view(), names).expect("a sink");
+    let mut sink = KafkaSink::view(sink_spec(&topic), 1, view(), names, Arc::new(|_| None)).expect("a sink");
     let posts = |n| {
         Some(Acc {
             posts: n,
@@ -326,6 +327,8 @@ fn a_compacted_changelog_ends_as_the_view() {
                 .map(|(entity, acc)| RowChange {
                     key: key(entity),
                     acc: *acc,
+                    numbers: None,
+                    revision: 0,
                 })
                 .collect(),
         ],

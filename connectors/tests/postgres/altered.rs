@@ -290,7 +290,7 @@ fn a_table_of_dead_letters_of_the_first_version_is_migrated() {
     let error = read(&mut old).unwrap_err();
     assert!(error.message.contains("older version") && !error.unreachable, "{error}");
     let mut sink = world.open(&url);
-    assert_eq!(psql("select version from \"live-threads\"._schema"), "2");
+    assert_eq!(psql("select version from \"live-threads\"._schema"), "3");
     let known = "select count(*) from \"live-threads\".dead_letters where attempt = 1 and headers = '[]' and topic is null \
                  and written_at is null and engine_version is null and model is null";
     assert_eq!(psql(known), rows.to_string());
@@ -336,5 +336,5 @@ fn a_table_of_dead_letters_of_the_first_version_is_migrated() {
     let psql = |sql: &str| server.psql(&url, sql).unwrap();
     psql("update \"live-threads\"._schema set version = 1");
     drop(PostgresSink::open(without()).unwrap());
-    assert_eq!(psql("select version from \"live-threads\"._schema"), "2");
+    assert_eq!(psql("select version from \"live-threads\"._schema"), "3");
 }

@@ -56,7 +56,7 @@ fn cut_connections_lose_and_repeat_nothing() {
         let _over = Over(&done);
         for _ in 0..12 {
             step(&mut world);
-            let end = Instant::now() + Duration::from_secs(20);
+            let end = Instant::now() + Duration::from_secs(60);
             while let Err(why) = sink.apply_all(&due(&world, &sink)) {
                 cuts += 1;
                 assert!(why.contains("was lost") || why.contains("cannot reach"), "{why}");
@@ -133,7 +133,7 @@ fn a_server_that_stands_still_is_given_up_and_goes_on() {
     );
     assert!(began.elapsed() < Duration::from_secs(5));
     server.resume().unwrap();
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     while let Err(why) = sink.apply_all(&world.ticks) {
         assert!(Instant::now() < end, "{why}");
         std::thread::sleep(Duration::from_millis(50));

@@ -17,7 +17,7 @@ fn partitions_come_and_go() {
     let mut world = World::new(1);
     let mut sink = world.open(&url);
     let mut most = 0;
-    for _ in 0..60 {
+    for _ in 0..80 {
         world.step(10);
         sink.apply(world.ticks.last().unwrap()).unwrap();
         most = most.max(partitions(&url, "kept")).max(partitions(&url, "aligned"));

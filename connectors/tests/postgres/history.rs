@@ -77,8 +77,8 @@ fn a_second_sink_has_tables_and_progress_of_its_own() {
         (options.alerts, options.dead_letters) = (rest, rest);
         options
     };
-    let (first, second) = (options("pg", &[0, 1, 2, 3], true), options("other", &[4, 5], false));
-    let mut all = options("other", &[4, 5], true);
+    let (first, second) = (options("pg", &[0, 1, 2, 3], true), options("other", &[4, 5, 6], false));
+    let mut all = options("other", &[4, 5, 6], true);
     let mut sink = PostgresSink::open(first.clone()).unwrap();
     let mut other = PostgresSink::open(second).unwrap();
     for _ in 0..10 {
@@ -90,7 +90,7 @@ fn a_second_sink_has_tables_and_progress_of_its_own() {
     world.check_at(server, &url, Some(last), &[0, 1, 2, 3]);
     other = PostgresSink::open({
         let mut options = first;
-        (options.name, options.tables) = ("other".into(), vec![4, 5]);
+        (options.name, options.tables) = ("other".into(), vec![4, 5, 6]);
         (options.alerts, options.dead_letters) = (false, false);
         options
     })

@@ -5,6 +5,7 @@ mod altered;
 mod crash;
 mod expiry;
 mod history;
+mod states;
 mod takeover;
 mod tls;
 mod world;

@@ -7,7 +7,7 @@ use groundswell_core::id::{Dim, ModelKey, Names, PostKey};
 use groundswell_core::record::{DeadLetter, Header};
 use groundswell_core::score::Label;
 use groundswell_core::serving::{AlertChange, AlertState, Cause, DeadChange, Evidence, RowChange, TickChanges};
-use groundswell_core::spec::{GroupColumn, Measure, ViewKey, ViewSpec, WindowSpec};
+use groundswell_core::spec::{GroupColumn, Measure, Sessions, ViewKey, ViewSpec, WindowSpec};
 use groundswell_core::time::{EventTime, HOUR, MINUTE, Tick};
 use groundswell_testing::postgres::Postgres;
 use rand::rngs::StdRng;
@@ -69,6 +69,7 @@ pub fn views() -> Arc<[ViewSpec]> {
         window,
         measures: measures.to_vec(),
         keep,
+        extras: groundswell_core::spec::Extras::default(),
     };
     let hop = WindowSpec::Hop {
         size: HOUR,
@@ -98,9 +99,15 @@ pub fn views() -> Arc<[ViewSpec]> {
         view("moving", &[Entity], sliding, None, &few),
         view("total", &[], sliding, None, &few),
         view("totals", &[], WindowSpec::Tumble { size: HOUR }, None, &few),
+        view("bursts", &[Entity], WindowSpec::Session(SESSIONS), Some(2 * HOUR), &few),
     ]
     .into()
 }
+
+const SESSIONS: Sessions = Sessions {
+    gap: 5 * MINUTE,
+    max: HOUR,
+};
 
 /// A row of a table as the model has it: stored groups and the start of its window.
 type Key = (Vec<String>, EventTime);
@@ -180,12 +187,19 @@ impl World {
             }
             _ => (clock - self.dice.random_range(0..4 * HOUR)) / step * step,
         };
-        ViewKey { group, start }
+        match spec.window {
+            // Sessions last as long as they happen to.
+            WindowSpec::Session(how) => {
+                let last = start + self.dice.random_range(0..=how.max);
+                ViewKey::with_end(group, start, how.end(last))
+            }
+            _ => ViewKey { group, start },
+        }
     }
 
-    fn expired(spec: &ViewSpec, start: EventTime, clock: EventTime) -> bool {
+    fn expired(spec: &ViewSpec, key: &ViewKey, clock: EventTime) -> bool {
         !matches!(spec.window, WindowSpec::Sliding { .. })
-            && spec.keep.is_some_and(|keep| start + spec.window.size() + keep <= clock)
+            && spec.keep.is_some_and(|keep| spec.window.bounds(key).1 + keep <= clock)
     }
 
     /// One more tick with about as many changed rows in every view.
@@ -208,18 +222,29 @@ impl World {
             let spec = self.views[view].clone();
             let mut changed: BTreeMap<ViewKey, Option<Acc>> = BTreeMap::new();
             for key in model.rows[view].keys() {
-                if Self::expired(&spec, key.start, clock) {
+                if Self::expired(&spec, key, clock) {
                     changed.insert(*key, None);
                 }
             }
             for _ in 0..self.dice.random_range(0..=2 * rows) {
                 let known = model.rows[view].len();
-                let key = if known > 0 && self.dice.random_bool(0.6) {
+                let mut key = if known > 0 && self.dice.random_bool(0.6) {
                     *model.rows[view].keys().nth(self.dice.random_range(0..known)).unwrap()
                 } else {
                     self.key(view, clock)
                 };
-                let gone = Self::expired(&spec, key.start, clock) || self.dice.random_bool(0.25);
+                if let WindowSpec::Session(how) = spec.window {
+                    // Its end moves: the row of the old end goes, at the same tick.
+                    if self.dice.random_bool(0.5) {
+                        let last = key.start + self.dice.random_range(0..=how.max);
+                        key = ViewKey::with_end(key.group, key.start, how.end(last));
+                    }
+                    let same = |other: &ViewKey| other.start == key.start && other.group[0] == key.group[0];
+                    let there = model.rows[view].keys().chain(changed.keys());
+                    let there: Vec<ViewKey> = there.copied().filter(|other| same(other) && *other != key).collect();
+                    changed.extend(there.into_iter().map(|other| (other, None)));
+                }
+                let gone = Self::expired(&spec, &key, clock) || self.dice.random_bool(0.25);
                 let acc = self.acc();
                 changed.entry(key).or_insert((!gone).then_some(acc));
             }
@@ -231,7 +256,7 @@ impl World {
             }
             changes
                 .views
-                .push(changed.into_iter().map(|(key, acc)| RowChange { key, acc }).collect());
+                .push(changed.into_iter().map(|(key, acc)| RowChange::new(key, acc)).collect());
         }
         for _ in 0..self.dice.random_range(0..3) {
             let alert = self.alert(clock);
@@ -323,6 +348,7 @@ impl World {
             views: Arc::clone(&self.views),
             tables: (0..self.views.len()).collect(),
             alerts: true,
+            events: None,
             dead_letters: true,
             origin: origin(),
             basis: "log1p".into(),
@@ -395,7 +421,7 @@ impl World {
             .collect();
         let (start, end) = match spec.window {
             WindowSpec::Sliding { .. } => spec.window.sliding_bounds(clock),
-            window => (key.start, key.start + window.size()),
+            window => window.bounds(key),
         };
         let mut row = json!({"window_start": start, "window_end": end, "updated_at": tick});
         for (column, value) in spec.group_by.iter().zip(&groups) {
@@ -519,6 +545,8 @@ impl World {
             let row = |(key, (acc, _)): (&ViewKey, &(Acc, Tick))| RowChange {
                 key: *key,
                 acc: Some(*acc),
+                numbers: None,
+                revision: 0,
             };
             rows.iter().map(row).collect()
         };

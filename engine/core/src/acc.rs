@@ -79,6 +79,11 @@ impl Acc {
         }
     }
 
+    /// Adds other sums to these.
+    pub fn merge(&mut self, other: &Acc) {
+        self.plus_equals(other);
+    }
+
     /// Vote-weighted mean sentiment Σw·x / Σw, or none without scored weight.
     #[allow(clippy::cast_precision_loss)] // the quotient is good to 1e-15
     pub fn sentiment(&self) -> Option<f64> {

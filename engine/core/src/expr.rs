@@ -2,9 +2,22 @@
 //!
 //! Grammar: `or` binds weaker than `and`, `not` and parentheses as usual; a comparison has an arithmetic expression
 //! (`+ - * /`, numbers, measure names) on both sides. A comparison with a null operand is false.
+//!
+//! `previous(x)`, `previous(x, 10m)` and `baseline(x)` are values of earlier windows ([`earlier`]). A comparison that lacks one
+//! is neither true nor false, and what depends on it is neither.
+
+pub mod earlier;
+mod formula;
+mod parse;
+
+pub use earlier::{Baseline, Earlier, Looks};
+pub use formula::{Formula, wilson};
 
 use crate::acc::Acc;
-use crate::spec::Measure;
+use crate::number::Numbers;
+use crate::spec::{Measure, Used};
+use formula::Function;
+use parse::Parser;
 use serde::{Deserialize, Serialize};
 
 /// A parsed condition.
@@ -15,6 +28,7 @@ use serde::{Deserialize, Serialize};
 pub struct Expr {
     text: String,
     root: Node,
+    looks: Looks,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +53,33 @@ enum Compare {
 enum Value {
     Number(f64),
     Measure(Measure),
+    /// A function over a number of the posts; in formulas only.
+    Of(Function, Box<str>),
+    /// A value of the window that began this long before, or one size before; in conditions only.
+    Previous(Box<Value>, Option<i64>),
+    /// The median of a value in the same window of past weeks; in conditions only.
+    Baseline(Box<Value>),
     Op(Box<Value>, char, Box<Value>),
+}
+
+/// What values are computed from.
+struct Sums<'a> {
+    acc: &'a Acc,
+    /// The numbers a view uses, and what they are in the row.
+    numbers: Option<(&'a [Used], &'a Numbers)>,
+    /// The windows before.
+    earlier: Option<&'a Earlier<'a>>,
+}
+
+impl<'a> Sums<'a> {
+    /// Those of a window, and nothing else.
+    fn of(acc: &'a Acc) -> Self {
+        Sums {
+            acc,
+            numbers: None,
+            earlier: None,
+        }
+    }
 }
 
 /// Why a condition does not parse.
@@ -53,9 +93,28 @@ pub struct ExprError {
 }
 
 impl Expr {
-    /// Whether the condition holds for a group's sums.
+    /// Whether the condition holds for a group's sums, where nothing is known of earlier windows.
     pub fn holds(&self, acc: &Acc) -> bool {
-        self.root.holds(acc)
+        self.holds_after(acc, None)
+    }
+
+    /// Whether the condition holds for a group's sums after these windows.
+    pub fn holds_after(&self, acc: &Acc, earlier: Option<&Earlier<'_>>) -> bool {
+        let sums = Sums {
+            earlier,
+            ..Sums::of(acc)
+        };
+        self.root.truth(&sums) == Some(true)
+    }
+
+    /// How far back it looks.
+    pub fn looks(&self) -> &Looks {
+        &self.looks
+    }
+
+    /// Whether every baseline that it asks for is known.
+    pub fn has_its_baselines(&self, earlier: &Earlier<'_>) -> bool {
+        self.root.has_its_baselines(earlier)
     }
 
     /// The condition as written.
@@ -63,9 +122,20 @@ impl Expr {
         &self.text
     }
 
-    /// The first measure and number compared with it: what an alert reports as `value` and `threshold`.
-    pub fn subject(&self) -> Option<(Measure, f64)> {
-        self.root.subject()
+    /// What an alert reports as `value` and `threshold`: both sides of the first comparison that looks back, else of the
+    /// first one; the side without a measure is the threshold, else the right one. None for what is not known.
+    pub fn compared(&self, acc: Option<&Acc>, earlier: Option<&Earlier<'_>>) -> (Option<f64>, Option<f64>) {
+        let (value, threshold) = self.root.subject();
+        let nothing = Acc::default();
+        let eval = |side: &Value| {
+            let sums = Sums {
+                earlier,
+                ..Sums::of(acc.unwrap_or(&nothing))
+            };
+            let known = acc.is_some() || side.is_constant();
+            known.then(|| side.eval(&sums)).flatten()
+        };
+        (eval(value), eval(threshold))
     }
 
     /// Whether posts that pull sentiment *down* explain this condition: `sentiment < …`, `negative / posts > …`.
@@ -79,19 +149,13 @@ impl Expr {
     /// # Errors
     /// [`ExprError`] with the position and, for an unknown name, the names there are.
     pub fn parse(text: &str) -> Result<Expr, ExprError> {
-        let mut parser = Parser {
-            chars: text.chars().collect(),
-            at: 0,
-            depth: 0,
-        };
+        let mut parser = Parser::condition(text);
         let root = parser.or()?;
-        parser.space();
-        if parser.at < parser.chars.len() {
-            return parser.fail("expected `and`, `or` or the end");
-        }
+        parser.end("expected `and`, `or` or the end")?;
         Ok(Expr {
             text: text.trim().to_owned(),
             root,
+            looks: parser.looks,
         })
     }
 }
@@ -127,21 +191,28 @@ impl From<Expr> for String {
 }
 
 impl Node {
-    fn holds(&self, acc: &Acc) -> bool {
+    /// Whether it holds; none where that hangs on an earlier window that is not known.
+    fn truth(&self, sums: &Sums<'_>) -> Option<bool> {
         match self {
-            Node::Or(a, b) => a.holds(acc) || b.holds(acc),
-            Node::And(a, b) => a.holds(acc) && b.holds(acc),
-            Node::Not(a) => !a.holds(acc),
-            Node::Compare(a, op, b) => match (a.eval(acc), b.eval(acc)) {
-                (Some(a), Some(b)) => match op {
+            Node::Or(a, b) => match (a.truth(sums), b.truth(sums)) {
+                (Some(true), _) | (_, Some(true)) => Some(true),
+                (a, b) => a.and(b),
+            },
+            Node::And(a, b) => match (a.truth(sums), b.truth(sums)) {
+                (Some(false), _) | (_, Some(false)) => Some(false),
+                (a, b) => a.and(b),
+            },
+            Node::Not(a) => a.truth(sums).map(|holds| !holds),
+            Node::Compare(a, op, b) => match (a.eval(sums), b.eval(sums)) {
+                (Some(a), Some(b)) => Some(match op {
                     Compare::Lt => a < b,
                     Compare::Le => a <= b,
                     Compare::Gt => a > b,
                     Compare::Ge => a >= b,
                     Compare::Eq => a == b,
                     Compare::Ne => a != b,
-                },
-                _ => false,
+                }),
+                _ => (!a.looks_back() && !b.looks_back()).then_some(false),
             },
         }
     }
@@ -162,13 +233,25 @@ impl Node {
         }
     }
 
-    fn subject(&self) -> Option<(Measure, f64)> {
+    fn has_its_baselines(&self, earlier: &Earlier<'_>) -> bool {
         match self {
-            Node::Or(a, b) | Node::And(a, b) => a.subject().or_else(|| b.subject()),
+            Node::Or(a, b) | Node::And(a, b) => a.has_its_baselines(earlier) && b.has_its_baselines(earlier),
+            Node::Not(a) => a.has_its_baselines(earlier),
+            Node::Compare(a, _, b) => a.has_its_baselines(earlier) && b.has_its_baselines(earlier),
+        }
+    }
+
+    /// Both sides of the comparison that an alert reports, what is compared first.
+    fn subject(&self) -> (&Value, &Value) {
+        match self {
+            Node::Or(a, b) | Node::And(a, b) => {
+                let (first, second) = (a.subject(), b.subject());
+                let back = |(value, threshold): (&Value, &Value)| value.looks_back() || threshold.looks_back();
+                if back(second) && !back(first) { second } else { first }
+            }
             Node::Not(a) => a.subject(),
-            Node::Compare(Value::Measure(m), _, Value::Number(n))
-            | Node::Compare(Value::Number(n), _, Value::Measure(m)) => Some((*m, *n)),
-            Node::Compare(..) => None,
+            Node::Compare(a, _, b) if a.is_constant() => (b, a),
+            Node::Compare(a, _, b) => (a, b),
         }
     }
 }
@@ -179,18 +262,26 @@ impl Value {
         match self {
             Value::Measure(Measure::Sentiment | Measure::Positive) => Some(true),
             Value::Measure(Measure::Negative | Measure::Toxic | Measure::Sarcastic) => Some(false),
-            Value::Measure(_) | Value::Number(_) => None,
+            Value::Measure(_) | Value::Number(_) | Value::Of(..) => None,
+            Value::Previous(of, _) | Value::Baseline(of) => of.is_good(),
             Value::Op(a, '/' | '*' | '+', b) => a.is_good().or_else(|| b.is_good()),
             Value::Op(a, _, b) => a.is_good().or_else(|| b.is_good().map(|good| !good)),
         }
     }
 
-    fn eval(&self, acc: &Acc) -> Option<f64> {
+    fn eval(&self, sums: &Sums<'_>) -> Option<f64> {
         match self {
             Value::Number(n) => Some(*n),
-            Value::Measure(m) => m.value(acc),
+            Value::Measure(m) => m.value(sums.acc),
+            Value::Of(function, name) => {
+                let (used, numbers) = sums.numbers?;
+                let at = used.iter().position(|used| *used.number.name == **name)?;
+                function.value(numbers.stats.get(at)?, used[at].number.decimal)
+            }
+            Value::Previous(of, distance) => sums.earlier?.previous(of, *distance),
+            Value::Baseline(of) => sums.earlier?.median(of),
             Value::Op(a, op, b) => {
-                let (a, b) = (a.eval(acc)?, b.eval(acc)?);
+                let (a, b) = (a.eval(sums)?, b.eval(sums)?);
                 let v = match op {
                     '+' => a + b,
                     '-' => a - b,
@@ -201,181 +292,53 @@ impl Value {
             }
         }
     }
-}
 
-/// Nesting allowed in a condition; deeper input is refused instead of using up the stack.
-const MAX_DEPTH: usize = 32;
-
-struct Parser {
-    chars: Vec<char>,
-    at: usize,
-    depth: usize,
-}
-
-impl Parser {
-    fn fail<T>(&self, message: impl Into<String>) -> Result<T, ExprError> {
-        Err(ExprError {
-            message: message.into(),
-            at: self.at + 1,
-        })
-    }
-
-    fn space(&mut self) {
-        while self.chars.get(self.at).is_some_and(|c| c.is_whitespace()) {
-            self.at += 1;
-        }
-    }
-
-    fn take(&mut self, token: &str) -> bool {
-        self.space();
-        let wanted: Vec<char> = token.chars().collect();
-        let end = self.at + wanted.len();
-        let hit = self.chars.get(self.at..end) == Some(&wanted[..]);
-        let word = wanted.iter().all(|c| c.is_alphabetic());
-        let boundary = !word || !self.chars.get(end).is_some_and(|c| c.is_alphanumeric() || *c == '_');
-        if hit && boundary {
-            self.at = end;
-        }
-        hit && boundary
-    }
-
-    fn or(&mut self) -> Result<Node, ExprError> {
-        let mut left = self.and()?;
-        while self.take("or") {
-            left = Node::Or(Box::new(left), Box::new(self.and()?));
-        }
-        Ok(left)
-    }
-
-    fn and(&mut self) -> Result<Node, ExprError> {
-        let mut left = self.not()?;
-        while self.take("and") {
-            left = Node::And(Box::new(left), Box::new(self.not()?));
-        }
-        Ok(left)
-    }
-
-    fn not(&mut self) -> Result<Node, ExprError> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return self.fail("nested too deeply");
-        }
-        let node = if self.take("not") {
-            Node::Not(Box::new(self.not()?))
-        } else {
-            self.comparison()?
-        };
-        self.depth -= 1;
-        Ok(node)
-    }
-
-    /// A parenthesis may open a condition or a number; try the condition first and step back if it is not one.
-    fn comparison(&mut self) -> Result<Node, ExprError> {
-        let start = self.at;
-        if self.take("(") {
-            let inner = self.or();
-            if inner.is_ok() && self.take(")") {
-                return inner;
+    /// Calls with every function and the number it is over.
+    fn each_of(&self, give: &mut impl FnMut(Function, &str)) {
+        match self {
+            Value::Of(function, name) => give(*function, name),
+            Value::Op(a, _, b) => {
+                a.each_of(give);
+                b.each_of(give);
             }
-            self.at = start;
-        }
-        let left = self.sum()?;
-        let op = [
-            ("<=", Compare::Le),
-            (">=", Compare::Ge),
-            ("==", Compare::Eq),
-            ("!=", Compare::Ne),
-            ("<", Compare::Lt),
-            (">", Compare::Gt),
-        ]
-        .into_iter()
-        .find(|(token, _)| self.take(token));
-        let Some((_, op)) = op else {
-            return self.fail("expected a comparison (<, <=, >, >=, ==, !=)");
-        };
-        Ok(Node::Compare(left, op, self.sum()?))
-    }
-
-    fn sum(&mut self) -> Result<Value, ExprError> {
-        let mut left = self.product()?;
-        loop {
-            let op = if self.take("+") {
-                '+'
-            } else if self.take("-") {
-                '-'
-            } else {
-                return Ok(left);
-            };
-            left = Value::Op(Box::new(left), op, Box::new(self.product()?));
+            // Conditions know no functions over numbers.
+            Value::Number(_) | Value::Measure(_) | Value::Previous(..) | Value::Baseline(_) => {}
         }
     }
 
-    fn product(&mut self) -> Result<Value, ExprError> {
-        let mut left = self.atom()?;
-        loop {
-            let op = if self.take("*") {
-                '*'
-            } else if self.take("/") {
-                '/'
-            } else {
-                return Ok(left);
-            };
-            left = Value::Op(Box::new(left), op, Box::new(self.atom()?));
+    fn has_its_baselines(&self, earlier: &Earlier<'_>) -> bool {
+        match self {
+            Value::Baseline(of) => earlier.median(of).is_some(),
+            Value::Op(a, _, b) => a.has_its_baselines(earlier) && b.has_its_baselines(earlier),
+            Value::Number(_) | Value::Measure(_) | Value::Of(..) | Value::Previous(..) => true,
         }
     }
 
-    fn atom(&mut self) -> Result<Value, ExprError> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return self.fail("nested too deeply");
+    /// Whether it needs an earlier window.
+    fn looks_back(&self) -> bool {
+        match self {
+            Value::Previous(..) | Value::Baseline(_) => true,
+            Value::Op(a, _, b) => a.looks_back() || b.looks_back(),
+            Value::Number(_) | Value::Measure(_) | Value::Of(..) => false,
         }
-        let value = self.atom_inner();
-        self.depth -= 1;
-        value
     }
 
-    fn atom_inner(&mut self) -> Result<Value, ExprError> {
-        if self.take("(") {
-            let inner = self.sum()?;
-            return if self.take(")") {
-                Ok(inner)
-            } else {
-                self.fail("expected `)`")
-            };
+    /// Whether it is the same in every window.
+    fn is_constant(&self) -> bool {
+        match self {
+            Value::Number(_) => true,
+            Value::Op(a, _, b) => a.is_constant() && b.is_constant(),
+            _ => false,
         }
-        if self.take("-") {
-            return match self.atom()? {
-                Value::Number(n) => Ok(Value::Number(-n)),
-                other => Ok(Value::Op(Box::new(Value::Number(0.0)), '-', Box::new(other))),
-            };
-        }
-        self.space();
-        let start = self.at;
-        let run = |this: &mut Self, ok: fn(char) -> bool| {
-            while this.chars.get(this.at).is_some_and(|c| ok(*c)) {
-                this.at += 1;
-            }
-            this.chars[start..this.at].iter().collect::<String>()
-        };
-        match self.chars.get(self.at) {
-            Some(c) if c.is_ascii_digit() || *c == '.' => {
-                let text = run(self, |c| c.is_ascii_digit() || c == '.');
-                text.parse()
-                    .map(Value::Number)
-                    .or_else(|_| self.fail(format!("\"{text}\" is not a number")))
-            }
-            Some(c) if c.is_alphabetic() => {
-                let name = run(self, |c| c.is_alphanumeric() || c == '_');
-                let known = Measure::SUMS.map(Measure::name);
-                match Measure::SUMS.into_iter().find(|m| m.name() == name) {
-                    Some(m) => Ok(Value::Measure(m)),
-                    None => {
-                        self.at = start;
-                        self.fail(format!("unknown measure \"{name}\"; known: {}", known.join(", ")))
-                    }
-                }
-            }
-            _ => self.fail("expected a measure or a number"),
+    }
+
+    /// Whether it uses a measure.
+    fn has(&self, measure: Measure) -> bool {
+        match self {
+            Value::Measure(m) => *m == measure,
+            Value::Op(a, _, b) => a.has(measure) || b.has(measure),
+            Value::Previous(of, _) | Value::Baseline(of) => of.has(measure),
+            Value::Number(_) | Value::Of(..) => false,
         }
     }
 }
@@ -399,7 +362,7 @@ mod tests {
         assert!(e.holds(&acc(-400_000, 20)));
         assert!(!e.holds(&acc(-400_000, 19)));
         assert!(!e.holds(&acc(-250_000, 20)));
-        assert_eq!(e.subject(), Some((Measure::Sentiment, -0.3)));
+        assert_eq!(e.compared(Some(&acc(-500_000, 20)), None), (Some(-0.5), Some(-0.3)));
     }
 
     #[test]

@@ -5,8 +5,10 @@
 //! for the log fold and for the dedupe operator.
 
 use crate::id::{Collision, Dim, ModelKey, Names, PostKey, TextKey};
+use crate::keywords::Keyword;
 use crate::score::Score;
 use crate::spec::RuleSpec;
+use crate::tie::Tie;
 use crate::time::{EventTime, Tick};
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +96,18 @@ pub struct Votes {
     pub votes: Option<i64>,
     /// When it was observed (epoch ms).
     pub observed_at: EventTime,
+}
+
+/// What is known of an author; the newest `observed_at` wins, whatever the arrival order, and of equals the later in its
+/// source.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Author {
+    /// The author, as posts name them.
+    pub id: String,
+    /// When it was observed (epoch ms).
+    pub observed_at: EventTime,
+    /// The fields of the record as a JSON object; none if nothing is known (any more).
+    pub numbers: Option<String>,
 }
 
 /// A thread. Deleting it removes all that hangs on it.
@@ -272,6 +286,13 @@ pub enum Record {
         /// Its id.
         id: String,
     },
+    /// A keyword, new or changed.
+    Keyword(Keyword),
+    /// A keyword is gone.
+    KeywordDeleted {
+        /// Its id.
+        id: String,
+    },
     /// A model's answer for a text: a fact, true for ever.
     Score {
         /// The text.
@@ -307,6 +328,10 @@ pub enum Record {
         /// Whether it is; `false` takes it back.
         muted: bool,
     },
+    /// What is known of an author.
+    Author(Author),
+    /// What a user did with a post, or whom they follow; or that it was undone.
+    Tie(Tie),
 }
 
 /// What a record replaces: records with equal identity compete, the winner stays.
@@ -322,6 +347,8 @@ pub enum Identity {
     Entity(Dim),
     /// A rule.
     Rule(Dim),
+    /// A keyword.
+    Keyword(Dim),
     /// A fact about a text.
     Score(TextKey, ModelKey),
     /// The model pointer.
@@ -330,6 +357,10 @@ pub enum Identity {
     AlertFloor(TextKey),
     /// Whether an alert is muted, by its id.
     AlertMuted(TextKey),
+    /// What is known of an author.
+    Author(Dim),
+    /// A tie, by user, kind and target.
+    Tie(TextKey),
     /// Dead letters are events; they replace nothing and are not folded.
     None,
 }
@@ -346,10 +377,14 @@ impl Record {
             Record::EntityDeleted { id } => Identity::Entity(Dim::of(id)),
             Record::Rule(r) => Identity::Rule(Dim::of(&r.id)),
             Record::RuleDeleted { id } => Identity::Rule(Dim::of(id)),
+            Record::Keyword(k) => Identity::Keyword(Dim::of(&k.id)),
+            Record::KeywordDeleted { id } => Identity::Keyword(Dim::of(id)),
             Record::Score { text, model, .. } | Record::Unscorable { text, model } => Identity::Score(*text, *model),
             Record::LiveModel { .. } => Identity::LiveModel,
             Record::AlertFloor(floor) => Identity::AlertFloor(TextKey::of(floor.key.as_bytes())),
             Record::AlertMuted { id, .. } => Identity::AlertMuted(TextKey(*id)),
+            Record::Author(author) => Identity::Author(Dim::of(&author.id)),
+            Record::Tie(tie) => Identity::Tie(TextKey::of(tie.key().as_bytes())),
             Record::Dead(_) => Identity::None,
         }
     }
@@ -380,17 +415,31 @@ impl Envelope {
     /// The rank by which this record competes with others of the same identity.
     ///
     /// Votes compete by `(observed_at, votes)`. Answers of models compete by the rung that gave them, so that of equal ones
-    /// the first recorded stands. Everything else by `(order, source, offset)`: the highest source offset
-    /// (or mapped version) wins. Rules of the pipeline file stand below rules that come as records, whatever came first:
-    /// their orders are ticks and positions, which say nothing about each other.
+    /// the first recorded stands. Authors compete by `(observed_at, order, source, offset)`, everything else by
+    /// `(order, source, offset)`: the highest source offset (or mapped version) wins. Rules and keywords of the pipeline file
+    /// stand below those that come as records, whatever came first: their orders are ticks and positions, which say nothing
+    /// about each other.
     pub fn rank(&self) -> Rank {
         match &self.record {
             Record::Votes(v) => votes_rank(v.observed_at, v.votes),
             Record::Score { score, .. } => (score.rung.quality(), 0, 0, 0),
             Record::Unscorable { .. } => (0, 0, 0, 0),
+            Record::Author(author) => (
+                author.observed_at,
+                i64::try_from(self.order).unwrap_or(i64::MAX),
+                self.source,
+                self.offset,
+            ),
             record => (
                 match record {
-                    Record::Rule(_) | Record::RuleDeleted { .. } if self.source == CONTROL => -1,
+                    Record::Rule(_)
+                    | Record::RuleDeleted { .. }
+                    | Record::Keyword(_)
+                    | Record::KeywordDeleted { .. }
+                        if self.source == CONTROL =>
+                    {
+                        -1
+                    }
                     _ => 0,
                 },
                 i64::try_from(self.order).unwrap_or(i64::MAX),
@@ -451,15 +500,11 @@ mod tests {
             record,
         };
         let rule = || {
-            Record::Rule(RuleSpec {
-                id: id(),
-                view: "v".into(),
-                when: crate::expr::Expr::parse("posts > 1").expect("parses"),
-                clear: None,
-                min_posts: 1,
-                for_ms: 0,
-                cooldown_ms: 0,
-            })
+            Record::Rule(RuleSpec::new(
+                &id(),
+                "v",
+                crate::expr::Expr::parse("posts > 1").expect("parses"),
+            ))
         };
         let file = envelope(CONTROL, 1_790_000_000_000, rule());
         let record = envelope(0, 3, rule());

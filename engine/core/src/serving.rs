@@ -5,21 +5,46 @@
 
 use crate::acc::Acc;
 use crate::id::{Dim, PostKey, TextKey};
+use crate::keywords::EventChange;
+use crate::number::Numbers;
 use crate::record::{Rank, Thread};
 use crate::score::Score;
-use crate::spec::{Method, ViewKey};
+use crate::spec::{GroupColumn, Method, ViewKey};
+use crate::tie::TieChanges;
 use crate::time::{EventTime, Tick};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A view row that changed: its sums, or `None` when the group is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowChange {
     /// Which row.
     pub key: ViewKey,
     /// Its sums now.
     pub acc: Option<Acc>,
+    /// Its numbers now, in views that have some.
+    pub numbers: Option<Arc<Numbers>>,
+    /// At how many ticks it changed after the end of its window, in views that count them.
+    pub revision: u32,
+}
+
+impl RowChange {
+    /// A change of a row without numbers.
+    pub fn new(key: ViewKey, acc: Option<Acc>) -> Self {
+        RowChange {
+            key,
+            acc,
+            numbers: None,
+            revision: 0,
+        }
+    }
+
+    /// Where windows do not lie side by side: what tables and topics know the row by, its group and the start of its window. They
+    /// are those of another row when only the end of the window moved.
+    pub fn place(&self) -> ViewKey {
+        ViewKey::with_end(self.key.group, self.key.start, 0)
+    }
 }
 
 /// A mention of an entity by a post.
@@ -31,6 +56,23 @@ pub struct Mention {
     pub confidence: i32,
     /// How it was found.
     pub method: Method,
+}
+
+impl Mention {
+    /// Whether it is one of an entity, and no hashtag or name.
+    pub fn is_of_entity(&self) -> bool {
+        !matches!(self.method, Method::Tag | Method::Named)
+    }
+
+    /// Whether it counts for a column.
+    pub fn is_of(&self, column: GroupColumn) -> bool {
+        match column {
+            GroupColumn::Entity => self.is_of_entity(),
+            GroupColumn::Tag => self.method == Method::Tag,
+            GroupColumn::Mention => self.method == Method::Named,
+            _ => false,
+        }
+    }
 }
 
 /// A live post as the views see it.
@@ -52,7 +94,7 @@ pub struct LivePost {
     pub weight: i64,
     /// The live model's answer, once there is one.
     pub score: Option<Score>,
-    /// Entities it mentions, sorted.
+    /// Entities it mentions, sorted; and, where a view asks for them, its hashtags and names.
     pub mentions: SmallVec<[Mention; 2]>,
 }
 
@@ -216,6 +258,10 @@ pub struct TickChanges {
     pub dead: Vec<DeadChange>,
     /// Records of threads, as they came.
     pub threads: Vec<ThreadChange>,
+    /// What is known through ties.
+    pub ties: TieChanges,
+    /// Changed keyword events.
+    pub events: Vec<EventChange>,
 }
 
 impl TickChanges {

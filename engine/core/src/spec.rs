@@ -3,12 +3,25 @@
 //! The configuration is validated into these types; operators and serving read nothing else.
 
 mod anchored;
+mod calendar;
+mod extras;
+mod rule;
+mod sessions;
+mod state;
+
+pub use calendar::{HOURS, HOURS_OF_WEEK, WEEKDAYS};
+pub use extras::{BASIS, Cell, CellKind, Column, Extras, Gates, MOST_TOP, Part, Shown, TOP, Top, Used, Zone, in_parts};
+
+pub use rule::RuleSpec;
 
 pub use anchored::{Anchor, Anchors, Edge, LONGEST_NAME, MOST_PHASES, Phase, PhaseName, Phases};
+pub use sessions::Sessions;
+pub use state::{REVISION, RowState, STATE};
 
 use crate::acc::UNIT;
-use crate::expr::Expr;
 use crate::id::Dim;
+use crate::keywords::EventsSpec;
+use crate::number::NumberSpec;
 use crate::score::{EMOTIONS, Label};
 use crate::scoring::ScoringSpec;
 use crate::time::EventTime;
@@ -32,11 +45,21 @@ pub enum GroupColumn {
     Emotion,
     /// The phase of the thread; of anchored windows only.
     Phase,
+    /// The hour of the day at which the post was written, `00` to `23`, in the view's time zone.
+    Hour,
+    /// The day of the week, `mon` to `sun`.
+    Weekday,
+    /// Both: `mon 00` to `sun 23`.
+    HourOfWeek,
+    /// A hashtag of the text: one contribution per distinct tag.
+    Tag,
+    /// A name the text says with `@`: one contribution per distinct name.
+    Mention,
 }
 
 impl GroupColumn {
     /// All columns, in the order of the documentation.
-    pub const ALL: [GroupColumn; 7] = [
+    pub const ALL: [GroupColumn; 12] = [
         GroupColumn::Thread,
         GroupColumn::Entity,
         GroupColumn::Source,
@@ -44,6 +67,11 @@ impl GroupColumn {
         GroupColumn::Label,
         GroupColumn::Emotion,
         GroupColumn::Phase,
+        GroupColumn::Hour,
+        GroupColumn::Weekday,
+        GroupColumn::HourOfWeek,
+        GroupColumn::Tag,
+        GroupColumn::Mention,
     ];
 
     /// Those that a post brings with it, whatever is thought of it.
@@ -55,14 +83,21 @@ impl GroupColumn {
     ];
 
     /// Those that a post has by itself, outside of any view.
-    pub const OF_POSTS: [GroupColumn; 6] = [
+    pub const OF_POSTS: [GroupColumn; 8] = [
         GroupColumn::Thread,
         GroupColumn::Entity,
         GroupColumn::Source,
         GroupColumn::Author,
         GroupColumn::Label,
         GroupColumn::Emotion,
+        GroupColumn::Tag,
+        GroupColumn::Mention,
     ];
+
+    /// Whether a post may be in several groups by this column, or in none.
+    pub fn is_many(self) -> bool {
+        matches!(self, GroupColumn::Entity | GroupColumn::Tag | GroupColumn::Mention)
+    }
 
     /// The column's name in config, tables and JSON.
     pub fn name(self) -> &'static str {
@@ -74,7 +109,17 @@ impl GroupColumn {
             GroupColumn::Label => "label",
             GroupColumn::Emotion => "emotion",
             GroupColumn::Phase => "phase",
+            GroupColumn::Hour => "hour",
+            GroupColumn::Weekday => "weekday",
+            GroupColumn::HourOfWeek => "hour_of_week",
+            GroupColumn::Tag => "tag",
+            GroupColumn::Mention => "mention",
         }
+    }
+
+    /// Whether it is read from a calendar, so that the view's time zone decides.
+    pub fn of_calendar(self) -> bool {
+        matches!(self, GroupColumn::Hour | GroupColumn::Weekday | GroupColumn::HourOfWeek)
     }
 }
 
@@ -204,6 +249,9 @@ pub enum WindowSpec {
     /// The phases of each thread. The view groups by `thread` and `phase` and at most one column more: of anchored rows the
     /// last place of the group holds the end of the window.
     Anchored(Phases),
+    /// Runs of posts that follow one another closely. The view groups by at most three columns: the last place of the group
+    /// holds the end of the window here too.
+    Session(Sessions),
 }
 
 impl WindowSpec {
@@ -212,13 +260,22 @@ impl WindowSpec {
         match self {
             WindowSpec::Tumble { size } | WindowSpec::Hop { size, .. } | WindowSpec::Sliding { size, .. } => *size,
             WindowSpec::Anchored(phases) => phases.longest_window(),
+            WindowSpec::Session(sessions) => sessions.longest_window(),
+        }
+    }
+
+    /// How long before the end of a row's window posts may lie that decide about the row.
+    pub fn reach(&self) -> i64 {
+        match self {
+            WindowSpec::Session(sessions) => sessions.reach(),
+            _ => self.size(),
         }
     }
 
     /// Bounds of the window of a row, where they are fixed; a sliding view's come from the clock.
     pub fn bounds(&self, key: &ViewKey) -> (EventTime, EventTime) {
         match self {
-            WindowSpec::Anchored(_) => (key.start, anchored::end_of(&key.group)),
+            WindowSpec::Anchored(_) | WindowSpec::Session(_) => (key.start, anchored::end_of(&key.group)),
             _ => (key.start, key.start.saturating_add(self.size())),
         }
     }
@@ -233,7 +290,7 @@ impl WindowSpec {
 
     /// Whether windows lie side by side at fixed distances, as rules need them.
     pub fn is_regular(&self) -> bool {
-        !matches!(self, WindowSpec::Anchored(_))
+        !matches!(self, WindowSpec::Anchored(_) | WindowSpec::Session(_))
     }
 
     /// Bounds of a sliding window at a clock: the step under way is included, so that news shows at once.
@@ -249,7 +306,7 @@ impl WindowSpec {
         match self {
             WindowSpec::Tumble { size } => *size,
             WindowSpec::Hop { every, .. } | WindowSpec::Sliding { every, .. } => *every,
-            WindowSpec::Anchored(_) => 1,
+            WindowSpec::Anchored(_) | WindowSpec::Session(_) => 1,
         }
     }
 }
@@ -267,6 +324,9 @@ pub struct ViewSpec {
     pub measures: Vec<Measure>,
     /// Windows that ended this long before the clock are dropped (ms); `None` keeps them.
     pub keep: Option<i64>,
+    /// What else it has.
+    #[serde(default)]
+    pub extras: Extras,
 }
 
 impl ViewSpec {
@@ -276,6 +336,9 @@ impl ViewSpec {
             match (column, &self.window) {
                 (GroupColumn::Label, _) => Label::ALL.map(|label| label.name().to_owned()).to_vec(),
                 (GroupColumn::Emotion, _) => EMOTIONS.map(str::to_owned).to_vec(),
+                (GroupColumn::Hour, _) => HOURS.iter().map(|hour| (*hour).to_owned()).collect(),
+                (GroupColumn::Weekday, _) => WEEKDAYS.map(str::to_owned).to_vec(),
+                (GroupColumn::HourOfWeek, _) => HOURS_OF_WEEK.clone(),
                 (GroupColumn::Phase, WindowSpec::Anchored(phases)) => {
                     phases.iter().map(|phase| phase.name.as_str().to_owned()).collect()
                 }
@@ -294,13 +357,22 @@ impl ViewSpec {
             WindowSpec::Hop { .. } => "hop",
             WindowSpec::Sliding { .. } => "sliding",
             WindowSpec::Anchored(_) => "anchored",
+            WindowSpec::Session(_) => "session",
         };
-        Dim::of(&format!("{}|{kind}|{size}|{every}", columns.join(","))).0
+        let mut shape = format!("{}|{kind}|{size}|{every}", columns.join(","));
+        if let WindowSpec::Session(sessions) = self.window {
+            shape.push_str(&format!("|{}", sessions.gap));
+        }
+        if self.group_by.iter().any(|column| column.of_calendar()) {
+            shape.push('|');
+            shape.push_str(self.extras.zone.name());
+        }
+        Dim::of(&shape).0
     }
 }
 
-/// Key of a view row: group values in the order of `group_by` (unused slots are [`Dim::NONE`]; the last of an
-/// anchored view holds the window's end) and window start.
+/// Key of a view row: group values in the order of `group_by` (unused slots are [`Dim::NONE`]; where windows do
+/// not lie side by side the last holds the window's end) and window start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct ViewKey {
     /// Group values.
@@ -310,9 +382,9 @@ pub struct ViewKey {
 }
 
 impl ViewKey {
-    /// The key of a row of an anchored view.
+    /// The key of a row whose window's end does not follow from its start.
     #[must_use]
-    pub fn anchored(mut group: [Dim; 4], start: EventTime, end: EventTime) -> Self {
+    pub fn with_end(mut group: [Dim; 4], start: EventTime, end: EventTime) -> Self {
         group[anchored::END] = Dim(end.cast_unsigned());
         ViewKey { group, start }
     }
@@ -320,7 +392,7 @@ impl ViewKey {
     /// The same with start and end of an anchored window in each other's place: to order and drop rows by their end.
     #[must_use]
     pub fn by_end(self) -> Self {
-        ViewKey::anchored(self.group, anchored::end_of(&self.group), self.start)
+        ViewKey::with_end(self.group, anchored::end_of(&self.group), self.start)
     }
 }
 
@@ -402,25 +474,10 @@ pub enum Method {
     Fuzzy,
     /// The post it replies to mentions the entity.
     Inherited,
-}
-
-/// A rule: when it fires, when it clears.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct RuleSpec {
-    /// Its name.
-    pub id: String,
-    /// The view it watches.
-    pub view: String,
-    /// Fires when this holds.
-    pub when: Expr,
-    /// Resolves when this holds; `None` means "when `when` does not".
-    pub clear: Option<Expr>,
-    /// Windows with fewer posts do not fire.
-    pub min_posts: i32,
-    /// `when` must hold over windows side by side that span this long (ms).
-    pub for_ms: i64,
-    /// After resolving, stay quiet this long (ms).
-    pub cooldown_ms: i64,
+    /// No entity: a hashtag.
+    Tag,
+    /// No entity: a name the text says.
+    Named,
 }
 
 /// A whole pipeline, minus its connectors: what the graph is rendered from.
@@ -437,4 +494,13 @@ pub struct GraphSpec {
     /// How answers count.
     #[serde(default)]
     pub scoring: ScoringSpec,
+    /// Keyword events; `None` looks for none.
+    #[serde(default)]
+    pub events: Option<EventsSpec>,
+    /// The numbers of posts and authors that views may use, the votes first; see [`crate::number::NumberSpec::declare`].
+    #[serde(default)]
+    pub numbers: Vec<NumberSpec>,
+    /// Whether ties are taken in: what users did with posts, and whom they follow.
+    #[serde(default)]
+    pub ties: bool,
 }

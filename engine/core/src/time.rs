@@ -10,12 +10,16 @@ pub type Tick = u64;
 /// Event time: epoch milliseconds as stated by the data. Never read from a clock inside the graph.
 pub type EventTime = i64;
 
+/// One second in milliseconds.
+pub const SECOND: i64 = 1_000;
 /// One minute in milliseconds.
-pub const MINUTE: i64 = 60_000;
+pub const MINUTE: i64 = 60 * SECOND;
 /// One hour in milliseconds.
 pub const HOUR: i64 = 60 * MINUTE;
 /// One day in milliseconds.
 pub const DAY: i64 = 24 * HOUR;
+/// One week in milliseconds.
+pub const WEEK: i64 = 7 * DAY;
 
 /// Wall-clock now in epoch milliseconds. Only the minting of ticks and serving code may call this.
 pub fn wall_now() -> i64 {

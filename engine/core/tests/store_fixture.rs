@@ -66,13 +66,14 @@ fn history(format: u32) -> Vec<TickBatch> {
         ..Post::default()
     };
     let rule = RuleSpec {
-        id: "slump".into(),
-        view: "per_player".into(),
-        when: Expr::parse("sentiment < -0.3 and posts >= 20").expect("parses"),
         clear: Some(Expr::parse("sentiment > -0.2").expect("parses")),
         min_posts: 20,
         for_ms: 60_000,
-        cooldown_ms: 0,
+        ..RuleSpec::new(
+            "slump",
+            "per_player",
+            Expr::parse("sentiment < -0.3 and posts >= 20").expect("parses"),
+        )
     };
     let entity = Entity {
         id: "lebron".into(),

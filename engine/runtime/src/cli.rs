@@ -111,6 +111,7 @@ enum Page {
     Metrics,
     Cli,
     Schemas,
+    Openapi,
 }
 
 /// Why a command failed, and the exit code that says so.
@@ -219,6 +220,7 @@ fn execute(command: Command) -> Result<(), Failure> {
                 Page::Metrics => groundswell_connectors::metrics::reference_markdown()?,
                 Page::Cli => cli_reference(),
                 Page::Schemas => groundswell_connectors::json::schema::reference_markdown(),
+                Page::Openapi => format!("{:#}", groundswell_connectors::http::openapi()),
             };
             say(page.trim_end_matches('\n'))
         }

@@ -12,6 +12,7 @@
 //! [`reference_markdown`] prints. Reading looks at the file system only to see whether named files and folders exist.
 
 mod error;
+mod events;
 mod fallback;
 mod field;
 mod kafka;
@@ -36,10 +37,10 @@ pub use error::{ConfigError, ConfigErrors};
 pub use fallback::{FallbackConfig, HttpConfig};
 pub use kafka::{Brokers, KafkaSinkConfig, KafkaSourceConfig, Property, RegistryConfig};
 pub use pipeline::{
-    AuthConfig, Clock, Collection, DeletedBody, Device, FieldRef, FileFormat, JwtConfig, JwtKeys, KeyConfig,
-    LifecycleConfig, LiveModel, ModelConfig, Pace, Pipeline, Precision, RoutesConfig, Schemas, SentimentRoutes,
-    ServeConfig, ShadowConfig, ShadowModel, SinkConfig, SinkFrom, SinkKind, SourceConfig, SourceKind, StateConfig,
-    ThreadRoutes, TimeConfig, TimeUnit, WebhookConfig,
+    AuthConfig, Clock, Collection, DeletedBody, Device, FeedConfig, FeedModel, FeedRoutes, FieldRef, FileFormat,
+    JwtConfig, JwtKeys, KeyConfig, LifecycleConfig, LiveModel, ModelConfig, Pace, Pipeline, Precision, RoutesConfig,
+    Schemas, SentimentRoutes, ServeConfig, ShadowConfig, ShadowModel, SinkConfig, SinkFrom, SinkKind, SourceConfig,
+    SourceKind, StateConfig, ThreadRoutes, TimeConfig, TimeUnit, WebhookConfig,
 };
 pub use reference::reference_markdown;
 pub use secret::{Secret, mask_url};
@@ -145,10 +146,13 @@ pub fn parse(
 fn pipeline<'a>(reader: &'a Reader<'a>, node: &tree::Node) -> Option<Pipeline> {
     let root = reader.root(node)?;
     let (name, state, time) = (settings::name(&root), settings::state(&root), settings::time(&root));
-    let sources = sources::sources(&root);
+    let numbers = views::numbers(&root);
+    let sources = sources::sources(&root, numbers.as_deref().unwrap_or_default());
+    let keywords = events::keywords(&root);
+    let events = events::events(&root, keywords.as_deref(), sources.as_deref());
     let (link, model, weight) = (settings::link(&root), settings::model(&root), settings::weight(&root));
     let lifecycle = models::lifecycle(&root, model.as_ref());
-    let (views, names) = (views::views(&root), views::view_names(&root));
+    let (views, names) = (views::views(&root, numbers.as_deref()), views::view_names(&root));
     let (views, policies) = views.map_or((None, None), |(views, policies)| (Some(views), Some(policies)));
     let below = model.as_ref().and_then(|model| model.fallback.as_ref());
     let scoring = fallback::scoring(&root, policies.unwrap_or_default(), below);
@@ -160,12 +164,28 @@ fn pipeline<'a>(reader: &'a Reader<'a>, node: &tree::Node) -> Option<Pipeline> {
         );
     }
     let rules = views::rules(&root, &names, views.as_deref());
+    views::watchable(&root, views.as_deref(), rules.as_deref(), sources.as_deref());
     let sinks = sinks::sinks(&root, &names, sources.as_deref(), state.as_ref());
     let known = serve::Known {
         names: &names,
         specs: views.as_deref(),
     };
     let (serve, workers) = (serve::serve(&root, known), settings::workers(&root));
+    let has_ties = sources
+        .as_deref()
+        .is_some_and(|sources| sources.iter().any(SourceConfig::has_ties));
+    let feeds = serve
+        .iter()
+        .flatten()
+        .any(|serve| serve.routes.as_ref().is_some_and(|r| r.feeds.is_some()));
+    if feeds && !has_ties && sources.is_some() {
+        let hint =
+            "add a source with `into: interactions` or `into: follows`, or leave `serve.routes.feeds` out".to_owned();
+        root.error(
+            "serve.routes.feeds has no source of what users do with posts and whom they follow",
+            Some(hint),
+        );
+    }
     Some(Pipeline {
         graph: GraphSpec {
             name: name?,
@@ -173,7 +193,11 @@ fn pipeline<'a>(reader: &'a Reader<'a>, node: &tree::Node) -> Option<Pipeline> {
             link: link?,
             weight: weight?,
             scoring: scoring?,
+            events: events?,
+            numbers: numbers?,
+            ties: has_ties,
         },
+        keywords: keywords?,
         rules: rules?,
         sources: sources?,
         sinks: sinks?,

@@ -11,6 +11,7 @@
 pub mod cluster;
 mod counters;
 mod dispatch;
+mod events;
 mod fallback;
 mod floors;
 mod log;
@@ -19,9 +20,12 @@ mod predict;
 mod recorder;
 mod release;
 mod replay;
+mod revisions;
+mod rules;
 mod scoring;
 mod sinks;
 mod status;
+mod ties;
 mod watch;
 mod worker;
 mod workers;
@@ -35,6 +39,7 @@ pub use models::{
 pub use predict::Predictor;
 pub use recorder::{ClockMode, TickOptions};
 pub use replay::Replayer;
+pub use rules::RuleReport;
 pub use sinks::{FullState, SinkCondition, SinkError, SinkReport, SinkState};
 pub use status::Status;
 
@@ -43,6 +48,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use dispatch::{Dispatcher, ToDispatch};
 use groundswell_connectors::metrics::Metrics;
 use groundswell_core::id::{Names, PostKey, TextKey};
+use groundswell_core::keywords::Keyword;
 use groundswell_core::record::{Binding, SourceId};
 use groundswell_core::serving::Sink;
 use groundswell_core::source::{Durable, Source, SourceBatch, SourceContext, StopFlag};
@@ -53,6 +59,7 @@ use groundswell_core::time::Tick;
 use groundswell_models::{PoolOptions, Scorer, ScorerStats};
 use groundswell_operators::graph::Plan;
 use recorder::Recorder;
+use release::Asked;
 use scoring::Strict;
 use sinks::SinkThread;
 use std::collections::BTreeSet;
@@ -75,6 +82,8 @@ pub struct EngineOptions {
     pub graph: GraphSpec,
     /// Rules of the configuration; recorded where they differ from what the record knows.
     pub rules: Vec<RuleSpec>,
+    /// Keywords of the configuration; recorded likewise. They are looked for if the graph has events.
+    pub keywords: Vec<Keyword>,
     /// Whether rules also come as records, so that any view may be watched.
     pub rules_may_come: bool,
     /// Dataflow threads.
@@ -106,6 +115,7 @@ impl EngineOptions {
         EngineOptions {
             graph,
             rules: Vec::new(),
+            keywords: Vec::new(),
             rules_may_come: false,
             workers: 1,
             ticks: TickOptions::default(),
@@ -123,7 +133,9 @@ impl EngineOptions {
     /// What is rendered.
     pub(crate) fn plan(&self) -> Plan {
         let watched = |view: &str| self.rules_may_come || self.rules.iter().any(|rule| rule.view == view);
-        let plan = Plan::new(&self.graph, watched).comparing(self.compare);
+        let plan = Plan::new(&self.graph, watched)
+            .watched_by(&self.rules)
+            .comparing(self.compare);
         plan.counting_authors(self.count_authors)
     }
 
@@ -268,9 +280,10 @@ impl Engine {
             ..
         } = connections;
         cluster.as_ref().map_or(Ok(()), |joined| same_graph(&options, joined))?;
+        let mut again = Vec::with_capacity(sinks.len());
         for sink in &mut sinks {
-            not_ahead(sink.as_ref(), recorded.upper)?;
-            begin_again(sink.as_mut(), recorded.folded)?;
+            sinks::not_ahead(sink.as_ref(), recorded.upper)?;
+            again.push(sinks::begin_again(sink.as_mut(), recorded.folded)?);
         }
         let status = Arc::new(Status::default());
         let stop = StopFlag::default();
@@ -294,9 +307,14 @@ impl Engine {
 
         let floors = Arc::<floors::Floors>::default();
         let sink_events = sinks::events(&shared.metrics);
-        let sinks = sinks.into_iter().map(|s| {
+        let sinks = sinks.into_iter().zip(again).map(|(s, again)| {
             let state = status.watch_sink(s.name(), s.upper().unwrap_or(0), s.can_resync());
-            SinkThread::start(s, state, full_state.clone(), stop.clone(), Arc::clone(&sink_events))
+            let thread = SinkThread::start(s, state, full_state.clone(), stop.clone(), Arc::clone(&sink_events))?;
+            Ok::<_, std::io::Error>(if again {
+                thread.begin_again(full_state.clone())
+            } else {
+                thread
+            })
         });
         let dispatcher = Dispatcher {
             plan: plan.clone(),
@@ -310,6 +328,8 @@ impl Engine {
             floors: Arc::clone(&floors),
             board,
             mutes: models::Mutes::new(Arc::clone(&floors), options.models.deliver_alerts),
+            strings: events::Strings::new(shared),
+            revisions: revisions::Revisions::new(&options.graph.views, recorded.folded),
             pending: std::collections::BTreeMap::new(),
         };
         let dispatcher = spawn("dispatcher", &status, move || {
@@ -358,7 +378,13 @@ impl Engine {
             options: ticks,
             names: Arc::clone(&shared.names),
             texts: Arc::clone(&shared.texts),
-            keep_ids: options.collect_posts || plan.watches(),
+            numbers: plan.numbers().into(),
+            asked: Asked {
+                ids: options.collect_posts || plan.watches() || plan.seeks() || plan.shows_posts(),
+                about: plan.seeks(),
+                ties: plan.ties(),
+                sought: plan.sought(),
+            },
             feeds,
             dispatch: to_dispatch.clone(),
             status: Arc::clone(&status),
@@ -378,14 +404,16 @@ impl Engine {
             pointer: models::Pointer::new(known, options.models.as_configured),
             switches,
             config_rules: std::collections::BTreeMap::new(),
+            config_keywords: std::collections::BTreeMap::new(),
         };
         let resume = recorded.bindings.clone();
         let unfinished: BTreeSet<SourceId> = (0..).zip(&sources).map(|(id, _)| id).collect();
         let (rules, model) = (options.rules, options.scorer.as_ref().map(|s| s.model()));
+        let keywords = options.keywords;
         let (go, ready) = bounded::<()>(0);
         let recorder = spawn("recorder", &status, move || {
             recorder.replay(recorded)?;
-            recorder.configure(&rules, model)?;
+            recorder.configure(&rules, &keywords, model)?;
             drop(go); // sources may begin
             recorder.run(&at_recorder, unfinished)
         })?;
@@ -517,42 +545,6 @@ fn same_graph(options: &EngineOptions, joined: &cluster::Joined) -> Result<(), E
     }
     let why = "the engine's options are not those this process joined the others with, as process 0";
     Err(EngineError::Failed(why.into()))
-}
-
-/// A sink that has more than the record would be left out until the record has as much. Even one that could begin again is
-/// refused: it may be the state that is the wrong one.
-fn not_ahead(sink: &dyn Sink, recorded: Option<Tick>) -> Result<(), EngineError> {
-    match sink.upper().filter(|upper| Some(*upper) > recorded) {
-        None => Ok(()),
-        Some(upper) => Err(EngineError::SinkAhead {
-            sink: sink.name().to_owned(),
-            upper,
-            state: recorded,
-        }),
-    }
-}
-
-/// A sink that has less than the snapshot holds lacks ticks that are no more: it has to begin again.
-fn begin_again(sink: &mut dyn Sink, folded: Option<Tick>) -> Result<(), EngineError> {
-    let (Some(upper), Some(folded)) = (sink.upper(), folded) else {
-        return Ok(());
-    };
-    if upper >= folded {
-        return Ok(());
-    }
-    tracing::warn!(
-        sink = sink.name(),
-        upper,
-        folded,
-        "the sink begins again: the ticks it lacks were folded"
-    );
-    sink.rebuild().map_err(|why| {
-        EngineError::Failed(format!(
-            "sink \"{}\" has committed tick {upper}, and the record holds single ticks only after {folded}: {why}; let it \
-             write to a new place",
-            sink.name()
-        ))
-    })
 }
 
 /// What every source is started with.

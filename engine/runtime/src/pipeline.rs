@@ -1,6 +1,7 @@
 //! From a validated pipeline to a running one: connectors, model, engine, hub and server, wired together.
 
 mod cluster;
+mod feed;
 mod health;
 mod kafka;
 mod letters;
@@ -19,6 +20,7 @@ use crate::config::{
 use crate::engine::{
     ClockMode, Connections, Engine, EngineError, EngineOptions, FullState, Predictor, Shared, State, TickOptions,
 };
+use feed::Feeds;
 use groundswell_connectors::decode::{self, DecoderSpec, FieldMap, MapError};
 use groundswell_connectors::file::{self, FileSource, FileSpec};
 use groundswell_connectors::generator::{Generator, GeneratorSpec};
@@ -177,7 +179,8 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
     let shared = Shared::create(&pipeline.state.folder.join("cache"))?;
     let extra = extra(&shared);
     let registries = Registries::of(pipeline)?;
-    let mut sources = sources(pipeline, &shared, &registries)?;
+    let feeds = Feeds::default();
+    let mut sources = sources(pipeline, &shared, &registries, &feeds)?;
     sources.extend(extra.sources);
     check_sources(pipeline, &sources)?;
     let mut sinks = sinks::open(pipeline, &shared, state.id())?;
@@ -190,6 +193,7 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
         post_ids: Arc::new(move |key| lookup.post_id(key)),
         limits: HubLimits::default(),
         k_anonymity: pipeline.serve.as_ref().and_then(|serve| serve.k_anonymity),
+        feeds: pipeline.serve.as_ref().and_then(serve::feeds),
     }));
     if pipeline.serve.is_some() {
         let path = pipeline.state.folder.join("alerts.journal");
@@ -200,7 +204,7 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
         hub.remember_alerts(&path).map_err(unkept)?;
     }
     // A port that is taken is found out before a model is loaded or anything is read.
-    let health = Arc::new(EngineHealth::new(registries));
+    let health = Arc::new(EngineHealth::new(registries, feeds));
     let server = match &pipeline.serve {
         None => None,
         Some(serve) => {
@@ -310,20 +314,16 @@ fn recorded_sources(pipeline: &Pipeline) -> Result<Vec<String>, StartError> {
 fn engine_options(pipeline: &Pipeline) -> EngineOptions {
     let mut options = EngineOptions::new(pipeline.graph.clone());
     options.rules = pipeline.rules.clone();
-    options.rules_may_come = pipeline.sources.iter().any(|s| {
-        matches!(
-            &s.kind,
-            SourceKind::File {
-                into: Collection::Rules,
-                ..
-            }
-        ) || matches!(&s.kind, SourceKind::Kafka(kafka) if kafka.into == Collection::Rules)
-    });
+    options.keywords = pipeline.keywords.clone();
+    options.rules_may_come = pipeline
+        .sources
+        .iter()
+        .any(|s| s.collection() == Some(Collection::Rules));
     options.workers = pipeline.workers;
     let timed = |view: &groundswell_core::spec::ViewSpec| match view.window {
         WindowSpec::Sliding { every, .. } => Some(every),
-        // Phases end at any moment, and may last for days.
-        WindowSpec::Anchored(_) => view.keep.map(|_| HOUR),
+        // Phases and sessions end at any moment, and may last for days.
+        WindowSpec::Anchored(_) | WindowSpec::Session(_) => view.keep.map(|_| HOUR),
         window => view.keep.map(|_| window.size()),
     };
     let watched = |view: &groundswell_core::spec::ViewSpec| {
@@ -339,6 +339,7 @@ fn engine_options(pipeline: &Pipeline) -> EngineOptions {
         .iter()
         .flat_map(|view| [timed(view), watched(view)])
         .flatten();
+    let events = pipeline.graph.events.and_then(|events| events.keep).map(|_| HOUR);
     options.ticks = TickOptions {
         every: Duration::from_millis(u64::try_from(pipeline.time.tick_ms).unwrap_or(100)),
         clock: match pipeline.time.clock {
@@ -346,7 +347,7 @@ fn engine_options(pipeline: &Pipeline) -> EngineOptions {
             Clock::Event => ClockMode::Event,
         },
         max_future_skew: pipeline.time.max_future_skew_ms,
-        idle_every: steps.min(),
+        idle_every: steps.chain(events).min(),
         ..TickOptions::default()
     };
     options.strict = pipeline.time.strict;
@@ -413,9 +414,14 @@ fn open_model(pipeline: &Pipeline, model: &LiveModel) -> Result<Option<Arc<dyn S
     }
 }
 
-fn sources(pipeline: &Pipeline, shared: &Shared, registries: &Registries) -> Result<Vec<Box<dyn Source>>, StartError> {
+fn sources(
+    pipeline: &Pipeline,
+    shared: &Shared,
+    registries: &Registries,
+    feeds: &Feeds,
+) -> Result<Vec<Box<dyn Source>>, StartError> {
     all_at_once(&pipeline.sources, |source| {
-        one_source(&source.name, &source.kind, pipeline, shared, registries)
+        one_source(&source.name, &source.kind, pipeline, shared, registries, feeds)
     })
     .into_iter()
     .collect()
@@ -433,7 +439,7 @@ fn all_at_once<T: Sync, R: Send>(items: &[T], open: impl Fn(&T) -> R + Sync) -> 
 
 /// How a source's records are read.
 fn decoder(
-    pipeline: &Pipeline,
+    (pipeline, name): (&Pipeline, &str),
     into: Collection,
     map: &BTreeMap<String, FieldRef>,
     deleted_body: DeletedBody,
@@ -444,6 +450,10 @@ fn decoder(
         Collection::Threads => decode::Collection::Threads,
         Collection::Entities => decode::Collection::Entities,
         Collection::Rules => decode::Collection::Rules,
+        Collection::Keywords => decode::Collection::Keywords,
+        Collection::Authors => decode::Collection::Authors,
+        Collection::Interactions => decode::Collection::Interactions,
+        Collection::Follows => decode::Collection::Follows,
     };
     let fields = map.iter().map(|(field, at)| {
         let unit = at.unit.map(|unit| match unit {
@@ -454,15 +464,29 @@ fn decoder(
         let field_ref = decode::FieldRef {
             field: at.path.clone(),
             unit,
+            prefix: at.prefix.clone(),
+            with: at.with.clone(),
         };
         (field.clone(), field_ref)
     });
     // Rules follow windows side by side.
-    let watchable = pipeline.graph.views.iter().filter(|v| v.window.is_regular());
+    let watchable = pipeline
+        .graph
+        .views
+        .iter()
+        .filter(|v| v.window.is_regular() && !v.extras.unwatched);
     let views = watchable.map(|v| v.name.clone());
     let spec = DecoderSpec::new(into)
         .with_map(FieldMap(fields.collect()))
-        .with_views(views.collect());
+        .with_views(views.collect())
+        .with_source(
+            pipeline
+                .sources
+                .iter()
+                .find(|s| s.name == name)
+                .and_then(|s| s.platform.clone()),
+        )
+        .with_numbers(pipeline.graph.numbers.clone());
     match deleted_body {
         DeletedBody::Gone => spec,
         DeletedBody::Text => spec.with_gone(Vec::new()),
@@ -475,9 +499,11 @@ fn one_source(
     pipeline: &Pipeline,
     shared: &Shared,
     registries: &Registries,
+    feeds: &Feeds,
 ) -> Result<Box<dyn Source>, StartError> {
     Ok(match kind {
         SourceKind::Kafka(config) => kafka::source(name, config, pipeline, shared, registries)?,
+        SourceKind::Feed(config) => feeds.source(name, config, pipeline, shared)?,
         SourceKind::File {
             path,
             into,
@@ -486,7 +512,7 @@ fn one_source(
             format,
             deleted_body,
         } => {
-            let decoder = decoder(pipeline, *into, map, *deleted_body);
+            let decoder = decoder((pipeline, name), *into, map, *deleted_body);
             Box::new(FileSource::new(FileSpec {
                 name: name.to_owned(),
                 path: path.clone(),

@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 /// Collects phrases.
-pub(super) struct Builder {
+pub(crate) struct Builder {
     whole_words: bool,
     phrases: HashMap<String, Vec<Target>>,
 }
@@ -23,7 +23,7 @@ struct Target {
 }
 
 /// The compiled phrases.
-pub(super) struct Exact {
+pub(crate) struct Exact {
     whole_words: bool,
     automata: Vec<Automaton>,
 }
@@ -48,16 +48,17 @@ pub(super) struct Found {
     pub excluded: SmallVec<[u32; 4]>,
 }
 
-#[derive(Clone, Copy)]
-struct Span {
-    entity: u32,
-    start: usize,
-    end: usize,
+/// An occurrence of a phrase of an entity, in bytes of the folded text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) entity: u32,
 }
 
 impl Builder {
     /// `whole_words`: an occurrence counts only if no word character adjoins it.
-    pub(super) fn new(whole_words: bool) -> Self {
+    pub(crate) fn new(whole_words: bool) -> Self {
         Builder {
             whole_words,
             phrases: HashMap::new(),
@@ -65,12 +66,12 @@ impl Builder {
     }
 
     /// Adds a folded alias of an entity; an empty one is no alias.
-    pub(super) fn alias(&mut self, entity: u32, alias: &str) {
+    pub(crate) fn alias(&mut self, entity: u32, alias: &str) {
         self.add(alias, Target { entity, exclude: false });
     }
 
     /// Adds a folded exclude phrase of an entity.
-    pub(super) fn exclude(&mut self, entity: u32, phrase: &str) {
+    pub(crate) fn exclude(&mut self, entity: u32, phrase: &str) {
         self.add(phrase, Target { entity, exclude: true });
     }
 
@@ -81,7 +82,7 @@ impl Builder {
     }
 
     /// Compiles them.
-    pub(super) fn build(self) -> Exact {
+    pub(crate) fn build(self) -> Exact {
         let mut phrases: Vec<(String, Vec<Target>)> = self.phrases.into_iter().collect();
         phrases.sort_unstable();
         let mut automata = Vec::new();
@@ -132,32 +133,7 @@ fn compile(phrases: &mut [(String, Vec<Target>)], out: &mut Vec<Automaton>) {
 impl Exact {
     /// What a folded text says.
     pub(super) fn search(&self, text: &str) -> Found {
-        let mut named: SmallVec<[Span; 8]> = SmallVec::new();
-        let mut excludes: SmallVec<[Span; 4]> = SmallVec::new();
-        for automaton in &self.automata {
-            for hit in automaton.search.find_overlapping_iter(text) {
-                if self.whole_words && !stands_alone(text, hit.start(), hit.end()) {
-                    continue;
-                }
-                let pattern = hit.pattern().as_usize();
-                let (from, to) = (
-                    automaton.starts[pattern] as usize,
-                    automaton.starts[pattern + 1] as usize,
-                );
-                for target in &automaton.targets[from..to] {
-                    let span = Span {
-                        entity: target.entity,
-                        start: hit.start(),
-                        end: hit.end(),
-                    };
-                    if target.exclude {
-                        excludes.push(span)
-                    } else {
-                        named.push(span)
-                    }
-                }
-            }
-        }
+        let (named, excludes) = self.occurrences(text);
         let mut found = Found::default();
         if excludes.is_empty() {
             found.entities.extend(named.iter().map(|s| s.entity));
@@ -172,6 +148,47 @@ impl Exact {
         found.entities.sort_unstable();
         found.entities.dedup();
         found
+    }
+
+    /// Where entities are named outside their exclude phrases, by position.
+    pub(crate) fn spans(&self, text: &str) -> Vec<Span> {
+        let (named, excludes) = self.occurrences(text);
+        let excludes = Excludes::new(excludes);
+        let mut spans: Vec<Span> = named.into_iter().filter(|s| !excludes.cover(s)).collect();
+        spans.sort_unstable();
+        spans.dedup();
+        spans
+    }
+
+    /// Occurrences of aliases and of exclude phrases.
+    fn occurrences(&self, text: &str) -> (SmallVec<[Span; 8]>, SmallVec<[Span; 4]>) {
+        let mut named: SmallVec<[Span; 8]> = SmallVec::new();
+        let mut excludes: SmallVec<[Span; 4]> = SmallVec::new();
+        for automaton in &self.automata {
+            for hit in automaton.search.find_overlapping_iter(text) {
+                if self.whole_words && !stands_alone(text, hit.start(), hit.end()) {
+                    continue;
+                }
+                let pattern = hit.pattern().as_usize();
+                let (from, to) = (
+                    automaton.starts[pattern] as usize,
+                    automaton.starts[pattern + 1] as usize,
+                );
+                for target in &automaton.targets[from..to] {
+                    let span = Span {
+                        start: hit.start(),
+                        end: hit.end(),
+                        entity: target.entity,
+                    };
+                    if target.exclude {
+                        excludes.push(span)
+                    } else {
+                        named.push(span)
+                    }
+                }
+            }
+        }
+        (named, excludes)
     }
 }
 

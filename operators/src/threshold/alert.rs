@@ -1,10 +1,11 @@
 //! From what an alert was before a tick and is after it to the transitions a consumer hears of.
 
+use super::series::before;
 use super::{GroupKey, Out, Told, Transition};
 use crate::window::RowKey;
 use groundswell_core::acc::Acc;
 use groundswell_core::serving::{AlertState, Cause};
-use groundswell_core::spec::{RuleSpec, ViewKey};
+use groundswell_core::spec::{RuleSpec, ViewKey, WindowSpec};
 use groundswell_core::time::EventTime;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub(super) struct Alert<'a> {
     pub(super) fired: EventTime,
     pub(super) cause: Cause,
     pub(super) seen: &'a BTreeMap<EventTime, Acc>,
+    pub(super) shape: &'a WindowSpec,
 }
 
 impl Alert<'_> {
@@ -26,7 +28,11 @@ impl Alert<'_> {
         is: Option<Option<EventTime>>,
         out: &mut Out<'_, '_>,
     ) {
+        let distances = self.rule.distances(self.shape);
         let mut give = |state, window| {
+            let earlier = distances
+                .iter()
+                .filter_map(|distance| Some((*distance, before(self.seen, window, *distance)?)));
             let transition = Transition {
                 rule: Arc::clone(self.rule),
                 fired: RowKey {
@@ -40,6 +46,7 @@ impl Alert<'_> {
                 state,
                 cause: self.cause,
                 acc: self.seen.get(&window).copied(),
+                earlier: earlier.collect(),
             };
             out.give(Told::Transition(transition), 1);
         };

@@ -11,8 +11,14 @@
 //! start before the resolving window's end plus `cooldown` do not fire.
 //!
 //! Of a run of windows without posts only the first can change anything, so the caller gives that one, with empty sums.
+//!
+//! A condition may look at earlier windows of the group (`previous`, `baseline`), those with posts; where it finds none, it does
+//! not hold. A changed window is then a reason to look again at those that look back at it. In a window without posts
+//! there is nothing to compare with an earlier one. Windows whose earlier ones may be forgotten are in the floor, as
+//! they were judged when all of those were there.
 
 use groundswell_core::acc::Acc;
+use groundswell_core::expr::Earlier;
 use groundswell_core::record::Carried;
 use groundswell_core::spec::{RuleSpec, WindowSpec};
 use groundswell_core::time::EventTime;
@@ -44,11 +50,16 @@ pub struct Series {
 
 impl Default for Series {
     fn default() -> Self {
-        Series::on(Carried::default(), EventTime::MIN)
+        Series::beginning(EventTime::MIN)
     }
 }
 
 impl Series {
+    /// A series that judges windows from this one on.
+    pub fn beginning(up_to: EventTime) -> Self {
+        Series::on(Carried::default(), up_to)
+    }
+
     /// A series that goes on from what windows before `up_to` left behind.
     pub fn on(floor: Carried, up_to: EventTime) -> Self {
         Series {
@@ -68,6 +79,17 @@ impl Series {
     /// Whether the forgotten windows left anything behind.
     pub fn carries(&self) -> bool {
         self.floor != Carried::default() || self.told != Carried::default()
+    }
+
+    /// The first window that is judged; those before it are in the floor.
+    pub fn up_to(&self) -> EventTime {
+        self.up_to
+    }
+
+    /// Whether nothing ever moved: every window left the state in which the first found it.
+    pub fn is_plain(&self) -> bool {
+        let plain = (Carried::default(), Moved::No);
+        !self.carries() && self.episodes.is_empty() && self.states.values().all(|state| *state == plain)
     }
 
     /// The alerts as they stand.
@@ -91,6 +113,11 @@ impl Series {
             }
         }
         let mut changed = changed.to_vec();
+        let distances = rule.distances(&shape);
+        for at in 0..changed.len() {
+            let later = distances.iter().map(|distance| changed[at].saturating_add(*distance));
+            changed.extend(later.filter(|start| windows.contains_key(start)).collect::<Vec<_>>());
+        }
         changed.sort_unstable();
         let mut done = EventTime::MIN;
         for first in changed {
@@ -113,7 +140,7 @@ impl Series {
         let before = self.states.range(..first).next_back();
         let mut state = before.map_or(self.floor, |(_, (state, _))| *state);
         for (start, acc) in windows.range(first..) {
-            let (next, moved) = step(state, rule, shape, *start, acc);
+            let (next, moved) = step(state, rule, shape, (*start, acc), windows);
             let old = self.states.insert(*start, (next, moved));
             if old == Some((next, moved)) {
                 return start.saturating_add(1);
@@ -191,10 +218,20 @@ impl Series {
     }
 }
 
-fn step(mut state: Carried, rule: &RuleSpec, shape: WindowSpec, start: EventTime, acc: &Acc) -> (Carried, Moved) {
-    let (holds, silent) = (rule.when.holds(acc), acc.posts == 0);
+fn step(
+    mut state: Carried,
+    rule: &RuleSpec,
+    shape: WindowSpec,
+    (start, acc): (EventTime, &Acc),
+    windows: &BTreeMap<EventTime, Acc>,
+) -> (Carried, Moved) {
+    let silent = acc.posts == 0;
+    let at = |distance| before(windows, start, distance);
+    let earlier = (!silent && rule.looks_back()).then(|| rule.earlier(&shape, &at));
     if let Some(fired) = state.fired {
-        let clears = rule.clear.as_ref().map_or(!holds, |clear| clear.holds(acc));
+        let holds = rule.when.holds_after(acc, earlier.as_ref());
+        let clears = rule.clear.as_ref();
+        let clears = clears.map_or(!holds, |clear| clear.holds_after(acc, earlier.as_ref()));
         if clears || (silent && !holds) {
             let quiet_until = start.saturating_add(shape.size()).saturating_add(rule.cooldown_ms);
             return (
@@ -207,8 +244,7 @@ fn step(mut state: Carried, rule: &RuleSpec, shape: WindowSpec, start: EventTime
         }
         return (state, Moved::No);
     }
-    let counts = holds && !silent && acc.posts >= rule.min_posts;
-    state.since = counts.then(|| state.since.unwrap_or(start));
+    state.since = counts(rule, acc, earlier.as_ref()).then(|| state.since.unwrap_or(start));
     let long_enough = state
         .since
         .is_some_and(|since| start.saturating_add(shape.step()).saturating_sub(since) >= rule.for_ms);
@@ -225,12 +261,23 @@ fn step(mut state: Carried, rule: &RuleSpec, shape: WindowSpec, start: EventTime
     (state, Moved::No)
 }
 
+/// Whether a window counts for firing.
+pub fn counts(rule: &RuleSpec, acc: &Acc, earlier: Option<&Earlier<'_>>) -> bool {
+    acc.posts != 0 && rule.gates().pass(acc) && rule.when.holds_after(acc, earlier)
+}
+
+/// The sums of the window that began so long before another, if it has posts.
+pub fn before(windows: &BTreeMap<EventTime, Acc>, start: EventTime, distance: i64) -> Option<Acc> {
+    let acc = windows.get(&start.checked_sub(distance)?)?;
+    (acc.posts > 0).then_some(*acc)
+}
+
 /// The same answer computed from scratch: all alerts of a group's windows.
 #[cfg(test)]
 fn episodes_of(rule: &RuleSpec, shape: WindowSpec, windows: &BTreeMap<EventTime, Acc>) -> Episodes {
     let (mut state, mut episodes) = (Carried::default(), Episodes::new());
     for (start, acc) in windows {
-        let (next, moved) = step(state, rule, shape, *start, acc);
+        let (next, moved) = step(state, rule, shape, (*start, acc), windows);
         state = next;
         match moved {
             Moved::No => {}
@@ -246,158 +293,4 @@ fn episodes_of(rule: &RuleSpec, shape: WindowSpec, windows: &BTreeMap<EventTime,
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use groundswell_core::acc::UNIT;
-    use groundswell_core::expr::Expr;
-    use groundswell_core::score::Label;
-
-    const MINUTE: WindowSpec = WindowSpec::Tumble { size: 60 };
-
-    fn rule(for_ms: i64, cooldown_ms: i64) -> RuleSpec {
-        RuleSpec {
-            id: "r".into(),
-            view: "v".into(),
-            when: Expr::parse("sentiment < -0.3").unwrap(),
-            clear: Some(Expr::parse("sentiment > -0.1").unwrap()),
-            min_posts: 2,
-            for_ms,
-            cooldown_ms,
-        }
-    }
-
-    fn windows(values: &[(i64, i32, i32)]) -> BTreeMap<i64, Acc> {
-        let acc = |percent: i32, posts| Acc {
-            posts,
-            ..Acc::scored(UNIT, percent * 10_000, Label::Neutral, false, false)
-        };
-        values
-            .iter()
-            .map(|(minute, percent, posts)| (minute * 60, acc(*percent, *posts)))
-            .collect()
-    }
-
-    #[test]
-    fn fires_holds_through_the_gap_and_resolves() {
-        let w = windows(&[(0, -40, 5), (1, -20, 5), (2, 90, 1), (3, -40, 1), (4, -40, 5)]);
-        let e = episodes_of(&rule(0, 0), MINUTE, &w);
-        assert_eq!(
-            e,
-            Episodes::from([(0, Some(120)), (240, None)]),
-            "-0.2 does not clear, one post is enough to clear, and too few to fire"
-        );
-        let e = episodes_of(&rule(0, 120), MINUTE, &w);
-        assert_eq!(e, Episodes::from([(0, Some(120))]), "minute 4 is within the cooldown");
-    }
-
-    #[test]
-    fn silence_resolves_unless_it_is_what_the_rule_looks_for() {
-        let mut w = windows(&[(0, -40, 5), (3, -40, 5)]);
-        w.insert(60, Acc::default());
-        assert_eq!(
-            episodes_of(&rule(0, 0), MINUTE, &w),
-            Episodes::from([(0, Some(60)), (180, None)]),
-            "no sentiment is neither above -0.1 nor below -0.3"
-        );
-        let quiet = RuleSpec {
-            when: Expr::parse("posts < 6").unwrap(),
-            clear: None,
-            ..rule(0, 0)
-        };
-        assert_eq!(episodes_of(&quiet, MINUTE, &w), Episodes::from([(0, None)]));
-        let w = BTreeMap::from([(0, Acc::default())]);
-        assert_eq!(
-            episodes_of(&quiet, MINUTE, &w),
-            Episodes::new(),
-            "silence alone fires nothing"
-        );
-    }
-
-    #[test]
-    fn for_needs_a_run_of_windows() {
-        let run = |values: &[(i64, i32, i32)]| episodes_of(&rule(120, 0), MINUTE, &windows(values));
-        let w = [(0, -40, 5), (1, 0, 5), (2, -40, 5), (3, -40, 5), (4, -40, 5)];
-        assert_eq!(run(&w), Episodes::from([(180, None)]));
-        let w = [(0, -40, 5), (1, -40, 1), (2, -40, 5), (3, -40, 5)];
-        assert_eq!(
-            run(&w),
-            Episodes::from([(180, None)]),
-            "a window with too few posts ends the run"
-        );
-    }
-
-    #[test]
-    fn a_series_goes_on_from_what_was_carried() {
-        let w = windows(&[(0, -40, 5), (1, -20, 5), (2, 90, 5), (3, -40, 5), (5, -40, 5)]);
-        let all = Vec::from_iter(w.keys().copied());
-        let rule = rule(0, 120);
-        let mut live = Series::default();
-        live.update(&rule, MINUTE, &w, &all);
-        let mut told = Carried::default();
-        for cut in 1..=6 {
-            told = live.forget(cut * 60).unwrap_or(told);
-            let rest: BTreeMap<_, _> = w
-                .iter()
-                .filter(|(at, _)| **at >= cut * 60)
-                .map(|(at, acc)| (*at, *acc))
-                .collect();
-            let mut restored = Series::on(told, cut * 60);
-            restored.update(&rule, MINUTE, &w, &all);
-            assert_eq!(
-                restored.episodes(),
-                live.episodes(),
-                "windows before the cut are in the floor"
-            );
-            assert_eq!(
-                restored.states.keys().collect::<Vec<_>>(),
-                rest.keys().collect::<Vec<_>>()
-            );
-        }
-        assert_eq!(told.fired, Some(300));
-    }
-
-    #[test]
-    fn any_sequence_of_changes_ends_like_from_scratch() {
-        let mut random = 7u64;
-        let mut next = |n: u64| {
-            random = random
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (random >> 33) % n
-        };
-        for (for_ms, cooldown) in [(0, 0), (120, 0), (0, 120), (180, 240)] {
-            let rule = rule(for_ms, cooldown);
-            let (mut series, mut now) = (Series::default(), BTreeMap::new());
-            for _ in 0..2_000 {
-                let mut changed = Vec::new();
-                for _ in 0..=next(3) {
-                    let start = i64::try_from(next(24)).unwrap() * 60;
-                    if next(4) == 0 {
-                        now.remove(&start);
-                    } else {
-                        now.extend(windows(&[(
-                            start / 60,
-                            i32::try_from(next(120)).unwrap() - 80,
-                            i32::try_from(next(4)).unwrap(),
-                        )]));
-                    }
-                    changed.push(start);
-                }
-                let before = series.episodes().clone();
-                let touched = series.update(&rule, MINUTE, &now, &changed);
-                assert_eq!(*series.episodes(), episodes_of(&rule, MINUTE, &now));
-                for fired in before.keys().chain(series.episodes().keys()) {
-                    let (was, is) = (before.get(fired).copied(), series.episodes().get(fired).copied());
-                    if was != is {
-                        assert_eq!(
-                            touched.get(fired),
-                            Some(&was),
-                            "a changed alert is reported with what it was"
-                        );
-                    }
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -1,10 +1,13 @@
-/** The pages, in the order of the navigation. */
+/** The pages, in the order of the navigation; those that not every pipeline has are left out of it where there is nothing on them. */
 export const PAGES = [
   { id: 'overview', label: 'Overview' },
   { id: 'threads', label: 'Threads' },
   { id: 'entities', label: 'Entities' },
   { id: 'feed', label: 'Feed' },
   { id: 'alerts', label: 'Alerts' },
+  { id: 'times', label: 'Times' },
+  { id: 'events', label: 'Events' },
+  { id: 'ranked', label: 'Ranked' },
   { id: 'pipeline', label: 'Pipeline' },
 ] as const;
 

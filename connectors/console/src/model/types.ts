@@ -1,6 +1,6 @@
 /** The shapes the engine sends, as docs and `/openapi.json` give them. */
 
-/** How a view cuts time: `tumble`, `hop` or `sliding`, with size and step in milliseconds. */
+/** How a view cuts time: `tumble`, `hop`, `sliding`, `anchored` or `session`, with size and step in milliseconds. */
 export interface ViewWindow {
   kind: string;
   size: number;

@@ -25,6 +25,11 @@ export function socketAddress(): string {
   return address('ws').replace(/^http/, 'ws');
 }
 
+/** What a path answers, whatever its shape. */
+export async function fetchBody(path: string): Promise<unknown> {
+  return (await get(path)).body;
+}
+
 /** The views of the pipeline. */
 export async function fetchViews(): Promise<ViewInfo[]> {
   const { body } = await get('api/v1/views');
@@ -86,6 +91,12 @@ export async function fetchHealth(): Promise<unknown> {
   return (await get('health', true)).body;
 }
 
+/** Which routes of the first systems this pipeline serves; none where that is not for this reader. */
+export async function fetchServed(): Promise<string[]> {
+  const { serves } = await fetchOne('api/v1/me');
+  return Array.isArray(serves) ? serves.map(String) : [];
+}
+
 /** Whether this credential may tell sinks and models what to do. */
 export async function fetchMayOperate(): Promise<boolean> {
   const { role } = await fetchOne('api/v1/me');
@@ -99,6 +110,19 @@ export async function tell(path: string, body?: unknown): Promise<Record<string,
   const said: unknown = await answer.json().catch(() => null);
   if (!answer.ok) throw refusal(path, answer, said);
   return isRecord(said) && isRecord(said.data) ? said.data : {};
+}
+
+/** Saves what a path answers as a file: a link brings no credential, so the page asks and hands the answer to the browser. */
+export async function save(path: string, name: string): Promise<void> {
+  const answer = await ask(path, {}, 600_000);
+  if (!answer.ok) throw refusal(path, answer, await answer.json().catch(() => null));
+  const link = document.createElement('a');
+  // An answer that breaks off rejects here: what is saved is whole.
+  link.href = URL.createObjectURL(await answer.blob());
+  link.download = name;
+  link.click();
+  // The browser reads it after this turn.
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 async function get(path: string, anyStatus = false): Promise<{ ok: boolean; body: unknown }> {

@@ -39,7 +39,7 @@ export function only(column: string, value: string): RowFilter {
 }
 
 function threadNeeds(thread: string | null, usable: readonly ViewInfo[], wanted: string | null): Needs {
-  const choices = usable.filter((v) => v.group_by.includes('thread') && !anchored(v));
+  const choices = usable.filter((v) => v.group_by.includes('thread') && regular(v));
   const phases = usable.find((v) => v.group_by.includes('thread') && anchored(v)) ?? null;
   const chosen = choices.find((v) => v.name === wanted);
   if (thread === null) {
@@ -54,7 +54,7 @@ function threadNeeds(thread: string | null, usable: readonly ViewInfo[], wanted:
 }
 
 function entityNeeds(entity: string | null, usable: readonly ViewInfo[], wanted: string | null): Needs {
-  const choices = usable.filter((v) => v.group_by.includes('entity') && !anchored(v));
+  const choices = usable.filter((v) => v.group_by.includes('entity') && regular(v));
   const main = chooseView(choices, wanted);
   if (entity === null) return { main, column: 'entity', choices, boards: main ? [{ view: main, filter: {} }] : [], posts: {} };
   const filter = only('entity', entity);
@@ -63,6 +63,11 @@ function entityNeeds(entity: string | null, usable: readonly ViewInfo[], wanted:
   const all = [...new Set(others)].slice(0, MOST_VIEWS - 1);
   const column = main?.group_by.includes('thread') ? 'thread' : 'entity';
   return { main, column, choices, boards: main ? [main, ...all].map((view) => ({ view, filter })) : [], posts: filter };
+}
+
+/** Whether windows lie side by side, so that their rows make a line. */
+function regular(view: ViewInfo): boolean {
+  return !anchored(view) && view.window?.kind !== 'session';
 }
 
 /** Whether the windows hang on the thread's air time, so that rows have a phase. */

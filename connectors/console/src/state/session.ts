@@ -8,7 +8,7 @@ import { Rate } from '../model/rate';
 import { hrefOf, parseRoute, type PageId, type Route } from '../model/route';
 import type { Alert, Frame, ViewInfo, WireRow } from '../model/types';
 import { VoteLog } from '../model/votes';
-import { ApiError, fetchReady, fetchViews, socketAddress } from '../net/api';
+import { ApiError, fetchReady, fetchServed, fetchViews, socketAddress } from '../net/api';
 import { credential, hold } from '../net/credential';
 import { BROWSER, Socket, type Link } from '../net/socket';
 import { Boards, type Board } from './boards';
@@ -60,6 +60,7 @@ export class Session {
   private notReady: string | null = null;
   private refusal: string | null = null;
   private withheld = false;
+  private serves: readonly string[] = [];
   private asking = false;
   private moved: Alert[] = [];
   private said = '';
@@ -155,7 +156,7 @@ export class Session {
 
   private async loadViews(): Promise<void> {
     try {
-      this.views = await fetchViews();
+      [this.views, this.serves] = await Promise.all([fetchViews(), fetchServed()]);
       this.bootAttempt = 0;
       this.routed();
       void this.askReady();
@@ -188,9 +189,9 @@ export class Session {
   /** The engine is another process perhaps, with other views; or it refuses the credential, which a socket does not tell. */
   private async lookAgain(): Promise<void> {
     try {
-      const views = await fetchViews();
-      if (JSON.stringify(views) === JSON.stringify(this.views)) return;
-      this.views = views;
+      const [views, serves] = await Promise.all([fetchViews(), fetchServed()]);
+      if (JSON.stringify([views, serves]) === JSON.stringify([this.views, this.serves])) return;
+      [this.views, this.serves] = [views, serves];
       this.boards.clear();
       this.routed();
     } catch (e) {
@@ -372,6 +373,7 @@ export class Session {
       alertsLoaded: this.loaded.has('_alerts'),
       postsLoaded: this.loaded.has('_posts'),
       postsWithheld: this.withheld,
+      serves: this.serves,
       markers: revised.markers,
       lastRevision: revised.last,
       votesPerMinute: revised.votesPerMinute,

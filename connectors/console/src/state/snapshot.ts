@@ -45,6 +45,8 @@ export interface Snapshot {
   postsLoaded: boolean;
   /** The engine shows no single posts: so few wrote them that they would be known. */
   postsWithheld: boolean;
+  /** Routes of the first systems that the pipeline serves. */
+  serves: readonly string[];
   markers: TimedMarker[];
   lastRevision: TimedMarker | null;
   votesPerMinute: number;

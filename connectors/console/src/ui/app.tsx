@@ -5,12 +5,15 @@ import type { Snapshot } from '../state/snapshot';
 import { AlertsPage } from './alerts-page';
 import { Banner } from './banner';
 import { EntitiesPage } from './entities-page';
+import { EventsPage } from './events-page';
 import { FeedPage } from './feed-page';
 import { Header } from './header';
 import { Overview } from './overview';
 import { PipelinePage } from './pipeline-page';
+import { RankedPage } from './ranked-page';
 import { SignIn } from './sign-in';
 import { ThreadsPage } from './threads-page';
+import { TimesPage } from './times-page';
 
 /** The whole: what stands on every page, and the page. */
 export function App({ session, s }: { session: Session; s: Snapshot }) {
@@ -66,6 +69,12 @@ function Page({ session, s }: { session: Session; s: Snapshot }) {
       return <FeedPage session={session} s={s} />;
     case 'alerts':
       return <AlertsPage session={session} s={s} />;
+    case 'times':
+      return <TimesPage session={session} s={s} />;
+    case 'ranked':
+      return <RankedPage session={session} s={s} />;
+    case 'events':
+      return <EventsPage session={session} s={s} />;
     case 'pipeline':
       return <PipelinePage session={session} s={s} />;
   }

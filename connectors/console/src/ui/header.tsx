@@ -1,8 +1,17 @@
 import { useEffect, useState } from 'preact/hooks';
 import { clock, duration, utc } from '../model/format';
-import { PAGES, hrefOf } from '../model/route';
+import { PAGES, hrefOf, type PageId } from '../model/route';
 import type { Snapshot } from '../state/snapshot';
+import { viewsOfTimes } from './times-page';
 import { onTheme, theme, toggleTheme } from './theme';
+
+/** Whether this pipeline has anything for a page. */
+function isThere(page: PageId, s: Snapshot): boolean {
+  if (page === 'times') return viewsOfTimes(s.views).length > 0;
+  if (page === 'ranked') return s.serves.includes('feeds');
+  if (page === 'events') return s.serves.includes('events');
+  return true;
+}
 
 /** Name, pages, connection, tick, theme. */
 export function Header({ s, firing, signOut }: { s: Snapshot; firing: number; signOut: () => void }) {
@@ -17,7 +26,7 @@ export function Header({ s, firing, signOut }: { s: Snapshot; firing: number; si
       </a>
       {open && (
         <nav aria-label="Pages">
-          {PAGES.map((p) => (
+          {PAGES.filter((p) => isThere(p.id, s)).map((p) => (
             <a key={p.id} href={hrefOf(p.id)} aria-current={s.route.page === p.id ? 'page' : undefined}>
               {p.label}
               {p.id === 'alerts' && firing > 0 && (

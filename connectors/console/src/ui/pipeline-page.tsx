@@ -2,8 +2,10 @@ import { bytes, clock, count, duration, plural } from '../model/format';
 import { deadLettersOf, sourcesOf } from '../model/ops';
 import { graphOf, graphWords, perSecond } from '../model/pipeline';
 import { most, sum } from '../model/prom';
+import { save } from '../net/api';
 import type { Session } from '../state/session';
 import type { Snapshot } from '../state/snapshot';
+import { Said, useAct } from './act';
 import { Facts, type Fact } from './facts';
 import { GraphView } from './graph-view';
 import { ModelsPanel } from './models';
@@ -137,8 +139,19 @@ function DeadLettersPanel({ s }: { s: Snapshot }) {
   );
 }
 
+function fileOf(view: string, format: string): string {
+  return `api/v1/views/${encodeURIComponent(view)}/export?format=${format}`;
+}
+
 function ViewsPanel({ s }: { s: Snapshot }) {
   const states = new Map((s.ops.views ?? []).map((v) => [v.name, v]));
+  const { done, act } = useAct(() => undefined);
+  /** A link brings no key: where one is needed, the page asks in its place. */
+  const withKey = (e: Event, view: string, format: string) => {
+    if (!s.signedIn) return;
+    e.preventDefault();
+    act(() => save(fileOf(view, format), `${view}.${format}`).then(() => `${view}.${format} is here.`));
+  };
   return (
     <section class="panel" aria-labelledby="all-views-title">
       <div class="panel-head">
@@ -160,7 +173,7 @@ function ViewsPanel({ s }: { s: Snapshot }) {
               <th scope="col" class="n wide-only">
                 Changed
               </th>
-              {!s.signedIn && <th scope="col">As a file</th>}
+              <th scope="col">As a file</th>
             </tr>
           </thead>
           <tbody>
@@ -173,23 +186,21 @@ function ViewsPanel({ s }: { s: Snapshot }) {
                   <td class="wide-only">{v.window ? `${v.window.kind} ${v.window.size > 0 ? duration(v.window.size) : ''}` : '–'}</td>
                   <td class="n">{state?.rows == null ? '–' : count(state.rows)}</td>
                   <td class="n wide-only">{state && state.version > 0 ? clock(state.version, { seconds: true, today: s.now }) : '–'}</td>
-                  {/* A link brings no key: where one is needed, the command line does it. */}
-                  {!s.signedIn && (
-                    <td class="files">
-                      {FILES.map((format) => (
-                        <a key={format} href={`./api/v1/views/${encodeURIComponent(v.name)}/export?format=${format}`} download>
-                          {format}
-                          <span class="sr-only"> of {v.name}</span>
-                        </a>
-                      ))}
-                    </td>
-                  )}
+                  <td class="files">
+                    {FILES.map((format) => (
+                      <a key={format} href={`./${fileOf(v.name, format)}`} download onClick={(e) => withKey(e, v.name, format)}>
+                        {format}
+                        <span class="sr-only"> of {v.name}</span>
+                      </a>
+                    ))}
+                  </td>
                 </tr>
               );
             })}
           </tbody>
         </table>
       </div>
+      <Said done={done} />
     </section>
   );
 }

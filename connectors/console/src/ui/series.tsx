@@ -53,7 +53,7 @@ export function SeriesPanel({ session, s, setFocus, title }: PanelProps) {
         )}
       </div>
       {all.length === 0 ? (
-        <p class="empty">{s.loaded ? `There is no ${kind.one.toLowerCase()} in this range.` : 'Loading…'}</p>
+        <p class="empty">{s.views && s.choices.length === 0 ? 'There is no view for this.' : s.loaded ? `There is no ${kind.one.toLowerCase()} in this range.` : 'Loading…'}</p>
       ) : (
         <div class="table-scroll" tabIndex={0} role="region" aria-label={kind.many}>
           <table class="entities">

@@ -8,6 +8,7 @@ use crate::http::App;
 use crate::hub::filter::{AlertFilter, Filter};
 use crate::hub::{Feed, Hub};
 use groundswell_core::id::Dim;
+use groundswell_core::keywords::KeywordEvent;
 use groundswell_core::serving::{AlertChange, LivePost};
 use groundswell_core::spec::{GroupColumn, ViewSpec};
 
@@ -67,6 +68,15 @@ impl Tenancy {
         let mut own = Filter::default();
         self.posts(&mut own);
         own.post(post)
+    }
+
+    /// Whether a keyword event is theirs; none, where the tenant is in a column that events do not have.
+    pub(in crate::http) fn owns_event(&self, event: &KeywordEvent) -> bool {
+        match self.column {
+            GroupColumn::Source => event.source.1 == self.tenant,
+            GroupColumn::Entity => event.entity_dim == self.tenant,
+            _ => false,
+        }
     }
 
     /// Whether an alert is theirs.

@@ -4,6 +4,9 @@
 
 use super::{routes, tenancy};
 use crate::http::App;
+use crate::http::api::answers::{Guarded, NotFound, Unread};
+use crate::http::api::params::{Between, Conditional, FirstPosts};
+use crate::http::api::shapes::{Answer, FirstPost};
 use crate::http::auth::Principal;
 use crate::http::error::ApiError;
 use crate::http::posts::may_be_seen;
@@ -142,7 +145,21 @@ impl Wanted {
     }
 }
 
-/// The newest posts.
+/// The newest posts with what the live model says of them.
+///
+/// Served where serve.routes names views for it; 404 NOT_CONFIGURED else. Filters hold together. At most some two
+/// hundred thousand posts are looked through for those wanted. total is null where there is a filter.
+#[utoipa::path(
+    get,
+    path = "/api/posts",
+    tag = "first systems",
+    operation_id = "get_first_posts",
+    params(FirstPosts, Between, Conditional),
+    responses(
+        (status = 200, description = "The answer, in the shape of the first systems.", body = Answer<Vec<FirstPost>>),
+        NotFound, Unread, Guarded
+    )
+)]
 pub(in crate::http) async fn list(
     State(app): State<App>,
     Extension(who): Extension<Principal>,
@@ -187,7 +204,20 @@ fn json_of(value: &Value) -> Result<Response, ApiError> {
     json(StatusCode::OK, value)
 }
 
-/// One post.
+/// A post.
+///
+/// Served where serve.routes names views for it; 404 NOT_CONFIGURED else.
+#[utoipa::path(
+    get,
+    path = "/api/posts/{id}",
+    tag = "first systems",
+    operation_id = "get_first_posts_id",
+    params(("id" = String, Path, description = "The UUID of the listing, or the post's own id."), Conditional),
+    responses(
+        (status = 200, description = "The answer, in the shape of the first systems.", body = Answer<FirstPost>),
+        NotFound, Unread, Guarded
+    )
+)]
 pub(in crate::http) async fn one(
     State(app): State<App>,
     Extension(who): Extension<Principal>,

@@ -6,16 +6,17 @@
 use super::{posts, sentiment, threads};
 use crate::http::App;
 use crate::http::auth::Tenancy;
+use crate::hub::feeds::news::{Happened, What};
 use crate::hub::filter::Filter;
 use crate::hub::history::Changes;
-use crate::hub::posts::Entry;
+use crate::hub::posts::{Entry, Posts};
 use crate::hub::{Content, Feed, Missed, render};
 use axum::extract::ws::Utf8Bytes;
 use groundswell_core::id::{Dim, PostKey};
 use groundswell_core::score::Label;
 use groundswell_core::time::{Tick, wall_now};
 use serde_json::{Value, json};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// Announced posts that are remembered; a post that comes back among the newest later is announced again.
@@ -28,6 +29,30 @@ pub(super) enum Place {
     Sentiment,
     /// `/ws/thread/{thread}`
     Thread(Arc<str>),
+    /// `/ws/notifications/{user}`
+    Notifications(Arc<Wanted>),
+}
+
+/// Of what somebody wants to be told.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Wanted {
+    /// Who.
+    pub(super) user: Arc<str>,
+    /// Of these kinds.
+    pub(super) kinds: Vec<What>,
+    /// Of nothing that these do.
+    pub(super) mutes: BTreeSet<Dim>,
+}
+
+impl Wanted {
+    fn wants(&self, happened: &Happened) -> bool {
+        let to = match happened.what {
+            // Names in texts are told apart without case.
+            What::Mention => Dim::of(&self.user.to_lowercase()),
+            _ => Dim::of(&self.user),
+        };
+        happened.to == to && self.kinds.contains(&happened.what) && !self.mutes.contains(&happened.by)
+    }
 }
 
 /// A room.
@@ -66,11 +91,13 @@ impl Room {
         let message = match place {
             Place::Sentiment => "Connected to sentiment analysis stream".to_owned(),
             Place::Thread(thread) => format!("Connected to thread {thread}"),
+            Place::Notifications(wanted) => format!("Connected to notifications of {}", wanted.user),
         };
         let hello = json!({ "type": "connection", "message": message, "timestamp": render::time(wall_now()) });
         let state = match place {
             Place::Sentiment => metrics(app, tenancy),
             Place::Thread(thread) => cast(app, thread, tenancy),
+            Place::Notifications(_) => None,
         };
         [Some(text(&hello)), state].into_iter().flatten().collect()
     }
@@ -79,6 +106,7 @@ impl Room {
     pub(super) fn news(&mut self) -> Vec<Utf8Bytes> {
         match self.place.clone() {
             Place::Sentiment => self.new_posts(),
+            Place::Notifications(wanted) => self.happened(&wanted),
             Place::Thread(thread) => {
                 let now = cast(&self.app, &thread, self.tenancy);
                 if now == self.last {
@@ -94,8 +122,40 @@ impl Room {
     pub(super) fn regularly(&self) -> Option<Utf8Bytes> {
         match self.place {
             Place::Sentiment => metrics(&self.app, self.tenancy),
-            Place::Thread(_) => None,
+            Place::Thread(_) | Place::Notifications(_) => None,
         }
+    }
+
+    /// What happened to a user since the last call.
+    fn happened(&mut self, wanted: &Wanted) -> Vec<Utf8Bytes> {
+        let (from, tenancy) = (self.at, self.tenancy);
+        let owns = |posts: &Posts, happened: &Happened| {
+            tenancy.is_none_or(|t| posts.get(happened.post).is_some_and(|entry| t.owns_post(&entry.post)))
+        };
+        let read = self.app.hub.read_ties(|ties, posts, tick, _| {
+            let news = ties.news().since(from).filter(|happened| wanted.wants(happened));
+            (
+                news.filter(|happened| owns(posts, happened))
+                    .copied()
+                    .collect::<Vec<_>>(),
+                tick,
+            )
+        });
+        let Some((news, tick)) = read else { return Vec::new() };
+        self.at = tick;
+        let lookup = self.app.hub.lookup();
+        let frame = |happened: &Happened| {
+            let post = (happened.what != What::Follow).then(|| lookup.post_id(happened.post));
+            let data = json!({
+                "kind": happened.what.name(),
+                "user": &*wanted.user,
+                "by": lookup.name(happened.by),
+                "post_id": post,
+                "at": render::time(happened.at),
+            });
+            text(&json!({ "type": "notification", "data": data }))
+        };
+        news.iter().map(frame).collect()
     }
 
     fn new_posts(&mut self) -> Vec<Utf8Bytes> {
@@ -145,6 +205,9 @@ impl Room {
 
     /// Takes what is there now as announced.
     fn skip(&mut self) {
+        if matches!(self.place, Place::Notifications(_)) {
+            self.at = self.app.hub.tick().unwrap_or(0);
+        }
         if self.place != Place::Sentiment {
             return;
         }

@@ -1,25 +1,33 @@
-//! `/ws/sentiment` and `/ws/thread/{thread}`: rooms in which everybody hears the same.
+//! `/ws/sentiment`, `/ws/thread/{thread}` and `/ws/notifications/{user}`: rooms in which everybody hears the same.
 //!
 //! A room is a task that follows the hub and puts each frame once into a bounded channel; everybody in it takes from there.
 //! Who does not take loses the oldest frames, and nobody waits for them: every frame stands for itself. A room without
 //! anybody in it ends. What a client says only shows that it is there.
 
-use super::room::{Place, Room};
+use super::room::{Place, Room, Wanted};
 use super::{sentiment_views, tenancy, thread_views, visible};
+use crate::http::api::answers::{BadRequest, ErrorBody, Guarded, NotFound};
+use crate::http::api::params::OfThread;
+use crate::http::api::shapes::RoomFrame;
 use crate::http::auth::{Principal, SUBPROTOCOL, Tenancy};
 use crate::http::error::ApiError;
 use crate::http::listener::Open;
+use crate::http::posts::may_be_seen;
+use crate::http::query::Params;
 use crate::http::ws::{self, Seat};
 use crate::http::{App, stopped};
+use crate::hub::feeds::news::What;
+use crate::hub::filter::Invalid;
 use axum::Extension;
 use axum::extract::rejection::PathRejection;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
+use groundswell_core::id::Dim;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{self, Receiver, Sender};
@@ -27,10 +35,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 /// Most rooms open at once.
 const MOST: usize = 1_024;
+/// Most of them in which one user is told what happened to them.
+const MOST_PERSONAL: usize = 12_000;
 /// New posts that wait for somebody slow.
 const WAITING: usize = 256;
 /// States of a thread that wait: the next one says everything.
 const STATES: usize = 2;
+/// Most users muted in one room.
+const MOST_MUTES: usize = 500;
 /// How often the card is sent.
 const REGULARLY: Duration = Duration::from_secs(10);
 /// Least time between two states of a thread.
@@ -51,7 +63,12 @@ impl Rooms {
         if let Some(room) = rooms.get(&key) {
             return Ok(room.subscribe());
         }
-        if rooms.len() >= MOST {
+        let personal = |place: &Place| matches!(place, Place::Notifications(_));
+        let alike = rooms
+            .keys()
+            .filter(|(place, _)| personal(place) == personal(&key.0))
+            .count();
+        if alike >= if personal(&key.0) { MOST_PERSONAL } else { MOST } {
             let message = "There are as many rooms as allowed";
             return Err(ApiError::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -60,7 +77,7 @@ impl Rooms {
             ));
         }
         let (sender, receiver) = broadcast::channel(match key.0 {
-            Place::Sentiment => WAITING,
+            Place::Sentiment | Place::Notifications(_) => WAITING,
             Place::Thread(_) => STATES,
         });
         rooms.insert(key.clone(), sender.clone());
@@ -117,7 +134,21 @@ async fn keep(app: App, key: Key, sender: Sender<Utf8Bytes>) {
     }
 }
 
-/// `/ws/sentiment`
+/// WebSocket: new posts as they are scored, and their numbers every 10 seconds.
+///
+/// Served where serve.routes names views for it; 404 NOT_CONFIGURED else. Whatever a client says only shows that it
+/// is there. A client that is slow misses frames. total_posts is the sum of the three labels, over the hours that
+/// /api/sentiment/distribution answers with when not asked for any.
+#[utoipa::path(
+    get,
+    path = "/ws/sentiment",
+    tag = "first systems",
+    operation_id = "get_ws_sentiment",
+    responses(
+        (status = 101, description = "Upgraded. Frames are JSON texts; each stands for itself.", body = Vec<RoomFrame>),
+        NotFound, (status = 426, description = "The request does not ask for a WebSocket.", body = ErrorBody), (status = 503, description = "As many clients as allowed.", body = ErrorBody), Guarded
+    )
+)]
 pub(in crate::http) async fn sentiment(
     State(app): State<App>,
     Extension(who): Extension<Principal>,
@@ -132,7 +163,77 @@ pub(in crate::http) async fn sentiment(
     come_in(app, who, &headers, upgrade, (Place::Sentiment, tenancy))
 }
 
-/// `/ws/thread/{thread}`
+/// What happens to a user: likes, reposts and comments of their posts, followers, mentions by name.
+#[utoipa::path(
+    get,
+    path = "/ws/notifications/{user}",
+    tag = "feeds",
+    operation_id = "get_ws_notifications",
+    params(
+        ("user" = String, Path, description = "Who is told."),
+        ("kind" = Option<Vec<String>>, Query, description = "Of these only: like, repost, comment, follow, mention."),
+        ("mute" = Option<Vec<String>>, Query, description = "Of nothing that these users do.")
+    ),
+    responses(
+        (status = 101, description = "Upgraded. Frames are JSON texts; each stands for itself.", body = Vec<RoomFrame>),
+        BadRequest, NotFound, (status = 426, description = "The request does not ask for a WebSocket.", body = ErrorBody), (status = 503, description = "As many clients as allowed.", body = ErrorBody), Guarded
+    )
+)]
+pub(in crate::http) async fn notifications(
+    State(app): State<App>,
+    Extension(who): Extension<Principal>,
+    user: Result<Path<String>, PathRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    if app.hub.feed_options().is_none() {
+        return Err(super::not_configured("serve.routes.feeds"));
+    }
+    may_be_seen(&app)?;
+    let tenancy = tenancy(&app, &who);
+    let Path(user) = user.map_err(|error| ApiError::not_found(error.body_text()))?;
+    let params = Params::parse(&uri, &["kind", "mute"])?;
+    let of = |wanted: &'static str| params.iter().filter(move |(name, _)| *name == wanted);
+    let known = What::ALL.map(|(name, _)| name);
+    let mut kinds = Vec::new();
+    for (name, value) in of("kind") {
+        let kind = What::ALL.into_iter().find(|(known, _)| *known == value);
+        kinds.push(kind.ok_or_else(|| Invalid::value(name, value, &known))?.1);
+    }
+    if kinds.is_empty() {
+        kinds = What::ALL.map(|(_, what)| what).to_vec();
+    }
+    let mutes: BTreeSet<Dim> = of("mute").map(|(_, user)| Dim::of(user)).collect();
+    if mutes.len() > MOST_MUTES {
+        return Err(Invalid::value("mute", "…", &[&format!("at most {MOST_MUTES} users")]).into());
+    }
+    let user = user.into();
+    let wanted = Wanted { user, kinds, mutes };
+    come_in(
+        app,
+        who,
+        &headers,
+        upgrade,
+        (Place::Notifications(wanted.into()), tenancy),
+    )
+}
+
+/// WebSocket: a thread's whole cast whenever it changes.
+///
+/// Served where serve.routes names views for it; 404 NOT_CONFIGURED else. The rows are those of
+/// /api/threads/{thread}/cast; at most four frames a second.
+#[utoipa::path(
+    get,
+    path = "/ws/thread/{thread}",
+    tag = "first systems",
+    operation_id = "get_ws_thread_thread",
+    params(OfThread),
+    responses(
+        (status = 101, description = "Upgraded. Frames are JSON texts; each stands for itself.", body = Vec<RoomFrame>),
+        NotFound, (status = 426, description = "The request does not ask for a WebSocket.", body = ErrorBody), (status = 503, description = "As many clients as allowed.", body = ErrorBody), Guarded
+    )
+)]
 pub(in crate::http) async fn thread(
     State(app): State<App>,
     Extension(who): Extension<Principal>,

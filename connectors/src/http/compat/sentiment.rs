@@ -5,6 +5,9 @@
 
 use super::{SentimentViews, aged, not_configured, sentiment_views, tenancy, visible};
 use crate::http::App;
+use crate::http::api::answers::{Guarded, NotFound, Unread};
+use crate::http::api::params::{Between, Conditional, Period};
+use crate::http::api::shapes::{Answer, Bar, Share};
 use crate::http::auth::{Principal, Tenancy};
 use crate::http::error::ApiError;
 use crate::http::query::Params;
@@ -28,7 +31,22 @@ const MOST: usize = 200_000;
 /// Posts by window start and label.
 type Counts = BTreeMap<(EventTime, Label), u64>;
 
-/// `/api/sentiment/aggregate?period=hour|day&start=…&end=…`
+/// Posts by hour or day and label.
+///
+/// Served where serve.routes names views for it; 404 NOT_CONFIGURED else. Every other column of the view is a
+/// parameter of its own name. Without start, the last 24 hours or 30 days of the recorded clock. May be kept for 30
+/// seconds.
+#[utoipa::path(
+    get,
+    path = "/api/sentiment/aggregate",
+    tag = "first systems",
+    operation_id = "get_first_sentiment_aggregate",
+    params(("period" = inline(Option<Period>), Query, description = "Length of the windows; hour if it is served."), Between, Conditional),
+    responses(
+        (status = 200, description = "The answer, in the shape of the first systems.", body = Answer<Vec<Bar>>),
+        NotFound, Unread, Guarded
+    )
+)]
 pub(in crate::http) async fn aggregate(
     State(app): State<App>,
     Extension(who): Extension<Principal>,
@@ -67,7 +85,21 @@ pub(in crate::http) async fn aggregate(
     Ok(aged(answer))
 }
 
-/// `/api/sentiment/distribution?hours=24`
+/// Posts of the last hours by label.
+///
+/// Served where serve.routes names views for it; 404 NOT_CONFIGURED else. hours is one of those that the pipeline
+/// keeps a view of. Every other column of the view is a parameter of its own name. May be kept for 30 seconds.
+#[utoipa::path(
+    get,
+    path = "/api/sentiment/distribution",
+    tag = "first systems",
+    operation_id = "get_first_sentiment_distribution",
+    params(("hours" = Option<u32>, Query, description = "How far back; without it, the first that is served.", minimum = 1), Conditional),
+    responses(
+        (status = 200, description = "The answer, in the shape of the first systems.", body = Answer<Vec<Share>>),
+        NotFound, Unread, Guarded
+    )
+)]
 pub(in crate::http) async fn distribution(
     State(app): State<App>,
     Extension(who): Extension<Principal>,
@@ -153,7 +185,7 @@ fn filter(spec: &ViewSpec, params: &Params, own: &[&str], tenancy: Option<Tenanc
     Ok(filter)
 }
 
-fn time(name: &str, text: &str) -> Result<EventTime, ApiError> {
+pub(super) fn time(name: &str, text: &str) -> Result<EventTime, ApiError> {
     let mut filter = Filter::default();
     filter.bound("since", text).map_err(|invalid| Invalid {
         parameter: name.to_owned(),
@@ -233,7 +265,7 @@ mod tests {
         assert_eq!(period(&views, &uri("")), Ok(("hour", 3)));
         let error = period(&views, &uri("period=minute")).expect_err("no such period");
         assert_eq!(
-            error.body()["error"],
+            serde_json::json!(error.body())["error"],
             serde_json::json!({
                 "code": "INVALID_PARAMETER",
                 "message": "Invalid value for parameter 'period'",

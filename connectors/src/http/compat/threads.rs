@@ -5,6 +5,9 @@
 
 use super::{ThreadViews, aged, not_configured, number, tenancy, thread_views, visible};
 use crate::http::App;
+use crate::http::api::answers::{Guarded, NotFound, Unread};
+use crate::http::api::params::{Between, Conditional, OfThread};
+use crate::http::api::shapes::{Answer, CastRow, FirstThread, TimelineRow};
 use crate::http::auth::{Principal, Tenancy};
 use crate::http::error::ApiError;
 use crate::http::query::Params;
@@ -116,7 +119,20 @@ impl Seen {
     }
 }
 
-/// `/api/threads?page=1&page_size=20`: by air time, the latest first, then by id.
+/// Threads by air time, the latest first.
+///
+/// Served where serve.routes names views for it; 404 NOT_CONFIGURED else.
+#[utoipa::path(
+    get,
+    path = "/api/threads",
+    tag = "first systems",
+    operation_id = "get_first_threads",
+    params(("page" = Option<u32>, Query, description = "From 1 on.", minimum = 1, maximum = 1_000_000), ("page_size" = Option<u32>, Query, description = "Threads in a page; 20 if not said.", minimum = 1, maximum = 1_000), Conditional),
+    responses(
+        (status = 200, description = "The answer, in the shape of the first systems.", body = Answer<Vec<FirstThread>>),
+        NotFound, Unread, Guarded
+    )
+)]
 pub(in crate::http) async fn list(
     State(app): State<App>,
     Extension(who): Extension<Principal>,
@@ -165,7 +181,20 @@ pub(in crate::http) async fn list(
     answer.await.map_err(|error| ApiError::internal(&error))?
 }
 
-/// `/api/threads/{thread}`
+/// A thread.
+///
+/// Served where serve.routes names views for it; 404 NOT_CONFIGURED else.
+#[utoipa::path(
+    get,
+    path = "/api/threads/{thread}",
+    tag = "first systems",
+    operation_id = "get_first_threads_thread",
+    params(OfThread, Conditional),
+    responses(
+        (status = 200, description = "The answer, in the shape of the first systems.", body = Answer<FirstThread>),
+        NotFound, Unread, Guarded
+    )
+)]
 pub(in crate::http) async fn one(
     State(app): State<App>,
     Extension(who): Extension<Principal>,
@@ -200,7 +229,20 @@ pub(super) fn no_thread() -> ApiError {
     ApiError::not_found("There is no such thread: it has neither a record nor a live post")
 }
 
-/// `/api/threads/{thread}/cast`
+/// A thread's cast: what the view shows, by cast member and window.
+///
+/// Served where serve.routes names views for it; 404 NOT_CONFIGURED else. May be kept for 30 seconds.
+#[utoipa::path(
+    get,
+    path = "/api/threads/{thread}/cast",
+    tag = "first systems",
+    operation_id = "get_first_threads_thread_cast",
+    params(OfThread, Conditional),
+    responses(
+        (status = 200, description = "The answer, in the shape of the first systems.", body = Answer<Vec<CastRow>>),
+        NotFound, Unread, Guarded
+    )
+)]
 pub(in crate::http) async fn cast(
     state: State<App>,
     who: Extension<Principal>,
@@ -212,7 +254,20 @@ pub(in crate::http) async fn cast(
     of_cast(&state.0, &who.0, &thread, None, &uri, &headers)
 }
 
-/// `/api/threads/{thread}/cast/{member}`
+/// The same of one cast member.
+///
+/// Served where serve.routes names views for it; 404 NOT_CONFIGURED else. May be kept for 30 seconds.
+#[utoipa::path(
+    get,
+    path = "/api/threads/{thread}/cast/{member}",
+    tag = "first systems",
+    operation_id = "get_first_threads_thread_cast_member",
+    params(OfThread, ("member" = String, Path, description = "The entity's id."), Conditional),
+    responses(
+        (status = 200, description = "The answer, in the shape of the first systems.", body = Answer<Vec<CastRow>>),
+        NotFound, Unread, Guarded
+    )
+)]
 pub(in crate::http) async fn cast_member(
     state: State<App>,
     who: Extension<Principal>,
@@ -310,7 +365,20 @@ fn cast_row(lookup: &Lookup, spec: &ViewSpec, clock: EventTime, key: &ViewKey, r
     Value::Object(out)
 }
 
-/// `/api/threads/{thread}/timeline?start=…&end=…`: a row per window with a number per cast member.
+/// A row per window with the sentiment of each cast member in it.
+///
+/// Served where serve.routes names views for it; 404 NOT_CONFIGURED else. May be kept for 30 seconds.
+#[utoipa::path(
+    get,
+    path = "/api/threads/{thread}/timeline",
+    tag = "first systems",
+    operation_id = "get_first_threads_thread_timeline",
+    params(OfThread, Between, Conditional),
+    responses(
+        (status = 200, description = "The answer, in the shape of the first systems.", body = Answer<Vec<TimelineRow>>),
+        NotFound, Unread, Guarded
+    )
+)]
 pub(in crate::http) async fn timeline(
     State(app): State<App>,
     Extension(who): Extension<Principal>,

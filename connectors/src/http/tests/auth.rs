@@ -78,7 +78,7 @@ fn everybody_may_ask_who_they_are() {
         assert_eq!((answer.status, answer.header("cache-control")), (200, "no-store"));
         answer.json()["data"].clone()
     };
-    let of = |name: &str, role: &str, tenant: Option<&str>, expires: Option<u64>| json!({"name": name, "role": role, "tenant": tenant, "expires": expires});
+    let of = |name: &str, role: &str, tenant: Option<&str>, expires: Option<u64>| json!({"name": name, "role": role, "tenant": tenant, "expires": expires, "serves": []});
     assert_eq!(me(&keys.read), of("reader", "read", None, None));
     assert_eq!(me(&keys.operate), of("operator", "operate", None, None));
     assert_eq!(me(&keys.tenant), of("tenant", "operate", Some(THREADS[0]), None));

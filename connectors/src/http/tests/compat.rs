@@ -36,6 +36,7 @@ fn views() -> Vec<ViewSpec> {
         window,
         measures: vec![Measure::Posts, Measure::Sentiment],
         keep: None,
+        extras: groundswell_core::spec::Extras::default(),
     };
     let edge = |anchor| Edge { anchor, offset: 0 };
     let live = Phase {
@@ -57,6 +58,7 @@ fn views() -> Vec<ViewSpec> {
 
 fn routes() -> CompatRoutes {
     CompatRoutes {
+        events: false,
         sentiment: Some(SentimentViews {
             hour: Some(0),
             day: Some(1),
@@ -87,13 +89,13 @@ fn row(group: [Dim; 4], start: i64, posts: i32) -> RowChange {
         wx: UNIT / 2,
         ..Acc::default()
     });
-    RowChange { key, acc }
+    RowChange::new(key, acc)
 }
 
 fn phase(member: &str, posts: i32) -> RowChange {
-    let key = ViewKey::anchored(group(["t1", member, "live"]), T, T + 3 * HOUR);
+    let key = ViewKey::with_end(group(["t1", member, "live"]), T, T + 3 * HOUR);
     let RowChange { acc, .. } = row([Dim::NONE; 4], 0, posts);
-    RowChange { key, acc }
+    RowChange::new(key, acc)
 }
 
 fn score(label: Label, emotion: u8) -> Score {
@@ -148,7 +150,7 @@ fn first() -> TickChanges {
         clock: T + HOUR + 90_000,
         views: vec![
             vec![
-                unlabelled,
+                unlabelled.clone(),
                 reddit(Label::Positive, T, 2),
                 twitter(Label::Positive, T, 1),
                 reddit(Label::Negative, T + HOUR, 4),
@@ -212,6 +214,7 @@ impl Served {
             post_ids: Arc::new(move |key| id(key).map(Arc::from)),
             limits: HubLimits::default(),
             k_anonymity: None,
+            feeds: None,
         }));
         hub.apply(&first());
         let options = ServeOptions {

@@ -116,6 +116,8 @@ pub(super) fn all_rows(hub: &Hub, rows: i64, posts: i32) {
                 start: i * 60_000,
             },
             acc: Some(acc),
+            numbers: None,
+            revision: 0,
         }
     };
     hub.apply(&TickChanges {

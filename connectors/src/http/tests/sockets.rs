@@ -13,11 +13,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::Message;
 
-type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+pub(super) type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
 
 const FEEDS: [&str; 4] = [VIEWS[0], VIEWS[1], POSTS_FEED, ALERTS_FEED];
 
-async fn connect(addr: SocketAddr) -> Socket {
+pub(super) async fn connect(addr: SocketAddr) -> Socket {
     connect_with(addr, "").await
 }
 
@@ -28,12 +28,12 @@ async fn connect_with(addr: SocketAddr, query: &str) -> Socket {
         .0
 }
 
-async fn say(socket: &mut Socket, what: &Value) {
+pub(super) async fn say(socket: &mut Socket, what: &Value) {
     socket.send(Message::text(what.to_string())).await.expect("sent");
 }
 
 /// The next frame; `None` when the server closed.
-async fn hear(socket: &mut Socket) -> Option<Value> {
+pub(super) async fn hear(socket: &mut Socket) -> Option<Value> {
     let frame = async {
         loop {
             match socket.next().await {

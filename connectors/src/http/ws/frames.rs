@@ -77,7 +77,7 @@ pub fn snapshot(
             frame.list(
                 "rows",
                 rows.iter()
-                    .map(|(key, row)| row_json(hub, spec, snapshot.clock, *key, Some(*row))),
+                    .map(|(key, row)| row_json(hub, spec, snapshot.clock, *key, Some(row.clone()))),
             );
         }
         (Content::Posts(posts), _) => {
@@ -123,7 +123,7 @@ pub fn delta(
             let json = |key: &ViewKey, row| row_json(hub, spec, delta.clock, *key, row);
             let rows = frame.list(
                 "rows",
-                matching().filter_map(|(key, row)| row.map(|row| json(key, Some(row)))),
+                matching().filter_map(|(key, row)| row.clone().map(|row| json(key, Some(row)))),
             );
             rows + frame.list(
                 "gone",

@@ -4,12 +4,12 @@
 //! timestamps (ms, UTC), counts are 64-bit integers, other measures doubles; all but the window's bounds and `updated_at`
 //! may be null. The view and the tick are in the file's key-value metadata (`groundswell.view`, `groundswell.at`).
 
-use super::{ExportError, names, number};
+use super::{ExportError, names, text_of_posts};
 use crate::hub::render::Lookup;
 use crate::hub::table::Row;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
-use groundswell_core::spec::{Measure, ViewKey, ViewSpec};
+use groundswell_core::spec::{Cell, CellKind, REVISION, RowState, STATE, Shown, ViewKey, ViewSpec};
 use groundswell_core::time::{EventTime, Tick};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -51,7 +51,7 @@ impl Writer {
         clock: EventTime,
         rows: &[(ViewKey, Row)],
     ) -> Result<Vec<u8>, ExportError> {
-        let columns = columns(spec, lookup, clock, rows);
+        let columns = columns(spec, lookup, clock, rows)?;
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
         self.writer.write(&batch)?;
         Ok(std::mem::take(self.writer.inner_mut()))
@@ -71,20 +71,33 @@ fn schema(spec: &ViewSpec) -> Schema {
         )
     };
     let groups = spec.group_by.iter().map(|c| Field::new(c.name(), DataType::Utf8, true));
-    let measures = spec.measures.iter().map(|m| {
-        let kind = if m.is_count() {
-            DataType::Int64
-        } else {
-            DataType::Float64
+    let measures = spec.shows().map(|shown| {
+        let kind = match shown.kind() {
+            CellKind::Whole(_) => DataType::Int64,
+            CellKind::Real => DataType::Float64,
+            CellKind::Word | CellKind::Posts => DataType::Utf8,
         };
-        Field::new(m.name(), kind, true)
+        Field::new(shown.name(), kind, true)
     });
     let window = [time("window_start"), time("window_end")];
-    let all = groups.chain(window).chain(measures).chain([time("updated_at")]);
+    let states = [(STATE, DataType::Utf8), (REVISION, DataType::Int64)]
+        .into_iter()
+        .filter(|_| spec.extras.revisions)
+        .map(|(name, kind)| Field::new(name, kind, false));
+    let all = groups
+        .chain(window)
+        .chain(measures)
+        .chain(states)
+        .chain([time("updated_at")]);
     Schema::new(all.collect::<Vec<_>>())
 }
 
-fn columns(spec: &ViewSpec, lookup: &Lookup, clock: EventTime, rows: &[(ViewKey, Row)]) -> Vec<ArrayRef> {
+fn columns(
+    spec: &ViewSpec,
+    lookup: &Lookup,
+    clock: EventTime,
+    rows: &[(ViewKey, Row)],
+) -> Result<Vec<ArrayRef>, ExportError> {
     let groups: Vec<Vec<Option<Arc<str>>>> = {
         let mut groups = vec![Vec::with_capacity(rows.len()); spec.group_by.len()];
         for (key, _) in rows {
@@ -102,26 +115,59 @@ fn columns(spec: &ViewSpec, lookup: &Lookup, clock: EventTime, rows: &[(ViewKey,
     let windows = || rows.iter().map(|(key, _)| spec.window.bounds_at(key, clock));
     all.push(times(windows().map(|(start, _)| start)));
     all.push(times(windows().map(|(_, end)| end)));
-    for measure in &spec.measures {
-        all.push(numbers(*measure, rows));
+    for shown in spec.shows() {
+        all.push(values(spec, lookup, shown, rows)?);
+    }
+    if spec.extras.revisions {
+        let states = rows.iter().map(|(key, row)| spec.state_of(key, clock, row.revision));
+        all.push(Arc::new(
+            states.map(|state| state.map(RowState::name)).collect::<StringArray>(),
+        ));
+        let counts = rows.iter().map(|(_, row)| Some(i64::from(row.revision)));
+        all.push(Arc::new(counts.collect::<Int64Array>()));
     }
     all.push(times(
         rows.iter()
             .map(|(_, row)| i64::try_from(row.updated).unwrap_or(i64::MAX)),
     ));
-    all
+    Ok(all)
 }
 
 fn times(times: impl Iterator<Item = EventTime>) -> ArrayRef {
     Arc::new(TimestampMillisecondArray::from_iter_values(times).with_timezone(ZONE))
 }
 
-#[allow(clippy::cast_possible_truncation)] // counts are whole and below 2^31
-fn numbers(measure: Measure, rows: &[(ViewKey, Row)]) -> ArrayRef {
-    let values = rows.iter().map(|(_, row)| number(measure, &row.acc));
-    if measure.is_count() {
-        Arc::new(values.map(|v| v.map(|v| v as i64)).collect::<Int64Array>())
-    } else {
-        Arc::new(values.collect::<Float64Array>())
-    }
+fn values(
+    spec: &ViewSpec,
+    lookup: &Lookup,
+    shown: Shown<'_>,
+    rows: &[(ViewKey, Row)],
+) -> Result<ArrayRef, ExportError> {
+    let cells = rows
+        .iter()
+        .map(|(_, row)| shown.cell(spec, &row.acc, row.numbers.as_deref()));
+    Ok(match shown.kind() {
+        CellKind::Whole(_) => {
+            let whole = cells.map(|cell| match cell {
+                Cell::Whole(n) => n,
+                _ => None,
+            });
+            Arc::new(whole.collect::<Int64Array>())
+        }
+        CellKind::Real => {
+            let real = cells.map(|cell| match cell {
+                Cell::Real(n) => n,
+                _ => None,
+            });
+            Arc::new(real.collect::<Float64Array>())
+        }
+        CellKind::Word | CellKind::Posts => {
+            let words = cells.map(|cell| match cell {
+                Cell::Word(word) => Ok(word.to_owned()),
+                cell => text_of_posts(&cell, lookup),
+            });
+            let words = words.collect::<serde_json::Result<Vec<String>>>()?;
+            Arc::new(StringArray::from(words))
+        }
+    })
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::hub::testing::{lookup, spec};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType};
-use groundswell_core::acc::UNIT;
+use groundswell_core::acc::{Acc, UNIT};
 use groundswell_core::id::Dim;
 use groundswell_core::score::Label;
 use groundswell_core::spec::WindowSpec;
@@ -35,7 +35,15 @@ fn rows(lookup: &Lookup) -> Vec<(ViewKey, Row)> {
                 group: [thread, entity, Dim::NONE, Dim::NONE],
                 start: start * 60_000,
             };
-            rows.push((key, Row { acc, updated: 1_500 }));
+            rows.push((
+                key,
+                Row {
+                    acc,
+                    numbers: None,
+                    updated: 1_500,
+                    revision: 0,
+                },
+            ));
         }
     }
     rows
@@ -59,7 +67,7 @@ fn served(spec: &ViewSpec, lookup: &Lookup, rows: &[(ViewKey, Row)]) -> Vec<Valu
             lookup,
             clock: 660_000,
             key: *key,
-            row: Some(*row),
+            row: Some(row.clone()),
         };
         serde_json::from_str(&serde_json::to_string(&row).expect("json")).expect("json")
     };
@@ -196,7 +204,15 @@ fn parquet_holds_one_row_group_at_most() {
                 start,
             };
             let acc = Acc::scored(UNIT + start, 1, Label::Neutral, false, false);
-            (key, Row { acc, updated: 1 })
+            (
+                key,
+                Row {
+                    acc,
+                    numbers: None,
+                    updated: 1,
+                    revision: 0,
+                },
+            )
         })
         .collect();
     let mut encoder = Encoder::new(Format::Parquet, spec, lookup, (1, 0)).expect("begun");

@@ -13,7 +13,7 @@ use groundswell_core::spec::{ViewSpec, WindowSpec};
 use groundswell_core::time::Tick;
 use serde::Serialize;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 type Headers = Vec<(Cow<'static, str>, Option<Vec<u8>>)>;
@@ -80,6 +80,7 @@ pub(super) struct Rows {
     pub index: usize,
     pub view: ViewSpec,
     pub names: Arc<Names>,
+    pub post_ids: PostIds,
 }
 
 impl Rows {
@@ -103,15 +104,24 @@ impl Rows {
 impl Encode for Rows {
     fn encode(&self, changes: &TickChanges, out: &mut Vec<Outgoing>) -> Result<(), String> {
         let rows = changes.views.get(self.index).map(Vec::as_slice).unwrap_or_default();
-        // A window whose end moved has the key it had: its old row goes before the new one comes.
-        let (gone, there) = [true, false]
-            .map(|gone| rows.iter().filter(move |row| row.acc.is_none() == gone))
-            .into();
-        for change in gone.chain(there) {
+        // A window whose end moved has the key it had: its old row is replaced and not taken back.
+        let moved: BTreeSet<_> = match self.view.window.is_regular() {
+            true => BTreeSet::new(),
+            false => rows
+                .iter()
+                .filter(|row| row.acc.is_some())
+                .map(RowChange::place)
+                .collect(),
+        };
+        for change in rows
+            .iter()
+            .filter(|row| row.acc.is_some() || !moved.contains(&row.place()))
+        {
             let value = match change.acc {
                 None => None,
                 Some(_) => {
-                    let row = row_json(&self.view, &self.names, change, changes.tick, changes.clock);
+                    let strings = (&*self.names, &self.post_ids);
+                    let row = row_json(&self.view, strings, change, changes.tick, changes.clock);
                     Some(json(&row.map_err(|e| e.to_string())?)?)
                 }
             };
@@ -189,7 +199,7 @@ mod tests {
     use groundswell_core::acc::Acc;
     use groundswell_core::id::{Dim, ModelKey};
     use groundswell_core::record::{DeadLetter, Header, HeaderValue};
-    use groundswell_core::spec::{GroupColumn, Measure, ViewKey};
+    use groundswell_core::spec::{GroupColumn, Measure, Sessions, ViewKey};
 
     fn rows(window: WindowSpec) -> Rows {
         let names = Names::default();
@@ -202,11 +212,13 @@ mod tests {
             window,
             measures: vec![Measure::Posts],
             keep: None,
+            extras: groundswell_core::spec::Extras::default(),
         };
         Rows {
             index: 0,
             view,
             names: Arc::new(names),
+            post_ids: Arc::new(|_| None),
         }
     }
 
@@ -218,7 +230,7 @@ mod tests {
         TickChanges {
             tick: 100,
             clock: 119_000,
-            views: vec![vec![RowChange { key, acc }]],
+            views: vec![vec![RowChange::new(key, acc)]],
             ..TickChanges::default()
         }
     }
@@ -250,6 +262,29 @@ mod tests {
         });
         let row = encoded(&sliding, &change(Some(Acc::default())));
         assert_eq!(text(row.key.as_ref()), r#"{"entity":"lebron","thread":"t3_x"}"#);
+    }
+
+    #[test]
+    fn a_session_whose_end_moves_is_replaced_under_its_key() {
+        let rows_of = rows(WindowSpec::Session(Sessions { gap: 10, max: 100 }));
+        let key =
+            |start, end| ViewKey::with_end([Dim::of("t3_x"), Dim::of("lebron"), Dim::NONE, Dim::NONE], start, end);
+        let acc = Some(Acc::default());
+        let views = [
+            RowChange::new(key(0, 50), None),
+            RowChange::new(key(0, 60), acc),
+            RowChange::new(key(80, 90), None),
+        ];
+        let changes = TickChanges {
+            views: vec![views.into()],
+            ..TickChanges::default()
+        };
+        let mut out = Vec::new();
+        rows_of.encode(&changes, &mut out).expect("encoded");
+        let start = |record: &Outgoing| text(record.key.as_ref()).contains("00:00:00.080Z");
+        assert_eq!(out.iter().map(start).collect::<Vec<_>>(), [false, true]);
+        assert!(text(out[0].value.as_ref()).contains(r#""window_end":"1970-01-01T00:00:00.060Z""#));
+        assert_eq!(out[1].value, None);
     }
 
     #[test]

@@ -4,12 +4,13 @@
 //! ([`competitors`]), for which a few narrow columns are enough. Every complaint is a sentence about a row; the caller
 //! adds which object it is in.
 
-use super::schema::{GIVEN, Kind, SARCASTIC, TOXIC};
+use super::schema::{GIVEN, Kind, SARCASTIC, TOXIC, UNDONE};
 use crate::id::{ModelKey, TextKey};
 use crate::record::{
-    AlertFloor, DeadLetter, Envelope, Header, Identity, Interned, Past, Post, Rank, Record, Thread, Votes,
+    AlertFloor, Author, DeadLetter, Envelope, Header, Identity, Interned, Past, Post, Rank, Record, Thread, Votes,
 };
 use crate::score::{Rung, Score};
+use crate::tie::Tie;
 use crate::time::EventTime;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
@@ -220,6 +221,8 @@ impl<'a> Rows<'a> {
             Kind::EntityDeleted => Record::EntityDeleted { id: id()? },
             Kind::Rule => Record::Rule(self.json(row)?),
             Kind::RuleDeleted => Record::RuleDeleted { id: id()? },
+            Kind::Keyword => Record::Keyword(self.json(row)?),
+            Kind::KeywordDeleted => Record::KeywordDeleted { id: id()? },
             kind @ (Kind::Score | Kind::ScoreHttp | Kind::ScoreNeutral) => {
                 let mut score = self.score(row)?.ok_or_else(|| missing(row, "positive"))?;
                 score.rung = rung_of(kind).unwrap_or(score.rung);
@@ -241,10 +244,16 @@ impl<'a> Rows<'a> {
                 },
             },
             Kind::AlertFloor => Record::AlertFloor(self.json(row)?),
+            Kind::Author => Record::Author(Author {
+                id: id()?,
+                observed_at: number(self.observed_at, row, "observed_at")?,
+                numbers: self.extra(row)?,
+            }),
             Kind::AlertMuted => Record::AlertMuted {
                 id: text_key()?.0,
                 muted: number(self.flags, row, "flags")? != 0,
             },
+            Kind::Tie => Record::Tie(self.tie(row)?),
             Kind::Dead => Record::Dead(DeadLetter {
                 stage: text(self.stage, row, "stage")?,
                 code: text(self.code, row, "code")?,
@@ -261,13 +270,7 @@ impl<'a> Rows<'a> {
     }
 
     fn post(&self, row: usize) -> Result<Post, String> {
-        let extra = match self.payload.is_valid(row) {
-            true => Some(
-                String::from_utf8(self.payload.value(row).to_vec())
-                    .map_err(|_| format!("row {row}: the extra fields are not UTF-8"))?,
-            ),
-            false => None,
-        };
+        let extra = self.extra(row)?;
         Ok(Post {
             id: text(self.id, row, "id")?,
             source: text(self.platform, row, "platform")?,
@@ -281,6 +284,32 @@ impl<'a> Rows<'a> {
             score: self.score(row)?,
             extra,
             interned: Interned::default(),
+        })
+    }
+
+    /// Fields that are kept aside, as text.
+    fn extra(&self, row: usize) -> Result<Option<String>, String> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec());
+        let payload = self.payload.is_valid(row).then(|| text(self.payload.value(row)));
+        payload
+            .transpose()
+            .map_err(|_| format!("row {row}: the extra fields are not UTF-8"))
+    }
+
+    fn tie(&self, row: usize) -> Result<Tie, String> {
+        let key = text(self.id, row, "id")?;
+        let (kind, user, target) =
+            Tie::parts(&key).ok_or_else(|| format!("row {row}: \"{key}\" is not the key of a tie"))?;
+        let at = match maybe(self.created_at, row) {
+            Some(at) => at,
+            None => number(self.observed_at, row, "observed_at")?,
+        };
+        Ok(Tie {
+            user,
+            kind,
+            target,
+            at,
+            undone: number(self.flags, row, "flags")? & UNDONE != 0,
         })
     }
 
@@ -362,7 +391,8 @@ pub(super) fn competitors(batch: &RecordBatch) -> Result<Vec<Competitor>, String
     let mut out = Vec::with_capacity(batch.num_rows());
     for row in 0..batch.num_rows() {
         let id = || text(ids, row, "id");
-        let record = match kind(kinds, row)? {
+        let kind = kind(kinds, row)?;
+        let record = match kind {
             Kind::Post | Kind::PostDeleted => Record::PostDeleted { id: id()? },
             Kind::Votes => Record::Votes(Votes {
                 id: id()?,
@@ -375,6 +405,7 @@ pub(super) fn competitors(batch: &RecordBatch) -> Result<Vec<Competitor>, String
             }),
             Kind::Entity | Kind::EntityDeleted => Record::EntityDeleted { id: id()? },
             Kind::Rule | Kind::RuleDeleted => Record::RuleDeleted { id: id()? },
+            Kind::Keyword | Kind::KeywordDeleted => Record::KeywordDeleted { id: id()? },
             kind @ (Kind::Score | Kind::ScoreHttp | Kind::ScoreNeutral | Kind::Unscorable) => {
                 let text = TextKey(digest(text_key, row, "text_key")?);
                 let model = ModelKey(digest(model_key, row, "model_key")?);
@@ -399,7 +430,13 @@ pub(super) fn competitors(batch: &RecordBatch) -> Result<Vec<Competitor>, String
                 key: id()?,
                 ..AlertFloor::default()
             }),
-            Kind::Dead => Record::Dead(DeadLetter::default()),
+            Kind::Author => Record::Author(Author {
+                id: id()?,
+                observed_at: number(observed_at, row, "observed_at")?,
+                numbers: None,
+            }),
+            // Its identity is the digest of what stands in `id`.
+            Kind::Tie | Kind::Dead => Record::Dead(DeadLetter::default()),
         };
         let envelope = Envelope {
             source: number(source, row, "source")?,
@@ -409,7 +446,10 @@ pub(super) fn competitors(batch: &RecordBatch) -> Result<Vec<Competitor>, String
             record,
         };
         out.push(Competitor {
-            identity: envelope.record.identity(),
+            identity: match kind {
+                Kind::Tie => Identity::Tie(TextKey::of(id()?.as_bytes())),
+                _ => envelope.record.identity(),
+            },
             rank: envelope.rank(),
             created_at: maybe(created_at, row),
         });

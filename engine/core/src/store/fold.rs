@@ -119,6 +119,8 @@ struct Winners {
     dims: HashMap<(u8, Dim), (Rank, Place)>,
     scores: HashMap<(TextKey, ModelKey), (Rank, Place)>,
     floors: HashMap<TextKey, (Rank, Place)>,
+    /// With the date of those that are forgotten.
+    ties: HashMap<TextKey, (Rank, Place, Option<EventTime>)>,
     live_model: Option<Place>,
 }
 
@@ -139,9 +141,19 @@ impl Winners {
             Identity::Thread(dim) => self.dims.entry((0, dim)).or_insert(new),
             Identity::Entity(dim) => self.dims.entry((1, dim)).or_insert(new),
             Identity::Rule(dim) => self.dims.entry((2, dim)).or_insert(new),
+            Identity::Keyword(dim) => self.dims.entry((4, dim)).or_insert(new),
+            Identity::Author(dim) => self.dims.entry((3, dim)).or_insert(new),
             Identity::Score(text, model) => self.scores.entry((text, model)).or_insert(new),
             // The id of an alert and the digest of a key are never equal but by the chance of any two digests.
             Identity::AlertFloor(key) | Identity::AlertMuted(key) => self.floors.entry(key).or_insert(new),
+            Identity::Tie(key) => {
+                let new = (rank, place, competitor.created_at);
+                let best = self.ties.entry(key).or_insert(new);
+                if rank > best.0 {
+                    *best = new;
+                }
+                return;
+            }
             Identity::LiveModel => {
                 self.live_model = Some(place);
                 return;
@@ -157,6 +169,7 @@ impl Winners {
     /// Drops posts from before the horizon, and votes and answers that no post is left for.
     fn forget(&mut self, horizon: EventTime, objects: &Objects, sources: &[Source]) -> Result<(), StoreError> {
         self.posts.retain(|_, (.., at)| *at >= horizon);
+        self.ties.retain(|_, (.., at)| at.is_none_or(|at| at >= horizon));
         let posts = &self.posts;
         // Votes of posts that never came go by when they were observed.
         self.votes
@@ -202,6 +215,7 @@ impl Winners {
             .chain(self.scores.into_values())
             .chain(self.floors.into_values())
             .map(|(_, place)| place)
+            .chain(self.ties.into_values().map(|(_, place, _)| place))
             .chain(self.live_model);
         for place in places {
             rows[place.object as usize].set_bit(place.row as usize, true);

@@ -7,6 +7,7 @@
 use super::error::StoreError;
 use crate::record::{DeadLetter, Envelope, Header, Past, Post, Record, Thread};
 use crate::score::{Rung, Score};
+use crate::tie::TieKind;
 use crate::time::Tick;
 use arrow_array::builder::{
     ArrayBuilder, BinaryBuilder, FixedSizeBinaryBuilder, Int32Builder, Int64Builder, StringBuilder, UInt8Builder,
@@ -75,11 +76,19 @@ kinds! {
     AlertFloor = 14 "alert_floor",
     /// Whether an alert is kept from the sinks.
     AlertMuted = 15 "alert_muted",
+    /// A keyword.
+    Keyword = 30 "keyword",
+    /// A keyword's deletion.
+    KeywordDeleted = 31 "keyword_deleted",
     /// An answer of the HTTP scorer. A kind of its own: versions before this one refuse it, where they would take it for the
     /// model's otherwise.
     ScoreHttp = 20 "score_http",
     /// Neutral, as nobody answered.
     ScoreNeutral = 21 "score_neutral",
+    /// What is known of an author.
+    Author = 40 "author",
+    /// What a user did with a post, dated by `created_at`; or whom they follow, dated by `observed_at`, as it is never forgotten.
+    Tie = 50 "tie",
 }
 
 /// Bits of the `flags` column.
@@ -88,6 +97,8 @@ pub(super) const TOXIC: u8 = 1;
 pub(super) const SARCASTIC: u8 = 2;
 /// The score came with the record.
 pub(super) const GIVEN: u8 = 4;
+/// The tie was undone.
+pub(super) const UNDONE: u8 = 8;
 
 /// A builder whose missing rows are filled with nulls when the next value comes, so that a row costs only what it has.
 struct Column<B>(B);
@@ -254,16 +265,25 @@ fn payload_bytes(record: &Record) -> (usize, usize) {
             let rest = p.id.len() + p.source.len() + p.thread.len() + len(&p.parent) + len(&p.author) + len(&p.extra);
             (p.text.len(), rest)
         }
-        Record::PostDeleted { id } | Record::EntityDeleted { id } | Record::RuleDeleted { id } => (0, id.len()),
+        Record::PostDeleted { id }
+        | Record::EntityDeleted { id }
+        | Record::RuleDeleted { id }
+        | Record::KeywordDeleted { id } => (0, id.len()),
+        Record::Keyword(k) => {
+            let phrases = k.phrases.iter().chain(&k.exclude).map(|s| s.len() + 3).sum::<usize>();
+            (0, 2 * k.id.len() + phrases + 64)
+        }
         Record::Votes(v) => (0, v.id.len()),
         Record::Thread(t) => (t.title.len(), t.id.len()),
         Record::Entity(e) => {
             let names = e.aliases.iter().chain(&e.exclude).map(|s| s.len() + 3).sum::<usize>();
             (e.name.len(), 2 * e.id.len() + e.name.len() + e.kind.len() + names)
         }
+        Record::Author(a) => (0, a.id.len() + len(&a.numbers)),
         Record::AlertFloor(floor) => (0, floor.key.len() * 2 + 128),
         Record::Rule(r) => (0, 2 * r.id.len() + r.view.len() + r.when.text().len()),
         Record::Score { .. } | Record::Unscorable { .. } | Record::AlertMuted { .. } => (0, 32),
+        Record::Tie(tie) => (0, 2 * (tie.user.len() + tie.target.len()) + 32),
         Record::LiveModel { past, .. } => (0, 128 + 40 * past.before.len()),
         Record::Dead(d) => (
             d.message.len(),
@@ -319,6 +339,20 @@ impl Columns {
                 Kind::Rule
             }
             Record::RuleDeleted { id } => self.tombstone(row, id, Kind::RuleDeleted),
+            Record::Keyword(keyword) => {
+                self.id.at(row).append_value(&keyword.id);
+                self.json(row, keyword)?;
+                Kind::Keyword
+            }
+            Record::KeywordDeleted { id } => self.tombstone(row, id, Kind::KeywordDeleted),
+            Record::Author(author) => {
+                self.id.at(row).append_value(&author.id);
+                self.observed_at.at(row).append_value(author.observed_at);
+                if let Some(numbers) = &author.numbers {
+                    self.payload.at(row).append_value(numbers);
+                }
+                Kind::Author
+            }
             Record::Score { text, model, score } => {
                 self.keys(row, Some(text.0), model.0)?;
                 self.score(row, score);
@@ -349,6 +383,15 @@ impl Columns {
                 self.text_key.at(row).append_value(key).map_err(|e| e.to_string())?;
                 self.flags.at(row).append_value(u8::from(*muted));
                 Kind::AlertMuted
+            }
+            Record::Tie(tie) => {
+                self.id.at(row).append_value(tie.key());
+                match tie.kind {
+                    TieKind::Follow => self.observed_at.at(row).append_value(tie.at),
+                    _ => self.created_at.at(row).append_value(tie.at),
+                }
+                self.flags.at(row).append_value(if tie.undone { UNDONE } else { 0 });
+                Kind::Tie
             }
             Record::Dead(dead) => self.dead(row, dead)?,
         };

@@ -4,11 +4,12 @@
 use crate::expr::Expr;
 use crate::id::{ModelKey, TextKey};
 use crate::record::{
-    AlertFloor, Binding, Carried, DeadLetter, Entity, Envelope, Header, HeaderValue, Past, Post, Record, Thread,
-    TickBatch, Votes,
+    AlertFloor, Author, Binding, Carried, DeadLetter, Entity, Envelope, Header, HeaderValue, Past, Post, Record,
+    Thread, TickBatch, Votes,
 };
 use crate::score::{Rung, Score};
 use crate::spec::RuleSpec;
+use crate::tie::{Tie, TieKind};
 use crate::time::EventTime;
 use proptest::prelude::*;
 use proptest::{collection, option};
@@ -113,8 +114,9 @@ fn rules() -> impl Strategy<Value = Record> {
         "toxic/posts > 0.25",
     ]);
     let when = (conditions.clone(), option::of(conditions));
-    (strings(), strings(), when, any::<i32>(), numbers(), numbers()).prop_map(
-        |(id, view, (when, clear), min_posts, for_ms, cooldown_ms)| {
+    let more = (any::<i32>(), any::<i32>(), any::<(u8, u8)>());
+    (strings(), strings(), when, any::<i32>(), numbers(), numbers(), more).prop_map(
+        |(id, view, (when, clear), min_posts, for_ms, cooldown_ms, (min_authors, min_n_eff, (weeks, min)))| {
             let when = Expr::parse(when).unwrap();
             let clear = clear.map(|c| Expr::parse(c).unwrap());
             Record::Rule(RuleSpec {
@@ -125,6 +127,9 @@ fn rules() -> impl Strategy<Value = Record> {
                 min_posts,
                 for_ms,
                 cooldown_ms,
+                min_authors,
+                min_n_eff,
+                baseline: crate::expr::Baseline { weeks, min },
             })
         },
     )
@@ -180,11 +185,20 @@ pub(super) fn records() -> impl Strategy<Value = Record> {
         1 => strings().prop_map(|id| Record::EntityDeleted { id }),
         1 => rules(),
         1 => strings().prop_map(|id| Record::RuleDeleted { id }),
+        1 => (strings(), names(), names())
+            .prop_map(|(id, phrases, exclude)| Record::Keyword(crate::keywords::Keyword { id, phrases, exclude })),
+        1 => strings().prop_map(|id| Record::KeywordDeleted { id }),
         2 => (keys(), scores()).prop_map(|((text, model), score)| Record::Score { text, model, score }),
         1 => keys().prop_map(|(text, model)| Record::Unscorable { text, model }),
         1 => keys().prop_map(|(_, model)| Record::LiveModel { model, past: Past::default() }),
         1 => (keys(), collection::vec(any::<u128>(), 0..3)).prop_map(|((_, model), before)| Record::LiveModel {
             model, past: Past { before: before.into_iter().map(ModelKey).collect(), configured: Some(model) },
+        }),
+        1 => (strings(), any::<i64>(), option::of(strings()))
+            .prop_map(|(id, observed_at, numbers)| Record::Author(Author { id, observed_at, numbers })),
+        2 => (strings(), strings(), 0..4_usize, numbers(), any::<bool>()).prop_map(|(user, target, kind, at, undone)| {
+            let kind = TieKind::WITH_POSTS.get(kind).copied().unwrap_or(TieKind::Follow);
+            Record::Tie(Tie { user, kind, target, at, undone })
         }),
         1 => (0..3_u128, any::<bool>()).prop_map(|(id, muted)| Record::AlertMuted { id: id << 99, muted }),
         1 => dead_letters(),

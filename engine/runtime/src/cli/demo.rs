@@ -143,6 +143,7 @@ fn pipeline(args: &DemoArgs, state: &Path) -> Result<config::Pipeline, Failure> 
                 format,
                 deleted_body: DeletedBody::Gone,
             },
+            platform: None,
         };
         pipeline.sources = vec![file("input", input, Collection::Posts, FileFormat::Jsonl)];
         if let Some(entities) = &args.entities {

@@ -10,6 +10,7 @@ use super::secret::Secret;
 use super::sources;
 use super::tree::Value;
 use groundswell_connectors::kafka::{OnGap, Start, check_properties};
+use groundswell_core::number::NumberSpec;
 use std::collections::BTreeMap;
 
 pub use registry::RegistryConfig;
@@ -93,7 +94,7 @@ pub struct KafkaSinkConfig {
 }
 
 /// Reads a source's keys; every mistake is reported before giving up.
-pub(super) fn source(section: &Section<'_>) -> Option<SourceKind> {
+pub(super) fn source(section: &Section<'_>, numbers: &[NumberSpec]) -> Option<SourceKind> {
     let (brokers, topic) = (brokers(section), topic(section, "topic"));
     let into = section.required("into").and_then(|f| f.choice());
     let into = into.and_then(Collection::named);
@@ -110,7 +111,7 @@ pub(super) fn source(section: &Section<'_>) -> Option<SourceKind> {
     let deleted_body = sources::deleted_body(section, into);
     let map = section
         .given("map")
-        .map_or(Some(BTreeMap::new()), |f| sources::map(&f, into));
+        .map_or(Some(BTreeMap::new()), |f| sources::map(&f, into, numbers));
     Some(SourceKind::Kafka(Box::new(KafkaSourceConfig {
         brokers: brokers?,
         topic: topic?,

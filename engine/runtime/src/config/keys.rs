@@ -1,6 +1,11 @@
 //! Every key of the pipeline file, as data: what the reader accepts, what the reference documents, and the one home of
 //! defaults and limits. `*` in a path stands for a name the user chooses.
 
+mod events;
+mod extras;
+mod feed;
+mod link;
+mod rules;
 mod scoring;
 mod serve;
 mod webhook;
@@ -36,6 +41,8 @@ pub(super) enum Kind {
     Choices(&'static [&'static str]),
     /// A condition over measures.
     Condition,
+    /// A formula over measures and numbers.
+    Formula,
     /// A list of pairs of numbers.
     Pairs,
     /// A list of sections with the keys below it in the table.
@@ -61,8 +68,6 @@ pub(super) struct Key {
     pub required: bool,
     /// Only with this value of that sibling key, or with one of several (`a|b`).
     pub only: Option<(&'static str, &'static str)>,
-    /// Planned: what it will be.
-    pub later: Option<&'static str>,
     /// Planned values and what they will be.
     pub later_values: &'static [(&'static str, &'static str)],
     /// What it does.
@@ -122,17 +127,10 @@ const fn key(path: &'static str, kind: Kind, about: &'static str) -> Key {
         default: None,
         required: false,
         only: None,
-        later: None,
         later_values: &[],
         about,
         example: "",
     }
-}
-
-const fn later(path: &'static str, what: &'static str) -> Key {
-    let mut key = key(path, Kind::Section, "");
-    key.later = Some(what);
-    key
 }
 
 /// Keys directly below a section's path (`""` is the top).
@@ -154,8 +152,21 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
 }
 
 /// All keys.
-pub(super) static KEYS: LazyLock<Vec<Key>> =
-    LazyLock::new(|| [TABLE, scoring::KEYS, serve::KEYS, webhook::KEYS, windows::KEYS].concat());
+pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
+    [
+        TABLE,
+        events::KEYS,
+        feed::KEYS,
+        extras::KEYS,
+        link::KEYS,
+        rules::KEYS,
+        scoring::KEYS,
+        serve::KEYS,
+        webhook::KEYS,
+        windows::KEYS,
+    ]
+    .concat()
+});
 
 /// The table, but for what is in files of its own.
 const TABLE: &[Key] = &[
@@ -193,7 +204,7 @@ const TABLE: &[Key] = &[
     key("sources", Named, "Where records come from, by name. At least one.")
         .required()
         .example("{posts: {type: file, path: posts.jsonl.gz, into: posts}}"),
-    key("sources.*.type", Choice(&["file", "kafka", "generator"]), "The kind of source.")
+    key("sources.*.type", Choice(&["file", "kafka", "generator", "feed"]), "The kind of source.")
         .required()
         .later_values(&[("http", "HTTP sources"), ("websocket", "WebSocket sources")])
         .example("file"),
@@ -201,7 +212,7 @@ const TABLE: &[Key] = &[
         .required()
         .only("type", "file")
         .example("posts.jsonl.gz"),
-    key("sources.*.into", Choice(&["posts", "votes", "threads", "entities", "rules"]), "What the records are.")
+    key("sources.*.into", Choice(&["posts", "votes", "threads", "entities", "rules", "keywords", "authors", "interactions", "follows"]), "What the records are.")
         .required()
         .only("type", "file|kafka")
         .later_values(&[("erasures", "erasures")])
@@ -297,9 +308,9 @@ const TABLE: &[Key] = &[
     .default("fail")
     .only("type", "kafka")
     .example("earliest"),
-    key("sources.*.max_bytes", Size("1KiB", "64MiB"), "Longer records are dead letters.")
+    key("sources.*.max_bytes", Size("1KiB", "64MiB"), "Longer records are dead letters; longer feeds are not read.")
         .default("1MiB")
-        .only("type", "kafka")
+        .only("type", "kafka|feed")
         .example("256KiB"),
     key("sources.*.max_in_flight", Size("1MiB", "1GiB"), "Bytes fetched ahead.")
         .default("64MiB")
@@ -309,9 +320,13 @@ const TABLE: &[Key] = &[
         .default("30s")
         .only("type", "kafka")
         .example("5s"),
-    key("sources.*.timeout", Duration("1s", "1h"), "How long a start waits for brokers that do not answer.")
+    key(
+        "sources.*.timeout",
+        Duration("1s", "1h"),
+        "How long a start waits for brokers that do not answer; a feed, for the whole answer to a request.",
+    )
         .default("30s")
-        .only("type", "kafka")
+        .only("type", "kafka|feed")
         .example("5s"),
     key(
         "sources.*.properties",
@@ -338,23 +353,6 @@ const TABLE: &[Key] = &[
         .default("none")
         .only("type", "generator")
         .example("100000"),
-    key("link", Section, "How texts are linked to entities."),
-    key("link.exact", Section, "Aliases found as whole words."),
-    key("link.exact.confidence", Number(0.0, 1.0), "Confidence of such a mention.").default("0.95").example("1.0"),
-    key("link.fuzzy", Section, "Names found approximately where nothing matched exactly; `false` switches it off.")
-        .or(&["false"])
-        .example("{min: 90}"),
-    key("link.fuzzy.min", Integer(1, 100), "Least likeness (partial ratio).").default("85").example("90"),
-    key("link.inherit_from_parent", Bool, "A reply without a mention inherits its parent's.")
-        .default("true")
-        .example("false"),
-    key(
-        "link.compat",
-        Choice(&["none", "seed"]),
-        "`seed`: the literal rule of the first systems, any alias anywhere in the text, inside words too.",
-    )
-    .default("none")
-    .example("seed"),
     key("models", Section, "What scores texts."),
     key(
         "models.live",
@@ -455,14 +453,19 @@ const TABLE: &[Key] = &[
         .example("{by_minute: {group_by: [thread, entity], window: {tumble: 1m}}}"),
     key(
         "views.*.group_by",
-        Choices(&["thread", "entity", "source", "author", "label", "emotion", "phase"]),
+        Choices(&[
+            "thread", "entity", "source", "author", "label", "emotion", "phase", "hour", "weekday", "hour_of_week", "tag",
+            "mention",
+        ]),
         "Columns that make a row, at most four; `[]` makes one row per window. `label` and `emotion` are those of the post's \
          answer, by the view's `sarcasm` policy; posts whose sentiment does not count, or not yet, have none. `phase` goes with \
-         anchored windows.",
+         anchored windows. `hour` (`00` to `23`), `weekday` (`mon` to `sun`) and `hour_of_week` (`mon 00`) are when the post was \
+         written, in the view's `time_zone`. A post has a row for every `entity` it mentions, `tag` it carries (`#nba`) and `mention` \
+         of a name (`@ann`).",
     )
     .required()
     .example("[thread, entity]"),
-    key("views.*.window", Section, "How time is cut: one of `tumble`, `hop`, `sliding`, `anchored`.")
+    key("views.*.window", Section, "How time is cut: one of `tumble`, `hop`, `sliding`, `anchored`, `session`.")
         .required()
         .example("{tumble: 1m}"),
     key("views.*.window.tumble", Duration("1s", "3650d"), "Windows of this length side by side.").example("1m"),
@@ -490,27 +493,6 @@ const TABLE: &[Key] = &[
         .or(&["forever"])
         .default("forever")
         .example("30d"),
-    key("rules", Named, "When to raise alerts, by name.")
-        .example("{backlash: {view: by_minute, when: \"sentiment < -0.3\", min_posts: 20}}"),
-    key("rules.*.view", Text, "The view it watches.").required().example("by_minute"),
-    key(
-        "rules.*.when",
-        Condition,
-        "Fires when this holds: measures and numbers with `+ - * /`, comparisons, `and`, `or`, `not`, parentheses.",
-    )
-    .required()
-    .example("\"sentiment < -0.3\""),
-    key("rules.*.clear", Condition, "Resolves when this holds; when absent, as soon as `when` does not. A window without posts resolves too.")
-        .example("\"sentiment > -0.1\""),
-    key("rules.*.min_posts", Integer(0, i32::MAX as i64), "Windows with fewer posts do not fire; they may resolve.")
-        .default("1")
-        .example("20"),
-    key("rules.*.for", Duration("0ms", "3650d"), "`when` must hold over windows side by side that span this long.")
-        .default("0ms")
-        .example("2m"),
-    key("rules.*.cooldown", Duration("0ms", "3650d"), "Quiet for this long after resolving.")
-        .default("0ms")
-        .example("10m"),
     key(
         "sinks",
         Named,
@@ -585,6 +567,10 @@ const TABLE: &[Key] = &[
         .only("type", "postgres")
         .example("[by_minute]"),
     key("sinks.*.alerts", Bool, "Whether alerts get one.")
+        .default("true")
+        .only("type", "postgres")
+        .example("false"),
+    key("sinks.*.events", Bool, "Whether keyword events get one, if there are any.")
         .default("true")
         .only("type", "postgres")
         .example("false"),

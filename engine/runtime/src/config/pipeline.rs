@@ -1,14 +1,22 @@
 //! A pipeline file after validation: the only form in which configuration reaches other code.
 
+mod feed;
+mod serve;
+
+pub use feed::FeedConfig;
+pub use serve::{
+    AuthConfig, FeedModel, FeedRoutes, JwtConfig, JwtKeys, KeyConfig, RoutesConfig, SentimentRoutes, ServeConfig,
+    ThreadRoutes,
+};
+
 use super::fallback::FallbackConfig;
 use super::kafka::{KafkaSinkConfig, KafkaSourceConfig};
 use super::secret::Secret;
 use groundswell_connectors::decode;
-use groundswell_connectors::http::auth::Role;
 use groundswell_connectors::webhook::Body;
-use groundswell_core::spec::{GraphSpec, GroupColumn, RuleSpec};
+use groundswell_core::keywords::Keyword;
+use groundswell_core::spec::{GraphSpec, RuleSpec};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// A validated pipeline. Paths are absolute, times are milliseconds, names refer to things that exist.
@@ -18,6 +26,8 @@ pub struct Pipeline {
     pub graph: GraphSpec,
     /// The rules of the file, in its order.
     pub rules: Vec<RuleSpec>,
+    /// The keywords of the file, in its order.
+    pub keywords: Vec<Keyword>,
     /// Where records come from, in the order of the file: the index is the source's id in the record.
     pub sources: Vec<SourceConfig>,
     /// Where results go. One of them takes the dead letters.
@@ -74,6 +84,8 @@ pub struct SourceConfig {
     pub name: String,
     /// What it is.
     pub kind: SourceKind,
+    /// The platform of posts that name none.
+    pub platform: Option<String>,
 }
 
 /// The kinds of source.
@@ -96,6 +108,8 @@ pub enum SourceKind {
     },
     /// A Kafka topic.
     Kafka(Box<KafkaSourceConfig>),
+    /// RSS and Atom feeds.
+    Feed(Box<FeedConfig>),
     /// Made-up threads full of everything that happens to posts and votes.
     Generator {
         /// The same seed gives the same records.
@@ -107,6 +121,18 @@ pub enum SourceKind {
         /// Ends after this many events.
         limit: Option<u64>,
     },
+}
+
+impl SourceConfig {
+    /// What its records are; `None` where they are several things.
+    pub fn collection(&self) -> Option<Collection> {
+        match &self.kind {
+            SourceKind::File { into, .. } => Some(*into),
+            SourceKind::Kafka(kafka) => Some(kafka.into),
+            SourceKind::Feed(_) => Some(Collection::Posts),
+            SourceKind::Generator { .. } => None,
+        }
+    }
 }
 
 /// What the records of a source are.
@@ -122,6 +148,14 @@ pub enum Collection {
     Entities,
     /// Rules.
     Rules,
+    /// Keywords.
+    Keywords,
+    /// What is known of authors.
+    Authors,
+    /// What users did with posts.
+    Interactions,
+    /// Whom users follow.
+    Follows,
 }
 
 /// How fast a file is read.
@@ -171,6 +205,10 @@ pub struct FieldRef {
     pub path: String,
     /// Unit of a time given as a number; `None` means milliseconds.
     pub unit: Option<TimeUnit>,
+    /// What is put before an id.
+    pub prefix: Option<String>,
+    /// Other fields that belong to the id.
+    pub with: Vec<String>,
 }
 
 /// Unit of a time given as a number.
@@ -360,6 +398,8 @@ pub enum SinkKind {
         views: Vec<String>,
         /// Whether alerts get one.
         alerts: bool,
+        /// Whether keyword events get one.
+        events: bool,
         /// Whether dead letters get one.
         dead_letters: bool,
     },
@@ -395,108 +435,6 @@ impl SinkConfig {
     }
 }
 
-/// `serve:`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServeConfig {
-    /// Address to listen on.
-    pub http: SocketAddr,
-    /// Who may ask; `None` lets everybody do everything.
-    pub auth: Option<AuthConfig>,
-    /// Requests a second, and at once.
-    pub quota: Option<(u32, u32)>,
-    /// Certificate and key.
-    pub tls: Option<(PathBuf, PathBuf)>,
-    /// Other names of a server on the loopback.
-    pub hosts: Vec<String>,
-    /// Other sites whose pages may read.
-    pub origins: Vec<String>,
-    /// Rows about fewer authors are withheld.
-    pub k_anonymity: Option<i32>,
-    /// Views that answer the routes of the first systems.
-    pub routes: Option<RoutesConfig>,
-}
-
-/// `serve.routes:`, views by name.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct RoutesConfig {
-    /// Posts by label.
-    pub sentiment: Option<SentimentRoutes>,
-    /// Threads and their casts.
-    pub threads: Option<ThreadRoutes>,
-}
-
-/// `serve.routes.sentiment:`
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct SentimentRoutes {
-    /// By hour.
-    pub hour: Option<String>,
-    /// By day.
-    pub day: Option<String>,
-    /// The last so many hours.
-    pub distribution: Vec<String>,
-}
-
-/// `serve.routes.threads:`
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct ThreadRoutes {
-    /// Which there are.
-    pub list: String,
-    /// By cast member.
-    pub cast: Option<String>,
-    /// Lines by cast member.
-    pub timeline: Option<String>,
-}
-
-/// `serve.auth:`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuthConfig {
-    /// API keys, by name.
-    pub keys: Vec<KeyConfig>,
-    /// JSON web tokens.
-    pub jwt: Option<JwtConfig>,
-    /// The column that holds the tenant.
-    pub tenant: Option<GroupColumn>,
-}
-
-/// One key of `serve.auth.keys:`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyConfig {
-    /// What logs call it.
-    pub name: String,
-    /// SHA-256 of the key.
-    pub sha256: [u8; 32],
-    /// What its holder may do.
-    pub role: Role,
-    /// The only tenant its holder sees.
-    pub tenant: Option<String>,
-}
-
-/// `serve.auth.jwt:`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JwtConfig {
-    /// What tokens are signed with.
-    pub key: JwtKeys,
-    /// `aud`.
-    pub audience: String,
-    /// `iss`.
-    pub issuer: Option<String>,
-    /// The claim with the role.
-    pub role_claim: String,
-    /// The claim with the tenant.
-    pub tenant_claim: String,
-}
-
-/// What verifies tokens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum JwtKeys {
-    /// HS256 with a secret.
-    Secret(Secret),
-    /// RS256 with the keys of a file.
-    File(PathBuf),
-    /// RS256 with the keys of an address.
-    Url(String),
-}
-
 /// Defines `ALL` and `name()`: the enum's words in the pipeline file, in one place for reading and printing.
 macro_rules! words {
     ($type:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
@@ -520,11 +458,13 @@ macro_rules! words {
 }
 
 words!(Clock { Wall = "wall", Event = "event" });
-words!(Collection { Posts = "posts", Votes = "votes", Threads = "threads", Entities = "entities", Rules = "rules" });
+words!(Collection { Posts = "posts", Votes = "votes", Threads = "threads", Entities = "entities", Rules = "rules",
+    Keywords = "keywords", Authors = "authors", Interactions = "interactions", Follows = "follows" });
 words!(DeletedBody { Gone = "gone", Text = "text" });
 words!(FileFormat { Jsonl = "jsonl", Json = "json", Yaml = "yaml" });
 words!(Schemas { Avro = "avro", Protobuf = "protobuf" });
 words!(TimeUnit { Seconds = "s", Millis = "ms", Micros = "us" });
+words!(FeedModel { Civility = "civility", Sentiment = "sentiment" });
 words!(Precision { Fp32 = "fp32", Bf16 = "bf16", Int8 = "int8" });
 
 impl Collection {
@@ -536,6 +476,10 @@ impl Collection {
             Collection::Threads => decode::Collection::Threads,
             Collection::Entities => decode::Collection::Entities,
             Collection::Rules => decode::Collection::Rules,
+            Collection::Keywords => decode::Collection::Keywords,
+            Collection::Authors => decode::Collection::Authors,
+            Collection::Interactions => decode::Collection::Interactions,
+            Collection::Follows => decode::Collection::Follows,
         }
     }
 
@@ -562,14 +506,22 @@ impl Collection {
                 "views",
                 "dislikes",
                 "upvote_ratio",
+                "comments",
+                "downvotes",
+                "retweets",
+                "shares",
+                "upvotes",
+                "viewers",
                 "edited_at",
                 "hidden_score",
                 "kind",
+                "original_post_id",
                 "sentiment",
                 "deleted",
                 "version",
             ],
             Collection::Votes => &["id", "score", "observed_at", "hidden_score", "deleted"],
+            Collection::Authors => &["id", "observed_at", "deleted"],
             Collection::Threads => &["thread", "title", "air_time", "ends_at", "deleted", "version"],
             Collection::Entities => &[
                 "id",
@@ -581,12 +533,19 @@ impl Collection {
                 "deleted",
                 "version",
             ],
+            Collection::Interactions => &["user", "post", "kind", "at", "deleted", "version"],
+            Collection::Follows => &["follower", "followed", "at", "deleted", "version"],
+            Collection::Keywords => &["id", "phrases", "exclude", "deleted", "version"],
             Collection::Rules => &[
                 "id",
                 "view",
                 "when",
                 "clear",
                 "min_posts",
+                "min_authors",
+                "min_n_eff",
+                "baseline_weeks",
+                "baseline_min",
                 "for",
                 "cooldown",
                 "deleted",
@@ -598,7 +557,10 @@ impl Collection {
 
 /// Whether a field of a record may be given as a time, so that it has a unit.
 pub(super) fn is_time(field: &str) -> bool {
-    matches!(field, "created_at" | "observed_at" | "air_time" | "ends_at" | "version")
+    matches!(
+        field,
+        "created_at" | "observed_at" | "air_time" | "ends_at" | "at" | "version"
+    )
 }
 
 impl SinkFrom {
@@ -610,6 +572,23 @@ impl SinkFrom {
             SinkFrom::View(view) => view,
             SinkFrom::Tables => "tables",
         }
+    }
+}
+
+impl SourceConfig {
+    /// What its records are; a generator's are of several kinds.
+    pub fn into(&self) -> Option<Collection> {
+        match &self.kind {
+            SourceKind::File { into, .. } => Some(*into),
+            SourceKind::Kafka(kafka) => Some(kafka.into),
+            SourceKind::Feed(_) => Some(Collection::Posts),
+            SourceKind::Generator { .. } => None,
+        }
+    }
+
+    /// Whether its records are interactions or follows.
+    pub fn has_ties(&self) -> bool {
+        matches!(self.collection(), Some(Collection::Interactions | Collection::Follows))
     }
 }
 

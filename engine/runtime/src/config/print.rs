@@ -1,5 +1,8 @@
 //! A validated pipeline → the pipeline file that says it in full: every key with its value, secrets masked.
 
+mod news;
+mod serve;
+
 use super::fallback::FallbackConfig;
 use super::kafka::{Brokers, Property, RegistryConfig};
 use super::pipeline::{
@@ -8,10 +11,12 @@ use super::pipeline::{
 };
 use super::secret::mask_url;
 use super::units::{show_duration, show_size};
-use super::views::show_edge;
+use super::views::{show_edge, show_extras};
 use groundswell_connectors::kafka::{OnGap, Start};
 use groundswell_core::acc::UNIT;
-use groundswell_core::spec::{GroupColumn, Measure, Phases, RuleSpec, ViewSpec, WeightSpec, WindowSpec};
+use groundswell_core::expr::Baseline;
+use groundswell_core::number::{NumberSpec, Of};
+use groundswell_core::spec::{GroupColumn, Measure, Phases, RuleSpec, Sessions, ViewSpec, WeightSpec, WindowSpec};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::Path;
@@ -38,6 +43,7 @@ impl Pipeline {
         self.link(&mut out);
         self.models(&mut out);
         out.weight(&self.graph.weight);
+        out.numbers(&self.graph.numbers);
         out.section(0, "views");
         for view in &self.graph.views {
             out.view(view);
@@ -49,6 +55,7 @@ impl Pipeline {
             out.section(0, "rules");
             self.rules.iter().for_each(|rule| out.rule(rule));
         }
+        self.events(&mut out);
         out.section(0, "sinks");
         for sink in &self.sinks {
             out.section(1, &sink.name);
@@ -88,19 +95,21 @@ impl Pipeline {
                     url,
                     views,
                     alerts,
+                    events,
                     dead_letters,
                 } => {
                     out.line(2, "type", "postgres");
                     out.line(2, "url", text(url.expose()));
                     out.line(2, "views", format!("[{}]", views.join(", ")));
                     out.line(2, "alerts", alerts);
+                    out.line(2, "events", events);
                     out.line(2, "dead_letters", dead_letters);
                 }
             }
         }
         match &self.serve {
             None => out.line(0, "serve", "false"),
-            Some(serve) => print_serve(serve, &mut out),
+            Some(serve) => serve::print_serve(serve, &mut out),
         }
         out.line(0, "workers", self.workers);
         out.section(0, "scoring");
@@ -206,6 +215,9 @@ impl Yaml {
 
     fn source(&mut self, source: &SourceConfig) {
         self.section(1, &source.name);
+        if let Some(platform) = &source.platform {
+            self.line(2, "platform", text(platform));
+        }
         match &source.kind {
             SourceKind::File {
                 path,
@@ -263,6 +275,7 @@ impl Yaml {
                 self.line(2, "discover", show_duration(kafka.discover_ms));
                 self.map(&kafka.map);
             }
+            SourceKind::Feed(feed) => self.feed(feed),
             SourceKind::Generator {
                 seed,
                 posts_per_minute,
@@ -283,13 +296,34 @@ impl Yaml {
             self.section(2, "map");
         }
         for (name, found) in map {
-            match found.unit {
-                None => self.line(3, name, text(&found.path)),
-                Some(unit) => {
-                    let found = format!("{{field: {}, unit: {}}}", text(&found.path), unit.name());
-                    self.line(3, name, found);
-                }
+            let mut more: Vec<String> = Vec::new();
+            more.extend(found.unit.map(|unit| format!("unit: {}", unit.name())));
+            more.extend(found.prefix.as_ref().map(|prefix| format!("prefix: {}", text(prefix))));
+            if !found.with.is_empty() {
+                let with: Vec<String> = found.with.iter().map(|with| text(with)).collect();
+                more.push(format!("with: [{}]", with.join(", ")));
             }
+            match more.is_empty() {
+                true => self.line(3, name, text(&found.path)),
+                false => self.line(
+                    3,
+                    name,
+                    format!("{{field: {}, {}}}", text(&found.path), more.join(", ")),
+                ),
+            }
+        }
+    }
+
+    fn numbers(&mut self, numbers: &[NumberSpec]) {
+        let of = |kind: fn(&NumberSpec) -> bool| {
+            let names: Vec<&str> = numbers.iter().filter(|n| kind(n)).map(|n| n.name.as_str()).collect();
+            format!("[{}]", names.join(", "))
+        };
+        if numbers.len() > 1 {
+            self.section(0, "numbers");
+            self.line(1, "posts", of(|n| matches!(n.of, Of::Post(_)) && !n.decimal));
+            self.line(1, "decimals", of(|n| matches!(n.of, Of::Post(_)) && n.decimal));
+            self.line(1, "authors", of(|n| matches!(n.of, Of::Author(_))));
         }
     }
 
@@ -402,6 +436,10 @@ impl Yaml {
             WindowSpec::Hop { size, every } => self.line(3, "hop", stepped(size, every)),
             WindowSpec::Sliding { size, every } => self.line(3, "sliding", stepped(size, every)),
             WindowSpec::Anchored(phases) => self.anchored(&phases),
+            WindowSpec::Session(Sessions { gap, max }) => {
+                let lengths = format!("{{gap: {}, max: {}}}", show_duration(gap), show_duration(max));
+                self.line(3, "session", lengths);
+            }
         }
         self.line(3, "on", "created_at");
         self.line(
@@ -410,6 +448,9 @@ impl Yaml {
             words(view.measures.iter().copied().map(Measure::name).collect()),
         );
         self.line(2, "keep", view.keep.map_or_else(|| "forever".to_owned(), show_duration));
+        for (key, value) in show_extras(view, text) {
+            self.line(2, key, value);
+        }
     }
 
     fn anchored(&mut self, phases: &Phases) {
@@ -433,6 +474,15 @@ impl Yaml {
             self.line(2, "clear", text(clear.text()));
         }
         self.line(2, "min_posts", rule.min_posts);
+        for (key, n) in [("min_authors", rule.min_authors), ("min_n_eff", rule.min_n_eff)] {
+            if n > 0 {
+                self.line(2, key, n);
+            }
+        }
+        if rule.has_baseline() {
+            let Baseline { weeks, min } = rule.baseline;
+            self.line(2, "baseline", format!("{{weeks: {weeks}, min: {min}}}"));
+        }
         self.line(2, "for", show_duration(rule.for_ms));
         self.line(2, "cooldown", show_duration(rule.cooldown_ms));
     }
@@ -454,88 +504,4 @@ fn text(value: &str) -> String {
 
 fn file(path: &Path) -> String {
     text(&path.display().to_string())
-}
-
-fn print_serve(serve: &ServeConfig, out: &mut Yaml) {
-    out.section(0, "serve");
-    out.line(1, "http", text(&serve.http.to_string()));
-    match &serve.auth {
-        None if serve.http.ip().is_loopback() => {}
-        None => out.line(1, "auth", "false"),
-        Some(auth) => print_auth(auth, out),
-    }
-    if let Some((per_second, burst)) = serve.quota {
-        out.section(1, "quota");
-        out.line(2, "per_second", per_second);
-        out.line(2, "burst", burst);
-    }
-    if let Some((cert, key)) = &serve.tls {
-        out.section(1, "tls");
-        out.line(2, "cert", file(cert));
-        out.line(2, "key", file(key));
-    }
-    if let Some(k) = serve.k_anonymity {
-        out.line(1, "k_anonymity", k.to_string());
-    }
-    for (key, all) in [("hosts", &serve.hosts), ("origins", &serve.origins)] {
-        if !all.is_empty() {
-            let all: Vec<String> = all.iter().map(|t| text(t)).collect();
-            out.line(1, key, format!("[{}]", all.join(", ")));
-        }
-    }
-    serve.routes.iter().for_each(|routes| print_routes(routes, out));
-}
-
-fn print_routes(routes: &RoutesConfig, out: &mut Yaml) {
-    out.section(1, "routes");
-    if let Some(sentiment) = &routes.sentiment {
-        out.section(2, "sentiment");
-        for (key, name) in [("hour", &sentiment.hour), ("day", &sentiment.day)] {
-            name.iter().for_each(|name| out.line(3, key, text(name)));
-        }
-        if !sentiment.distribution.is_empty() {
-            let all: Vec<String> = sentiment.distribution.iter().map(|name| text(name)).collect();
-            out.line(3, "distribution", format!("[{}]", all.join(", ")));
-        }
-    }
-    if let Some(threads) = &routes.threads {
-        out.section(2, "threads");
-        out.line(3, "list", text(&threads.list));
-        for (key, name) in [("cast", &threads.cast), ("timeline", &threads.timeline)] {
-            name.iter().for_each(|name| out.line(3, key, text(name)));
-        }
-    }
-}
-
-fn print_auth(auth: &AuthConfig, out: &mut Yaml) {
-    out.section(1, "auth");
-    if !auth.keys.is_empty() {
-        out.section(2, "keys");
-    }
-    for key in &auth.keys {
-        out.section(3, &text(&key.name));
-        let hex: String = key.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-        out.line(4, "sha256", hex);
-        out.line(4, "role", key.role.name());
-        if let Some(tenant) = &key.tenant {
-            out.line(4, "tenant", text(tenant));
-        }
-    }
-    if let Some(jwt) = &auth.jwt {
-        out.section(2, "jwt");
-        match &jwt.key {
-            JwtKeys::Secret(secret) => out.line(3, "secret", text(&secret.to_string())),
-            JwtKeys::File(path) => out.line(3, "jwks", file(path)),
-            JwtKeys::Url(url) => out.line(3, "jwks", text(url)),
-        }
-        out.line(3, "audience", text(&jwt.audience));
-        if let Some(issuer) = &jwt.issuer {
-            out.line(3, "issuer", text(issuer));
-        }
-        out.line(3, "role_claim", text(&jwt.role_claim));
-        out.line(3, "tenant_claim", text(&jwt.tenant_claim));
-    }
-    if let Some(column) = auth.tenant {
-        out.line(2, "tenant", column.name());
-    }
 }

@@ -77,21 +77,13 @@ impl<'a> Section<'a> {
         for entry in self.entries.iter() {
             let at = |message: String, hint| self.reader.report(entry.pos, &self.path, message, hint);
             let Some(key) = keys::child(&self.pattern, &entry.key).filter(|k| k.name() != "*") else {
-                let known: Vec<&str> = keys::below(&self.pattern)
-                    .filter(|k| k.later.is_none())
-                    .map(Key::name)
-                    .collect();
+                let known: Vec<&str> = keys::below(&self.pattern).map(Key::name).collect();
                 at(
                     format!("unknown key {}", quoted(&entry.key)),
                     suggest(&entry.key, &known),
                 );
                 continue;
             };
-            let path = join(&self.path, &entry.key);
-            if let Some(what) = key.later {
-                self.reader
-                    .report(entry.pos, &path, format!("not supported in this build: {what}"), None);
-            }
             if let (Some((of, values)), Some((_, given))) = (key.only, variant)
                 && !key.goes_with(given)
             {

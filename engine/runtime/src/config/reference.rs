@@ -45,9 +45,6 @@ A pipeline file is YAML. `*` stands for a name of your choice: a lower-case lett
 
 fn row(key: &Key) -> String {
     let path = key.path.replace('|', "\\|");
-    if let Some(what) = key.later {
-        return format!("| `{path}` | – | – | Not in this build: {what}. | – |\n");
-    }
     let mut about = key.about.to_owned();
     if let Some((of, value)) = key.only {
         about = format!("With `{of}: {}`. {about}", value.replace('|', "` or `"));
@@ -109,6 +106,7 @@ fn value(key: &Key) -> String {
         Kind::Choice(choices) => words(choices).join(", "),
         Kind::Choices(choices) => format!("list of {}", words(choices).join(", ")),
         Kind::Condition => "condition".to_owned(),
+        Kind::Formula => "formula".to_owned(),
         Kind::Pairs => "list of pairs".to_owned(),
         Kind::Sections => "list of sections".to_owned(),
         Kind::Names => "list of names".to_owned(),

@@ -23,6 +23,7 @@ pub(super) fn serve(root: &Section<'_>, views: Known<'_>) -> Option<Option<Serve
     }
     let section = root.section("serve")?;
     let http = section.get("http").and_then(|f| address(&f));
+    let metrics = optional(section.given("metrics"), |f| address(&f));
     let open = section.given("auth").is_some_and(|f| f.is("false"));
     let auth = match section.given("auth").filter(|_| !open) {
         None => Some(None),
@@ -44,6 +45,7 @@ pub(super) fn serve(root: &Section<'_>, views: Known<'_>) -> Option<Option<Serve
     }
     Some(Some(ServeConfig {
         http,
+        metrics: metrics?,
         auth,
         quota: quota?,
         tls: tls?,

@@ -54,6 +54,7 @@ fn sink(
     if kind == "postgres" {
         let url = section.required("url").and_then(|f| database(&f));
         let tables = section.get("views").and_then(|f| tables(&f, views));
+        let events = section.get("events").and_then(|f| f.bool());
         let (alerts, dead) = (section.get("alerts"), section.get("dead_letters"));
         let (alerts, dead) = (alerts.and_then(|f| f.bool()), dead.and_then(|f| f.bool()));
         if name == DEAD_LETTERS {
@@ -67,6 +68,7 @@ fn sink(
                 url: url?,
                 views: tables?,
                 alerts: alerts?,
+                events: events?,
                 dead_letters: dead?,
             },
         });

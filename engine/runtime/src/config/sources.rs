@@ -3,11 +3,12 @@
 use super::error::quoted;
 use super::field::Field;
 use super::pipeline::{
-    Collection, DeletedBody, FieldRef, FileFormat, Pace, SourceConfig, SourceKind, TimeUnit, is_time,
+    Collection, DeletedBody, FeedConfig, FieldRef, FileFormat, Pace, SourceConfig, SourceKind, TimeUnit, is_time,
 };
 use super::read::Section;
 use super::settings::is_name;
 use groundswell_connectors::decode::{self, Decoder, DecoderSpec, FieldMap};
+use groundswell_core::number::NumberSpec;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -15,7 +16,7 @@ use std::path::Path;
 const MAX_PACE: f64 = 1e9;
 
 /// Reads the sources; at least one.
-pub(super) fn sources(root: &Section<'_>) -> Option<Vec<SourceConfig>> {
+pub(super) fn sources(root: &Section<'_>, numbers: &[NumberSpec]) -> Option<Vec<SourceConfig>> {
     let field = root.required("sources")?;
     let all = field.section()?.named();
     if all.is_empty() {
@@ -25,10 +26,13 @@ pub(super) fn sources(root: &Section<'_>) -> Option<Vec<SourceConfig>> {
     let read: Vec<Option<SourceConfig>> = all
         .iter()
         .map(|(name, field)| {
-            let kind = source(field);
+            let source = source(field, numbers);
+            let name = checked_name(name, field);
+            let (kind, platform) = source?;
             Some(SourceConfig {
-                name: checked_name(name, field)?,
-                kind: kind?,
+                name: name?,
+                kind,
+                platform,
             })
         })
         .collect();
@@ -45,13 +49,26 @@ pub(super) fn checked_name(name: &str, field: &Field<'_>) -> Option<String> {
     Some(name.to_owned())
 }
 
-fn source(field: &Field<'_>) -> Option<SourceKind> {
+fn source(field: &Field<'_>, numbers: &[NumberSpec]) -> Option<(SourceKind, Option<String>)> {
     let (section, kind) = field.variant("type")?;
-    match kind {
-        "generator" => generator(&section),
-        "kafka" => super::kafka::source(&section),
-        _ => file(&section),
+    let source = match kind {
+        "generator" => return Some((generator(&section)?, None)),
+        "kafka" => super::kafka::source(&section, numbers),
+        "feed" => feed(&section),
+        _ => file(&section, numbers),
+    };
+    let platform = section.given("platform").map_or(Some(None), |f| f.text().map(Some));
+    let (source, platform) = (source?, platform?);
+    let into = match &source {
+        SourceKind::File { into, .. } => *into,
+        SourceKind::Kafka(kafka) => kafka.into,
+        SourceKind::Feed(_) | SourceKind::Generator { .. } => Collection::Posts,
+    };
+    if let Some(field) = section.given("platform").filter(|_| into != Collection::Posts) {
+        field.key_error(format!("{} have no platform; leave it out", into.name()), None);
+        return None;
     }
+    Some((source, platform))
 }
 
 fn generator(section: &Section<'_>) -> Option<SourceKind> {
@@ -78,7 +95,63 @@ fn generator(section: &Section<'_>) -> Option<SourceKind> {
     })
 }
 
-fn file(section: &Section<'_>) -> Option<SourceKind> {
+fn feed(section: &Section<'_>) -> Option<SourceKind> {
+    let feeds = section.required("feeds").and_then(|field| {
+        let all = field.section()?.named();
+        if all.is_empty() {
+            field.key_error("there is no feed to read", None);
+            return None;
+        }
+        let read: Vec<Option<(String, String, i64)>> = all
+            .iter()
+            .map(|(name, field)| {
+                let name = checked_name(name, field);
+                let section = field.section()?;
+                let url = section.required("url").and_then(|f| address(&f));
+                let interval = section.get("interval").and_then(|f| f.duration());
+                Some((name?, url?, interval?))
+            })
+            .collect();
+        read.into_iter().collect::<Option<Vec<_>>>()
+    });
+    let whole = |section: &Section<'_>, name: &str| {
+        let number = section.get(name).and_then(|f| f.integer());
+        number.and_then(|n| u32::try_from(n).ok())
+    };
+    let time = |section: &Section<'_>, name: &str| section.get(name).and_then(|f| f.duration());
+    let (rate, retry) = (section.section("rate")?, section.section("retry")?);
+    let breaker = section.section("breaker")?;
+    let (requests, per_ms) = (whole(&rate, "requests"), time(&rate, "per"));
+    let (attempts, base_ms, longest_ms) = (whole(&retry, "attempts"), time(&retry, "base"), time(&retry, "longest"));
+    let (failures, open_ms) = (whole(&breaker, "failures"), time(&breaker, "open"));
+    let max_bytes = section.get("max_bytes").and_then(|f| f.size());
+    Some(SourceKind::Feed(Box::new(FeedConfig {
+        feeds: feeds?,
+        requests: requests?,
+        per_ms: per_ms?,
+        attempts: attempts?,
+        base_ms: base_ms?,
+        longest_ms: longest_ms?,
+        failures: failures?,
+        open_ms: open_ms?,
+        timeout_ms: time(section, "timeout")?,
+        max_bytes: max_bytes?,
+    })))
+}
+
+/// The address of a feed.
+fn address(field: &Field<'_>) -> Option<String> {
+    let text = field.text()?;
+    match groundswell_connectors::feed::check_url(&text) {
+        Ok(()) => Some(text),
+        Err(why) => {
+            field.error(format!("{} is no address of a feed: {why}", quoted(&text)), None);
+            None
+        }
+    }
+}
+
+fn file(section: &Section<'_>, numbers: &[NumberSpec]) -> Option<SourceKind> {
     let into = section
         .required("into")
         .and_then(|f| f.choice())
@@ -102,7 +175,9 @@ fn file(section: &Section<'_>) -> Option<SourceKind> {
             }),
         });
     let deleted_body = deleted_body(section, into);
-    let map = section.given("map").map_or(Some(BTreeMap::new()), |f| map(&f, into));
+    let map = section
+        .given("map")
+        .map_or(Some(BTreeMap::new()), |f| map(&f, into, numbers));
     Some(SourceKind::File {
         path: path?,
         into: into?,
@@ -165,7 +240,10 @@ fn readable(field: &Field<'_>, path: &Path, pace: Option<Pace>) -> bool {
 /// The format by the file's name, compression aside. A `.json` of posts or votes may be either of two things.
 fn format_of(field: &Field<'_>, path: &Path, into: Option<Collection>) -> Option<FileFormat> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let bulk = matches!(into, Some(Collection::Posts | Collection::Votes));
+    let bulk = matches!(
+        into,
+        Some(Collection::Posts | Collection::Votes | Collection::Interactions | Collection::Follows)
+    );
     match uncompressed(&name).rsplit_once('.').map(|(_, extension)| extension) {
         Some("jsonl" | "ndjson") => Some(FileFormat::Jsonl),
         Some("json") if !bulk => Some(FileFormat::Json),
@@ -186,12 +264,17 @@ fn uncompressed(name: &str) -> &str {
     name.strip_suffix(".zst").unwrap_or(name)
 }
 
-pub(super) fn map(field: &Field<'_>, into: Option<Collection>) -> Option<BTreeMap<String, FieldRef>> {
+pub(super) fn map(
+    field: &Field<'_>,
+    into: Option<Collection>,
+    numbers: &[NumberSpec],
+) -> Option<BTreeMap<String, FieldRef>> {
     let mut map = BTreeMap::new();
     let mut good = true;
     for (name, field) in field.section()?.named() {
         if let Some(into) = into
             && !into.fields().contains(&&*name)
+            && !(matches!(into, Collection::Posts | Collection::Authors) && numbers.iter().any(|n| *n.name == *name))
         {
             field.key_unknown(&format!("field of {}", into.name()), &name, into.fields());
             good = false;
@@ -202,7 +285,7 @@ pub(super) fn map(field: &Field<'_>, into: Option<Collection>) -> Option<BTreeMa
         }
     }
     if let (true, Some(into)) = (good, into) {
-        for problem in conflicts(&map, into) {
+        for problem in conflicts(&map, into, numbers) {
             field.error(problem, None);
             good = false;
         }
@@ -211,11 +294,18 @@ pub(super) fn map(field: &Field<'_>, into: Option<Collection>) -> Option<BTreeMa
 }
 
 /// What is wrong with a map as a whole, by the decoder that will use it.
-fn conflicts(map: &BTreeMap<String, FieldRef>, into: Collection) -> Vec<String> {
-    let fields = map
-        .iter()
-        .map(|(name, found)| (name.clone(), decode::FieldRef::from(found.path.as_str())));
-    let spec = DecoderSpec::new(into.decoded()).with_map(FieldMap(fields.collect()));
+fn conflicts(map: &BTreeMap<String, FieldRef>, into: Collection, numbers: &[NumberSpec]) -> Vec<String> {
+    let fields = map.iter().map(|(name, found)| {
+        let reference = decode::FieldRef {
+            prefix: found.prefix.clone(),
+            with: found.with.clone(),
+            ..decode::FieldRef::from(found.path.as_str())
+        };
+        (name.clone(), reference)
+    });
+    let spec = DecoderSpec::new(into.decoded())
+        .with_map(FieldMap(fields.collect()))
+        .with_numbers(numbers.to_vec());
     Decoder::new(spec).map_or_else(|error| error.problems, |_| Vec::new())
 }
 
@@ -235,6 +325,8 @@ fn field_ref(name: &str, field: &Field<'_>) -> Option<FieldRef> {
         return Some(FieldRef {
             path: dotted(field)?,
             unit: None,
+            prefix: None,
+            with: Vec::new(),
         });
     }
     let section = field.section()?;
@@ -247,8 +339,16 @@ fn field_ref(name: &str, field: &Field<'_>) -> Option<FieldRef> {
         }
         Some(f) => f.choice().and_then(TimeUnit::named).map(Some),
     };
+    let optional = |key: &str| section.given(key).map_or(Some(None), |f| f.text().map(Some));
+    let prefix = optional("prefix");
+    let with = section.given("with").map_or(Some(Vec::new()), |f| {
+        let items = f.list("a list of fields")?;
+        items.iter().map(dotted).collect()
+    });
     Some(FieldRef {
         path: path?,
         unit: unit?,
+        prefix: prefix?,
+        with: with?,
     })
 }

@@ -1,5 +1,6 @@
 //! Whole pipeline files in, pipelines or mistakes out.
 
+mod extras;
 mod good;
 mod hostile;
 mod mistakes;
@@ -69,12 +70,13 @@ fn the_ready_pipelines_are_accepted() {
         for source in &pipeline.sources {
             match &source.kind {
                 super::SourceKind::Kafka(kafka) => named(&kafka.topic),
+                super::SourceKind::Feed(feed) => feed.feeds.iter().for_each(|(name, ..)| named(name)),
                 other => panic!("{name}: {other:?}"),
             }
         }
         seen += 1;
     }
-    assert!(seen >= 2);
+    assert!(seen >= 3);
 }
 
 #[test]

@@ -1,8 +1,14 @@
 //! `views:` and `rules:`
 
 mod anchored;
+mod extras;
+mod look_back;
+mod session;
+mod watch;
 
 pub(super) use anchored::show_edge;
+pub(super) use extras::{numbers, show as show_extras};
+pub(super) use watch::watchable;
 
 use super::error::{Pos, suggest};
 use super::fallback::sarcasm;
@@ -10,13 +16,14 @@ use super::field::Field;
 use super::read::Section;
 use super::sources::checked_name;
 use super::units::show_duration;
-use groundswell_core::expr::Expr;
+use groundswell_core::expr::{Baseline, Expr};
+use groundswell_core::number::NumberSpec;
 use groundswell_core::scoring::Sarcasm;
 use groundswell_core::spec::{GroupColumn, Measure, RuleSpec, ViewSpec, WindowSpec};
 use std::collections::BTreeMap;
 
 /// Names that tables and sinks use themselves.
-const RESERVED: [&str; 4] = ["alerts", "all", "dead_letters", "rules"];
+const RESERVED: [&str; 5] = ["alerts", "all", "dead_letters", "events", "rules"];
 
 /// Most windows that one post is in.
 const MAX_HOPS: i64 = 1000;
@@ -25,7 +32,7 @@ const MAX_HOPS: i64 = 1000;
 type Views = (Vec<ViewSpec>, BTreeMap<String, Sarcasm>);
 
 /// Reads the views; at least one.
-pub(super) fn views(root: &Section<'_>) -> Option<Views> {
+pub(super) fn views(root: &Section<'_>, numbers: Option<&[NumberSpec]>) -> Option<Views> {
     let field = root.required("views")?;
     let all = field.section()?.named();
     if all.is_empty() {
@@ -34,7 +41,7 @@ pub(super) fn views(root: &Section<'_>) -> Option<Views> {
     let mut policies = BTreeMap::new();
     let read: Vec<Option<ViewSpec>> = all
         .iter()
-        .map(|(name, field)| view(name, field, &mut policies))
+        .map(|(name, field)| view(name, field, numbers, &mut policies))
         .collect();
     Some((read.into_iter().collect::<Option<_>>()?, policies))
 }
@@ -53,7 +60,12 @@ pub(super) fn view_names(root: &Section<'_>) -> Vec<String> {
         .collect()
 }
 
-fn view(name: &str, field: &Field<'_>, policies: &mut BTreeMap<String, Sarcasm>) -> Option<ViewSpec> {
+fn view(
+    name: &str,
+    field: &Field<'_>,
+    numbers: Option<&[NumberSpec]>,
+    policies: &mut BTreeMap<String, Sarcasm>,
+) -> Option<ViewSpec> {
     let mut checked = checked_name(name, field);
     if RESERVED.contains(&name) {
         field.key_error(
@@ -79,6 +91,7 @@ fn view(name: &str, field: &Field<'_>, policies: &mut BTreeMap<String, Sarcasm>)
     let group_by = columns
         .zip(window)
         .and_then(|((words, field), window)| group_by(&words, &field, &window));
+    let extras = extras::extras(&section, measures.as_deref(), window.as_ref(), numbers);
     if let Some(policy) = policy? {
         policies.insert(name.to_owned(), policy);
     }
@@ -88,6 +101,7 @@ fn view(name: &str, field: &Field<'_>, policies: &mut BTreeMap<String, Sarcasm>)
         window: window?,
         measures: measures?,
         keep: keep?,
+        extras: extras?,
     })
 }
 
@@ -96,6 +110,9 @@ fn group_by(words: &[&str], field: &Field<'_>, window: &WindowSpec) -> Option<Ve
     let columns: Vec<GroupColumn> = words.iter().filter_map(column).collect();
     if matches!(window, WindowSpec::Anchored(_)) {
         return anchored::columns(field, columns);
+    }
+    if matches!(window, WindowSpec::Session(_)) {
+        return session::columns(field, columns);
     }
     if columns.contains(&GroupColumn::Phase) {
         let hint = Some("give `window: {anchored: …}`, or leave `phase` out".to_owned());
@@ -127,11 +144,11 @@ fn window(section: &Section<'_>) -> Option<WindowSpec> {
     if let Some(on) = section.get("on") {
         on.choice();
     }
-    let kinds = ["tumble", "hop", "sliding", "anchored"].map(|kind| section.given(kind));
+    let kinds = ["tumble", "hop", "sliding", "anchored", "session"].map(|kind| section.given(kind));
     let given: Vec<&Field<'_>> = kinds.iter().flatten().collect();
     if given.len() > 1 {
         section.error(
-            "a window is one of tumble, hop, sliding and anchored, not several",
+            "a window is one of tumble, hop, sliding, anchored and session, not several",
             None,
         );
         return None;
@@ -152,14 +169,15 @@ fn window(section: &Section<'_>) -> Option<WindowSpec> {
             }
             Some(WindowSpec::Hop { size, every })
         }
-        [.., Some(sliding), _] => stepped(sliding).map(|(size, every, _)| WindowSpec::Sliding { size, every }),
-        [.., Some(phases)] => anchored::anchored(phases).map(WindowSpec::Anchored),
+        [_, _, Some(sliding), ..] => stepped(sliding).map(|(size, every, _)| WindowSpec::Sliding { size, every }),
+        [.., Some(phases), _] => anchored::anchored(phases).map(WindowSpec::Anchored),
+        [.., Some(sessions)] => session::session(sessions).map(WindowSpec::Session),
         _ => {
             // A planned or misspelt kind has been reported by its key.
             if section.only_has(&["on"]) {
                 section.error(
                     "missing the kind of window",
-                    Some("one of tumble, hop, sliding, anchored".to_owned()),
+                    Some("one of tumble, hop, sliding, anchored, session".to_owned()),
                 );
             }
             None
@@ -220,20 +238,36 @@ fn rule(name: &str, field: &Field<'_>, views: &[String], specs: &[ViewSpec]) -> 
     let section = field.section()?;
     let view = section.required("view").and_then(|f| Some((known_view(&f, views)?, f)));
     if let Some((view, field)) = &view
-        && specs.iter().any(|spec| spec.name == *view && !spec.window.is_regular())
+        && let Some(spec) = specs
+            .iter()
+            .find(|spec| spec.name == *view && !spec.window.is_regular())
     {
         let hint = Some("watch a view with `tumble`, `hop` or `sliding`".to_owned());
-        field.error("rules follow windows side by side, and this view's are anchored", hint);
+        let what = match spec.window {
+            WindowSpec::Session(_) => "sessions",
+            _ => "anchored",
+        };
+        field.error(
+            format!("rules follow windows side by side, and this view's are {what}"),
+            hint,
+        );
+    }
+    if let Some((view, field)) = &view
+        && specs.iter().any(|spec| spec.name == *view && spec.extras.unwatched)
+    {
+        let hint = Some(format!("leave out `views.{view}.watch`, or the rule"));
+        field.error("the view says that no rule watches it", hint);
     }
     let when = section.required("when").and_then(|f| condition(&f));
     let clear = section.given("clear").map_or(Some(None), |f| condition(&f).map(Some));
-    let min_posts = section
-        .get("min_posts")
-        .and_then(|f| f.integer())
-        .and_then(|v| i32::try_from(v).ok());
+    let least = |name: &str| i32::try_from(section.get(name)?.integer()?).ok();
+    let (min_posts, min_authors, min_n_eff) = (least("min_posts"), least("min_authors"), least("min_n_eff"));
+    let baseline = section
+        .given("baseline")
+        .map_or(Some(Baseline::default()), |f| baseline(&f));
     let for_ms = section.get("for").and_then(|f| f.duration());
     let cooldown_ms = section.get("cooldown").and_then(|f| f.duration());
-    Some(RuleSpec {
+    let rule = RuleSpec {
         id: id?,
         view: view?.0,
         when: when?,
@@ -241,7 +275,27 @@ fn rule(name: &str, field: &Field<'_>, views: &[String], specs: &[ViewSpec]) -> 
         min_posts: min_posts?,
         for_ms: for_ms?,
         cooldown_ms: cooldown_ms?,
-    })
+        min_authors: min_authors?,
+        min_n_eff: min_n_eff?,
+        baseline: baseline?,
+    };
+    look_back::check(&rule, &section, specs);
+    Some(rule)
+}
+
+fn baseline(field: &Field<'_>) -> Option<Baseline> {
+    let section = field.section()?;
+    let number = |name: &str| u8::try_from(section.get(name)?.integer()?).ok();
+    let (weeks, min) = (number("weeks"), number("min"));
+    let (weeks, min) = (weeks?, min?);
+    if min > weeks {
+        let message = format!("{min} windows cannot be there in {weeks} weeks: there is one in each");
+        section
+            .get("min")?
+            .error(message, Some(format!("use `min: {weeks}` or less")));
+        return None;
+    }
+    Some(Baseline { weeks, min })
 }
 
 /// The name of a view that exists.
@@ -264,10 +318,14 @@ fn condition(field: &Field<'_>) -> Option<Expr> {
                 .skip(error.at.saturating_sub(1))
                 .take_while(|c| c.is_alphanumeric() || *c == '_')
                 .collect();
-            let hint = (error.message.starts_with("unknown measure"))
-                .then(|| suggest(&word, &Measure::SUMS.map(Measure::name)))
-                .flatten()
-                .filter(|hint| hint.starts_with("did"));
+            let hint = if error.message.starts_with("unknown measure") {
+                suggest(&word, &Measure::SUMS.map(Measure::name))
+            } else if error.message.starts_with("unknown function") {
+                suggest(&word, &["previous", "baseline"])
+            } else {
+                None
+            };
+            let hint = hint.filter(|hint| hint.starts_with("did"));
             let pos = start.map(|p| Pos {
                 line: p.line,
                 column: p.column + error.at.saturating_sub(1),

@@ -2,6 +2,7 @@
 
 use super::dispatch::{Counts, Tally};
 use super::models::Role;
+use super::rules::RuleReport;
 use groundswell_connectors::metrics::{Metrics, ModelLoad, ScorerTotals, SourceMetrics, StorePart};
 use groundswell_core::id::TextKey;
 use groundswell_core::record::{CONTROL, DeadLetter, Envelope, Identity, Rank, Record, SCORER, SourceId};
@@ -112,6 +113,8 @@ impl Counters {
                     | Record::EntityDeleted { .. }
                     | Record::Rule(_)
                     | Record::RuleDeleted { .. }
+                    | Record::Keyword(_)
+                    | Record::KeywordDeleted { .. }
             );
             if few && self.is_known(envelope.record.identity(), envelope) {
                 *tally.repeated.entry(envelope.source).or_default() += 1;
@@ -164,6 +167,16 @@ impl Counters {
             padding: now.padding,
             truncated: now.truncated,
         });
+    }
+
+    /// How many groups have the baselines that rules ask for.
+    pub(crate) fn rules(&self, rules: &[RuleReport]) {
+        let asking = rules.iter().filter(|known| known.rule.has_baseline());
+        self.metrics.rules(
+            asking
+                .map(|known| (known.rule.id.clone(), known.ready, known.lacking))
+                .collect(),
+        );
     }
 
     /// Notes how far each model is, and how many posts anchored windows lack.

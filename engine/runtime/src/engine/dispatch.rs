@@ -4,10 +4,13 @@
 //! [`TickChanges`], in an order that does not depend on the workers, and go to the observers and the sinks' queues.
 
 use super::counters::Counters;
+use super::events::Strings;
 use super::floors::Floors;
 use super::models::{Board, ModelFacts, Mutes};
+use super::revisions::Revisions;
 use super::sinks::SinkThread;
 use super::status::Status;
+use super::ties::GatheredTies;
 use crossbeam_channel::Receiver;
 use groundswell_core::id::PostKey;
 use groundswell_core::record::SourceId;
@@ -20,11 +23,15 @@ use groundswell_models::ScorerStats;
 use groundswell_operators::aggregate::Row;
 use groundswell_operators::compare::Tally as ModelTally;
 use groundswell_operators::dedupe::Duplicates;
+use groundswell_operators::engagement::Engaged;
 use groundswell_operators::evidence::Proven;
 use groundswell_operators::graph::Plan;
+use groundswell_operators::keywords::events::Event;
 use groundswell_operators::live::Live;
+use groundswell_operators::numbers::Numbered;
 use groundswell_operators::score::Wanted;
-use groundswell_operators::threshold::Carry;
+use groundswell_operators::threshold::{Carry, Standing as RuleStanding};
+use groundswell_operators::ties::Standing;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,11 +39,16 @@ use std::sync::Arc;
 /// One worker's output of one kind for one tick.
 pub(crate) enum Part {
     Rows(Tick, Vec<(Row, isize)>),
+    Numbered(Tick, Vec<(Numbered, isize)>),
     Posts(Tick, Vec<(Live, isize)>),
     Wanted(Tick, Vec<(Wanted, isize)>),
     Tallies(Tick, Vec<(ModelTally, isize)>),
     Alerts(Tick, Vec<(Proven, isize)>),
     Carries(Tick, Vec<(Carry, isize)>),
+    Standings(Tick, Vec<(RuleStanding, isize)>),
+    Ties(Tick, Vec<(Standing, isize)>),
+    Engaged(Tick, Vec<(Engaged, isize)>),
+    Events(Tick, Vec<(Event, isize)>),
 }
 
 /// Records by source.
@@ -92,6 +104,8 @@ pub(crate) struct Dispatcher {
     pub(crate) floors: Arc<Floors>,
     pub(crate) board: Arc<Board>,
     pub(crate) mutes: Mutes,
+    pub(crate) strings: Strings,
+    pub(crate) revisions: Revisions,
     pub(crate) pending: BTreeMap<Tick, Gathered>,
 }
 
@@ -100,15 +114,20 @@ pub(crate) struct Dispatcher {
 pub(crate) struct Gathered {
     clock: Option<EventTime>,
     rows: HashMap<(u16, groundswell_core::spec::ViewKey), Option<groundswell_core::acc::Acc>>,
+    /// Rows of views with numbers.
+    numbered: HashMap<(u16, groundswell_core::spec::ViewKey), Option<Numbered>>,
     posts: BTreeMap<PostKey, PostChange>,
     alerts: Vec<Proven>,
     carries: Vec<Carry>,
+    standings: Vec<(RuleStanding, isize)>,
+    events: Vec<(Event, isize)>,
     dead: Vec<DeadChange>,
     threads: Vec<ThreadChange>,
     counts: Tally,
     wanted: Vec<(Wanted, isize)>,
     tallies: Vec<(ModelTally, isize)>,
     models: ModelFacts,
+    ties: GatheredTies,
 }
 
 impl Dispatcher {
@@ -163,6 +182,16 @@ impl Dispatcher {
                     }
                 }
             }
+            Part::Numbered(tick, rows) => {
+                let slot = self.pending.entry(tick).or_default();
+                for (numbered, diff) in rows {
+                    let at = numbered.row.at;
+                    let change = slot.numbered.entry((at.view, at.key)).or_insert(None);
+                    if diff > 0 {
+                        *change = Some(numbered);
+                    }
+                }
+            }
             Part::Posts(tick, rows) => {
                 let slot = self.pending.entry(tick).or_default();
                 for (live, diff) in rows {
@@ -179,6 +208,10 @@ impl Dispatcher {
                 let slot = self.pending.entry(tick).or_default();
                 slot.carries.extend(rows.into_iter().map(|(carry, _)| carry));
             }
+            Part::Standings(tick, rows) => self.pending.entry(tick).or_default().standings.extend(rows),
+            Part::Ties(tick, rows) => self.pending.entry(tick).or_default().ties.standing(rows),
+            Part::Engaged(tick, rows) => self.pending.entry(tick).or_default().ties.engaged(rows),
+            Part::Events(tick, rows) => self.pending.entry(tick).or_default().events.extend(rows),
             Part::Wanted(tick, rows) => self.pending.entry(tick).or_default().wanted.extend(rows),
             Part::Tallies(tick, rows) => self.pending.entry(tick).or_default().tallies.extend(rows),
             Part::Alerts(tick, rows) => {
@@ -202,28 +235,45 @@ impl Dispatcher {
         self.counters.complete(&gathered.counts, &self.duplicates.take(tick));
         let mut views: Vec<Vec<RowChange>> = vec![Vec::new(); self.plan.declared];
         for ((view, key), acc) in gathered.rows {
-            views[usize::from(view)].push(RowChange { key, acc });
+            views[usize::from(view)].push(RowChange::new(key, acc));
+        }
+        for ((view, key), change) in gathered.numbered {
+            let acc = change.as_ref().map(|numbered| numbered.row.acc);
+            let numbers = change.map(|numbered| numbered.numbers);
+            if let Some(rows) = views.get_mut(usize::from(view)) {
+                rows.push(RowChange {
+                    numbers,
+                    ..RowChange::new(key, acc)
+                });
+            }
         }
         views
             .iter_mut()
             .for_each(|rows| rows.sort_unstable_by_key(|row| row.key));
+        let clock = gathered.clock.unwrap_or_default();
+        self.revisions.mark(tick, clock, &mut views);
         let mut alerts: Vec<_> = gathered.alerts.iter().filter_map(|p| self.alert(tick, p)).collect();
         alerts.sort_by_key(|a| (a.id, a.state != AlertState::Firing));
         self.mutes.mark(tick, &gathered.models.muted, &mut alerts);
         let changes = Arc::new(TickChanges {
             tick,
-            clock: gathered.clock.unwrap_or_default(),
+            clock,
             views,
             posts: gathered.posts.into_values().collect(),
             alerts,
             dead: gathered.dead,
             threads: gathered.threads,
+            ties: gathered.ties.changes(),
+            events: self.strings.told(gathered.events),
         });
         self.observers.iter_mut().for_each(|observer| observer(&changes));
         self.sinks
             .iter_mut()
             .for_each(|sink| sink.offer(&changes, &self.status));
         self.board.apply(gathered.models.live, gathered.tallies);
+        if self.status.rule_board().apply(gathered.standings) {
+            self.counters.rules(&self.status.rules());
+        }
         let wanted = self.wants.change(tick, gathered.wanted);
         self.status.set_wanted(wanted);
         let recalled = self.duplicates.recalled().count();
@@ -235,8 +285,10 @@ impl Dispatcher {
     fn alert(&self, tick: Tick, proven: &Proven) -> Option<AlertChange> {
         let t = &proven.transition;
         let (rule, spec) = (&t.rule, self.plan.declared_view(t.fired.view)?);
-        let subject = rule.when.subject();
         let acc = t.acc.unwrap_or_default();
+        let at = |distance| Some(t.earlier.iter().find(|(back, _)| *back == distance)?.1);
+        let earlier = rule.earlier(&spec.window, &at);
+        let (value, threshold) = rule.when.compared(t.acc.as_ref(), Some(&earlier));
         Some(AlertChange {
             id: alert_id(&rule.id, spec, t.fired.key),
             rule: rule.id.as_str().into(),
@@ -246,8 +298,8 @@ impl Dispatcher {
             key: t.fired.key,
             window_end: t.fired.key.start + spec.window.size(),
             resolved: (t.state == AlertState::Resolved).then(|| (t.window, t.window + spec.window.size())),
-            value: subject.and_then(|(measure, _)| t.acc.and_then(|acc| measure.value(&acc))),
-            threshold: subject.map(|(_, threshold)| threshold),
+            value,
+            threshold,
             posts: acc.posts,
             authors: acc.authors,
             at: tick,

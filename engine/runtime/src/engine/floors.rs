@@ -143,6 +143,7 @@ mod tests {
             window: WindowSpec::Tumble { size: 60 },
             measures: vec![],
             keep: Some(600),
+            extras: groundswell_core::spec::Extras::default(),
         }
     }
 

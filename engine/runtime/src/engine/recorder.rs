@@ -12,13 +12,14 @@ use super::dispatch::{Tally, ToDispatch};
 use super::floors::{Bounds, Floors};
 use super::log::{Log, Recorded};
 use super::models::{Ask, ModelFacts, Pointer, Switch};
-use super::release::{Share, split};
+use super::release::{Asked, Share, split};
 use super::replay::{Again, Ledger, Recorded as AgainAt};
 use super::scoring::Strict;
 use super::status::Status;
 use super::workers::Feeds;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use groundswell_core::id::{ModelKey, Names};
+use groundswell_core::keywords::Keyword;
 use groundswell_core::record::{Binding, CONTROL, Envelope, Record, SCORER, SourceId, TickBatch};
 use groundswell_core::serving::{DeadChange, ThreadChange};
 use groundswell_core::source::{Durable, SourceBatch, StopFlag};
@@ -77,7 +78,9 @@ pub(crate) struct Recorder {
     pub(crate) options: TickOptions,
     pub(crate) names: Arc<Names>,
     pub(crate) texts: Arc<Texts>,
-    pub(crate) keep_ids: bool,
+    /// Numbers that are read out of records.
+    pub(crate) numbers: Arc<[groundswell_core::number::NumberSpec]>,
+    pub(crate) asked: Asked,
     pub(crate) feeds: Feeds,
     pub(crate) dispatch: Sender<ToDispatch>,
     pub(crate) status: Arc<Status>,
@@ -102,6 +105,7 @@ pub(crate) struct Recorder {
     /// What the graph is told of the models beside the live one, with the first tick.
     pub(crate) background: Option<Arc<[Background]>>,
     pub(crate) config_rules: BTreeMap<String, RuleSpec>,
+    pub(crate) config_keywords: BTreeMap<String, Keyword>,
 }
 
 /// What has come in since the last tick.
@@ -156,6 +160,12 @@ impl Recorder {
             Record::RuleDeleted { id } if envelope.source == CONTROL => {
                 self.config_rules.remove(id);
             }
+            Record::Keyword(keyword) if envelope.source == CONTROL => {
+                self.config_keywords.insert(keyword.id.clone(), keyword.clone());
+            }
+            Record::KeywordDeleted { id } if envelope.source == CONTROL => {
+                self.config_keywords.remove(id);
+            }
             Record::Score { text, model, .. } | Record::Unscorable { text, model } => {
                 if let Some(strict) = &mut self.strict {
                     strict.known(*text, *model);
@@ -165,8 +175,13 @@ impl Recorder {
         }
     }
 
-    /// Records what the configuration says and the record does not: rules changed or gone, another live model.
-    pub(crate) fn configure(&mut self, rules: &[RuleSpec], model: Option<ModelKey>) -> Result<(), String> {
+    /// Records what the configuration says and the record does not: rules and keywords changed or gone, another live model.
+    pub(crate) fn configure(
+        &mut self,
+        rules: &[RuleSpec],
+        keywords: &[Keyword],
+        model: Option<ModelKey>,
+    ) -> Result<(), String> {
         let mut records = Vec::new();
         for rule in rules
             .iter()
@@ -178,6 +193,11 @@ impl Recorder {
         for id in self.config_rules.keys().filter(|id| !named.contains(id.as_str())) {
             records.push(Record::RuleDeleted { id: id.clone() });
         }
+        let known = &self.config_keywords;
+        let changed = keywords.iter().filter(|k| known.get(&k.id) != Some(k));
+        records.extend(changed.map(|k| Record::Keyword(k.clone())));
+        let gone = known.keys().filter(|id| keywords.iter().all(|k| k.id != **id));
+        records.extend(gone.map(|id| Record::KeywordDeleted { id: id.clone() }));
         records.extend(self.pointer.configure(model)?);
         if records.is_empty() {
             return Ok(());
@@ -244,6 +264,8 @@ impl Recorder {
             }
             let due = collected.since.is_some_and(|at| at.elapsed() >= self.options.every)
                 || collected.records.len() >= self.options.max_records
+                // Nothing comes any more that it could wait for.
+                || (unfinished.is_empty() && pieces.is_empty() && self.status.wanted() == 0)
                 || self.stop.is_set();
             if let Ok(again) = self.again.try_recv() {
                 if !collected.is_empty() {
@@ -459,9 +481,9 @@ impl Recorder {
             share,
             buffers,
             feeds.peers,
-            &self.names,
+            (&self.names, &self.numbers),
             &self.texts,
-            self.keep_ids,
+            self.asked,
         )
         .map_err(|e| e.to_string())?;
         if let (Some(background), Some(first)) = (self.background.take(), split.first_mut()) {

@@ -24,6 +24,7 @@ mod tests;
 
 pub use control::{FullState, SinkCondition, SinkError, SinkReport, SinkState};
 
+use super::EngineError;
 use super::status::Status;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use groundswell_connectors::metrics::Metrics;
@@ -31,7 +32,7 @@ use groundswell_core::serving::{Sink, TickChanges};
 use groundswell_core::source::StopFlag;
 use groundswell_core::time::{Tick, wall_now};
 use retry::Retry;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -60,6 +61,8 @@ pub(crate) type SinkEvents = Arc<dyn Fn(&str, SinkEvent) + Send + Sync>;
 
 pub(crate) struct SinkThread {
     queue: Sender<Arc<TickChanges>>,
+    /// Until the first tick, for a sink that begins again: the full state as of that tick.
+    past: Option<FullState>,
     /// Ends with the reason if it gave up.
     thread: JoinHandle<Option<String>>,
     upper: Option<Tick>,
@@ -95,11 +98,18 @@ impl SinkThread {
             .spawn(move || worker.run())?;
         Ok(SinkThread {
             queue,
+            past: None,
             thread,
             upper,
             state,
             stop,
         })
+    }
+
+    /// The sink begins again: with its first tick it is told how alerts ended, as far as that is known.
+    pub(crate) fn begin_again(mut self, full: Option<FullState>) -> Self {
+        self.past = full;
+        self
     }
 
     /// Queues a tick the sink has not committed yet.
@@ -108,7 +118,10 @@ impl SinkThread {
             self.state.commit(changes.tick);
             return;
         }
-        let mut changes = Arc::clone(changes);
+        let mut changes = match self.past.take() {
+            Some(full) => with_past(changes, &full),
+            None => Arc::clone(changes),
+        };
         loop {
             match self.queue.try_send(changes) {
                 Ok(()) => return,
@@ -285,6 +298,22 @@ impl Worker {
     }
 }
 
+/// A snapshot's tick tells of the alerts that stand. A sink that begins again missed how others ended, which is known where
+/// alerts are served.
+fn with_past(changes: &Arc<TickChanges>, full: &FullState) -> Arc<TickChanges> {
+    let known = full().filter(|full| full.tick == changes.tick);
+    let Some(known) = known.filter(|full| !full.alerts.is_empty()) else {
+        return Arc::clone(changes);
+    };
+    let standing: BTreeSet<u128> = changes.alerts.iter().map(|alert| alert.id).collect();
+    let ended = known.alerts.into_iter().filter(|alert| !standing.contains(&alert.id));
+    let alerts = ended.chain(changes.alerts.iter().cloned()).collect();
+    Arc::new(TickChanges {
+        alerts,
+        ..TickChanges::clone(changes)
+    })
+}
+
 fn weight(tick: &TickChanges) -> usize {
     tick.views.iter().map(Vec::len).sum::<usize>() + tick.alerts.len() + tick.dead.len()
 }
@@ -294,4 +323,41 @@ fn weight(tick: &TickChanges) -> usize {
 fn roll(began: &Instant) -> f64 {
     use std::hash::{BuildHasher, RandomState};
     (RandomState::new().hash_one(began.elapsed().as_nanos()) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// A sink that has more than the record would be left out until the record has as much. Even one that could begin again is
+/// refused: it may be the state that is the wrong one.
+pub(super) fn not_ahead(sink: &dyn Sink, recorded: Option<Tick>) -> Result<(), EngineError> {
+    match sink.upper().filter(|upper| Some(*upper) > recorded) {
+        None => Ok(()),
+        Some(upper) => Err(EngineError::SinkAhead {
+            sink: sink.name().to_owned(),
+            upper,
+            state: recorded,
+        }),
+    }
+}
+
+/// A sink that has less than the snapshot holds lacks ticks that are no more: it has to begin again. Says whether it does.
+pub(super) fn begin_again(sink: &mut dyn Sink, folded: Option<Tick>) -> Result<bool, EngineError> {
+    let (Some(upper), Some(folded)) = (sink.upper(), folded) else {
+        return Ok(false);
+    };
+    if upper >= folded {
+        return Ok(false);
+    }
+    tracing::warn!(
+        sink = sink.name(),
+        upper,
+        folded,
+        "the sink begins again: the ticks it lacks were folded"
+    );
+    sink.rebuild().map_err(|why| {
+        EngineError::Failed(format!(
+            "sink \"{}\" has committed tick {upper}, and the record holds single ticks only after {folded}: {why}; let it \
+             write to a new place",
+            sink.name()
+        ))
+    })?;
+    Ok(true)
 }

@@ -1,5 +1,6 @@
 //! What the engine's threads tell each other and the outside about how they are.
 
+use super::rules::{RuleBoard, RuleReport};
 use super::sinks::{SinkError, SinkState};
 use groundswell_core::time::Tick;
 use parking_lot::{Condvar, Mutex};
@@ -20,6 +21,7 @@ pub struct Status {
     sinks: Mutex<Vec<Arc<SinkState>>>,
     fatal: Mutex<Option<String>>,
     behind: Mutex<Vec<String>>,
+    rules: RuleBoard,
     changed: Condvar,
 }
 
@@ -60,6 +62,15 @@ impl Status {
             .map(|sink| sink.committed())
             .min()
             .unwrap_or(Tick::MAX)
+    }
+
+    /// The rules in force, by name.
+    pub fn rules(&self) -> Vec<RuleReport> {
+        self.rules.reports()
+    }
+
+    pub(crate) fn rule_board(&self) -> &RuleBoard {
+        &self.rules
     }
 
     /// All sinks.

@@ -16,7 +16,7 @@ use groundswell_core::id::PostKey;
 use groundswell_core::text::Texts;
 use groundswell_core::time::{EventTime, Tick};
 use groundswell_operators::dedupe::Duplicates;
-use groundswell_operators::event::{Control, Fact, PostEvent};
+use groundswell_operators::event::{Control, Fact, PostEvent, TieEvent};
 use groundswell_operators::graph::{Inputs, Plan, render};
 use groundswell_operators::link::FetchText;
 use std::collections::VecDeque;
@@ -57,6 +57,8 @@ struct Feeds {
     /// Events for other processes, with their texts.
     texted: Option<InputSession<Tick, Texted, isize>>,
     facts: InputSession<Tick, Fact, isize>,
+    /// Where the plan takes ties in.
+    ties: Option<InputSession<Tick, TieEvent, isize>>,
     control: InputSession<Tick, Control, isize>,
 }
 
@@ -67,6 +69,10 @@ impl Feeds {
         if let Some(texted) = &mut self.texted {
             texted.advance_to(to);
             texted.flush();
+        }
+        if let Some(ties) = &mut self.ties {
+            ties.advance_to(to);
+            ties.flush();
         }
         self.facts.advance_to(to);
         self.facts.flush();
@@ -83,6 +89,9 @@ impl Feeds {
         if let Some(texted) = &mut self.texted {
             released.texted.into_iter().for_each(|row| texted.update(row, 1));
         }
+        if let Some(ties) = &mut self.ties {
+            released.ties.into_iter().for_each(|row| ties.update(row, 1));
+        }
         released.facts.into_iter().for_each(|row| self.facts.update(row, 1));
         released.control.into_iter().for_each(|row| self.control.update(row, 1));
         if !released.more {
@@ -97,6 +106,7 @@ fn build(worker: &mut Worker, shared: &Shared, probe: &ProbeHandle<Tick>) -> Fee
         posts: InputSession::new(),
         texted: shared.across.is_some().then(InputSession::new),
         facts: InputSession::new(),
+        ties: shared.plan.ties().then(InputSession::new),
         control: InputSession::new(),
     };
     let index = worker.index();
@@ -109,6 +119,7 @@ fn build(worker: &mut Worker, shared: &Shared, probe: &ProbeHandle<Tick>) -> Fee
         let inputs = Inputs {
             posts,
             facts: feeds.facts.to_collection(scope),
+            ties: feeds.ties.as_mut().map(|ties| ties.to_collection(scope)),
             control: feeds.control.to_collection(scope),
         };
         let outputs = render(
@@ -118,6 +129,10 @@ fn build(worker: &mut Worker, shared: &Shared, probe: &ProbeHandle<Tick>) -> Fee
             shared.duplicates.clone(),
         );
         at_each_tick(at_home(outputs.rows, home), "RowsOut", sender(shared, Part::Rows)).probe_with(probe);
+        if let Some(numbered) = outputs.numbered {
+            let numbered = at_home(numbered, home);
+            at_each_tick(numbered, "NumberedOut", sender(shared, Part::Numbered)).probe_with(probe);
+        }
         if shared.collect_posts {
             at_each_tick(at_home(outputs.live, home), "PostsOut", sender(shared, Part::Posts)).probe_with(probe);
         }
@@ -128,6 +143,16 @@ fn build(worker: &mut Worker, shared: &Shared, probe: &ProbeHandle<Tick>) -> Fee
             let (transitions, carries) = (at_home(alerts.transitions, home), at_home(alerts.carries, home));
             at_each_tick(transitions, "AlertsOut", sender(shared, Part::Alerts)).probe_with(probe);
             at_each_tick(carries, "CarriesOut", sender(shared, Part::Carries)).probe_with(probe);
+            let standings = at_home(alerts.standings, home);
+            at_each_tick(standings, "StandingsOut", sender(shared, Part::Standings)).probe_with(probe);
+        }
+        if let Some(ties) = outputs.ties {
+            let (standing, engaged) = (at_home(ties.standing, home), at_home(ties.engaged, home));
+            at_each_tick(standing, "TiesOut", sender(shared, Part::Ties)).probe_with(probe);
+            at_each_tick(engaged, "EngagementOut", sender(shared, Part::Engaged)).probe_with(probe);
+        }
+        if let Some(events) = outputs.events {
+            at_each_tick(at_home(events, home), "EventsOut", sender(shared, Part::Events)).probe_with(probe);
         }
         if let Some(unchanged) = outputs.unchanged {
             let duplicates = shared.duplicates.clone();
@@ -149,9 +174,11 @@ fn arrive<'s>(
     let (texts, status) = (Arc::clone(&across.texts), Arc::clone(status));
     // A process that follows has no clock: its texts stay.
     let keep = move |batch: &[(Texted, Tick, isize)]| {
-        let fresh = batch
-            .iter()
-            .filter_map(|((_, event, text), ..)| event.text().map(|key| (key, EventTime::MAX, &**text)));
+        let fresh = batch.iter().flat_map(|((_, event, [text, about]), ..)| {
+            let text = event.text().map(|key| (key, EventTime::MAX, &**text));
+            let about = event.about().map(|key| (key, EventTime::MAX, &**about));
+            text.into_iter().chain(about)
+        });
         if let Err(error) = texts.put(fresh) {
             status.fail(format!("cannot keep texts: {error}"));
         }

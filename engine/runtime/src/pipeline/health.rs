@@ -1,11 +1,13 @@
 //! How the engine and its sinks are, for `/health` and `/api/v1/sinks`, and what operators tell sinks.
 
+use super::feed::Feeds;
 use super::models::Control;
 use super::registry::Registries;
-use crate::engine::{Predictor, Replayer, SinkCondition, SinkError, SinkReport, Status};
+use crate::engine::{Predictor, Replayer, RuleReport, SinkCondition, SinkError, SinkReport, Status};
 use groundswell_connectors::dlq::{Letter, Refusal, Replayed, Replays};
 use groundswell_connectors::http::{
-    Health, HealthReport, ModelControl, PredictRefusal, Predicting, Service, SinkAction, SinkRefusal, SinkStatus,
+    Health, HealthReport, ModelControl, PredictRefusal, Predicting, RuleInForce, Service, SinkAction, SinkRefusal,
+    SinkStatus,
 };
 use groundswell_core::time::wall_now;
 use std::collections::BTreeMap;
@@ -14,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 /// How the engine is, once there is one.
 pub(super) struct EngineHealth {
     registries: Registries,
+    feeds: Feeds,
     pub(super) status: OnceLock<Arc<Status>>,
     pub(super) replayer: OnceLock<Arc<Replayer>>,
     pub(super) models: OnceLock<Arc<Control>>,
@@ -55,6 +58,8 @@ impl Health for EngineHealth {
             };
             services.insert(format!("source {source}"), Service { healthy, status });
         }
+        // So is what a feed would say.
+        services.extend(self.feeds.services());
         HealthReport {
             ready: reasons.is_empty(),
             reasons,
@@ -64,6 +69,16 @@ impl Health for EngineHealth {
 
     fn sinks(&self) -> Vec<SinkStatus> {
         self.reports().iter().map(sink_status).collect()
+    }
+
+    fn rules(&self) -> Vec<RuleInForce> {
+        let reports = self.status.get().map(|status| status.rules()).unwrap_or_default();
+        let of = |known: RuleReport| RuleInForce {
+            rule: known.rule,
+            ready: known.ready,
+            lacking: known.lacking,
+        };
+        reports.into_iter().map(of).collect()
     }
 
     fn models(&self) -> Option<Arc<dyn ModelControl>> {
@@ -96,9 +111,10 @@ impl Health for EngineHealth {
 
 impl EngineHealth {
     /// Of a pipeline whose engine comes later.
-    pub(super) fn new(registries: Registries) -> Self {
+    pub(super) fn new(registries: Registries, feeds: Feeds) -> Self {
         EngineHealth {
             registries,
+            feeds,
             status: OnceLock::new(),
             replayer: OnceLock::new(),
             models: OnceLock::new(),

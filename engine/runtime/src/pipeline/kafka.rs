@@ -43,7 +43,7 @@ pub(super) fn source(
     registries: &Registries,
 ) -> Result<Box<dyn Source>, StartError> {
     let bytes = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
-    let mut decoder = decoder(pipeline, config.into, &config.map, config.deleted_body);
+    let mut decoder = decoder((pipeline, name), config.into, &config.map, config.deleted_body);
     decoder.max_bytes = bytes(config.max_bytes);
     let group = config.group.clone();
     let registry = registries.checked(name, millis(config.brokers.timeout_ms))?;
@@ -95,7 +95,7 @@ pub(super) fn sink(
             let found = (0..).zip(views.iter()).find(|(_, view)| view.name == *name);
             // The configuration was validated: the view exists.
             let Some((index, view)) = found else { return Ok(None) };
-            KafkaSink::view(spec, index, view.clone(), names)
+            KafkaSink::view(spec, index, view.clone(), names, post_ids)
         }
         // Only tables are of several origins.
         SinkFrom::Tables => return Ok(None),

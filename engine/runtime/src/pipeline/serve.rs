@@ -1,9 +1,10 @@
 //! From `serve:` to the server's options.
 
-use crate::config::{JwtKeys, RoutesConfig, ServeConfig};
+use crate::config::{FeedModel, JwtKeys, RoutesConfig, ServeConfig};
 use groundswell_connectors::http::auth::{ApiKey, AuthOptions, JwksPlace, JwtKey, JwtOptions, Quota};
 use groundswell_connectors::http::tls::TlsFiles;
 use groundswell_connectors::http::{CompatRoutes, SentimentViews, ServeOptions, ThreadViews};
+use groundswell_connectors::hub::feeds::rank::{FeedOptions, ModelPart};
 use groundswell_core::spec::ViewSpec;
 use groundswell_core::time::HOUR;
 use std::num::NonZeroU32;
@@ -17,6 +18,7 @@ pub(super) fn options(serve: &ServeConfig, views: &[ViewSpec]) -> ServeOptions {
             jwt: auth.jwt.as_ref().map(jwt),
             tenant: auth.tenant,
         }),
+        metrics: serve.metrics,
         quota: serve.quota.map(|(per_second, burst)| Quota {
             per_second: NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN),
             burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN),
@@ -41,6 +43,7 @@ fn compat(routes: &RoutesConfig, views: &[ViewSpec]) -> CompatRoutes {
         Some((u32::try_from(views.get(index)?.window.size() / HOUR).ok()?, index))
     };
     CompatRoutes {
+        events: routes.events,
         sentiment: routes.sentiment.as_ref().map(|sentiment| SentimentViews {
             hour: some(&sentiment.hour),
             day: some(&sentiment.day),
@@ -54,6 +57,24 @@ fn compat(routes: &RoutesConfig, views: &[ViewSpec]) -> CompatRoutes {
             })
         }),
     }
+}
+
+/// How feeds of posts are made, if they are.
+pub(super) fn feeds(serve: &ServeConfig) -> Option<FeedOptions> {
+    let feeds = serve.routes.as_ref()?.feeds.as_ref()?;
+    let defaults = FeedOptions::default();
+    Some(FeedOptions {
+        half_life: feeds.half_life_ms,
+        engagement_k: feeds.engagement_k,
+        affinity_k: feeds.affinity_k,
+        model: match feeds.model {
+            FeedModel::Civility => ModelPart::Civility,
+            FeedModel::Sentiment => ModelPart::Sentiment,
+        },
+        newest: usize::try_from(feeds.newest).unwrap_or(defaults.newest),
+        engaged: usize::try_from(feeds.engaged).unwrap_or(defaults.engaged),
+        ..defaults
+    })
 }
 
 fn api_key(key: &crate::config::KeyConfig) -> ApiKey {

@@ -37,6 +37,7 @@ pub(super) fn open(
             url,
             views: tables,
             alerts,
+            events,
             dead_letters,
         } => {
             let index = |name: &String| views.iter().position(|view| view.name == *name);
@@ -48,6 +49,7 @@ pub(super) fn open(
                 views: Arc::clone(&views),
                 tables: tables.iter().filter_map(index).collect(),
                 alerts: *alerts,
+                events: pipeline.graph.events.filter(|_| *events),
                 dead_letters: *dead_letters,
                 origin: origin(pipeline),
                 basis: basis.map_err(|e| StartError::Basis(e.to_string()))?,
@@ -139,7 +141,8 @@ fn file(
             let found = (0..).zip(views.iter()).find(|(_, spec)| spec.name == *view);
             // The configuration was validated: the view exists.
             let Some((index, spec)) = found else { return Ok(None) };
-            Box::new(ViewFile::open(&sink.name, path, state, index, spec.clone(), names)?)
+            let (view, ids) = ((index, spec.clone()), post_ids(shared));
+            Box::new(ViewFile::open(&sink.name, path, state, view, names, ids)?)
         }
         // Only tables are of several origins.
         SinkFrom::Tables => return Ok(None),

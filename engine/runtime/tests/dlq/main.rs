@@ -7,7 +7,7 @@ mod file;
 mod guard;
 mod kafka;
 mod postgres;
-#[allow(dead_code)]
+#[allow(dead_code)] // shared with `bad_input`, which uses all of it
 #[path = "../bad_input/program.rs"]
 mod program;
 mod registry;

@@ -1,10 +1,11 @@
 //! The oracle's alerts: the rules over the windows of each group, folded with plain loops.
 //!
-//! Nothing is shared with the engine but the conditions themselves. Each tick folds all windows again, one by one along the
+//! Nothing is shared with the engine but the conditions themselves, and what they say of given windows. Each tick folds all windows again, one by one along the
 //! clock, those without posts included. Only what retention has dropped is carried: the state after the last dropped window,
 //! as the windows were when they were dropped.
 
 use groundswell_core::acc::Acc;
+use groundswell_core::expr::Expr;
 use groundswell_core::id::Dim;
 use groundswell_core::spec::{RuleSpec, ViewKey, ViewSpec, WindowSpec};
 use groundswell_operators::window::RowKey;
@@ -55,6 +56,14 @@ fn first_kept(spec: &ViewSpec, clock: i64) -> i64 {
     start
 }
 
+/// Start of the first window that is judged: none that it looks back at may be forgotten.
+fn first_judged(rule: &RuleSpec, spec: &ViewSpec, clock: i64) -> i64 {
+    match first_kept(spec, clock) {
+        i64::MIN => i64::MIN,
+        first => first + rule.reach(&spec.window),
+    }
+}
+
 /// The end of the last step that is over.
 fn over(window: WindowSpec, clock: i64) -> i64 {
     clock.max(i64::MIN / 2).div_euclid(window.step()) * window.step()
@@ -62,14 +71,26 @@ fn over(window: WindowSpec, clock: i64) -> i64 {
 
 impl Fold {
     /// One window. Returns the window that fired, if this one resolves, and whether this one fires.
-    fn window(&mut self, rule: &RuleSpec, shape: WindowSpec, start: i64, acc: Option<&Acc>) -> (Option<i64>, bool) {
-        let nothing = Acc::default();
-        let when = rule.when.holds(acc.unwrap_or(&nothing));
+    fn window(
+        &mut self,
+        rule: &RuleSpec,
+        shape: WindowSpec,
+        start: i64,
+        rows: &BTreeMap<i64, Acc>,
+    ) -> (Option<i64>, bool) {
+        let (acc, nothing) = (rows.get(&start), Acc::default());
+        let at = |distance: i64| rows.get(&(start - distance)).copied();
+        let before = rule.earlier(&shape, &at);
+        let holds = |condition: &Expr| match acc {
+            Some(acc) => condition.holds_after(acc, Some(&before)),
+            None => condition.holds(&nothing),
+        };
+        let when = holds(&rule.when);
         if let Some(fired) = self.firing {
             let cleared = match (&rule.clear, acc) {
                 (None, _) => !when,
-                (Some(clear), Some(acc)) => clear.holds(acc),
-                (Some(clear), None) => clear.holds(&nothing) || !when,
+                (Some(clear), Some(_)) => holds(clear),
+                (Some(clear), None) => holds(clear) || !when,
             };
             if !cleared {
                 return (None, false);
@@ -81,7 +102,11 @@ impl Fold {
             };
             return (Some(fired), false);
         }
-        if !when || acc.is_none_or(|acc| acc.posts < rule.min_posts) {
+        let enough = |acc: &Acc| {
+            let few = acc.posts < rule.min_posts || acc.authors < rule.min_authors;
+            !few && (rule.min_n_eff == 0 || acc.n_eff() >= f64::from(rule.min_n_eff) - 1e-9)
+        };
+        if !when || !acc.is_some_and(enough) {
             self.run_from = None;
             return (None, false);
         }
@@ -113,7 +138,7 @@ impl Fold {
                 break;
             }
             let before = *self;
-            let (resolved, fired) = self.window(rule, shape, next, row);
+            let (resolved, fired) = self.window(rule, shape, next, rows);
             if let Some(fired) = resolved {
                 alerts.insert(fired, Some(next));
             }
@@ -160,7 +185,7 @@ impl Alerts {
                 if changed {
                     (watch.floor, watch.current) = (Fold::default(), BTreeMap::new());
                 }
-                let (from, to) = (first_kept(spec, was), first_kept(spec, clock));
+                let (from, to) = (first_judged(rule, spec, was), first_judged(rule, spec, clock));
                 let before = old.and_then(|w| w.get(&group)).unwrap_or(&none);
                 watch
                     .floor

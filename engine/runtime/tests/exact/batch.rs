@@ -2,14 +2,17 @@
 
 use crate::alerts::{Alerts, Windows};
 use crate::harness::{Views, background};
+use crate::tied::Tied;
 use groundswell_core::acc::Acc;
 use groundswell_core::id::{Dim, ModelKey, PostKey, TextKey};
+use groundswell_core::number::{Numbers, Of, Stat, TopPost};
 use groundswell_core::record::{Entity, Post, Rank, Record, TickBatch};
 use groundswell_core::score::{EMOTIONS, Label, Rung, Score};
 use groundswell_core::scoring::{Policy, Sarcasm};
 use groundswell_core::spec::{
-    Anchor, Edge, GroupColumn, LinkSpec, Measure, Phases, RuleSpec, ViewKey, ViewSpec, WeightSpec, WindowSpec,
+    Anchor, Edge, GroupColumn, LinkSpec, Measure, Phases, RuleSpec, Used, ViewKey, ViewSpec, WeightSpec, WindowSpec,
 };
+use groundswell_core::tie::Tie;
 use groundswell_operators::compare::{Count, Tally};
 use groundswell_operators::graph::Plan;
 use groundswell_operators::matcher::Matcher;
@@ -28,10 +31,13 @@ pub struct Oracle {
     times: Ranked<(Option<i64>, Option<i64>)>,
     entities: Ranked<Entity>,
     rules: Ranked<RuleSpec>,
+    /// What is known of authors, as JSON text.
+    authors: Ranked<String>,
     facts: BTreeMap<(TextKey, ModelKey), Option<Score>>,
     live: Option<ModelKey>,
     clock: i64,
     alerts: Alerts,
+    ties: BTreeMap<String, (Rank, Tie)>,
     /// A reply inherits from nothing that was written longer before it.
     limit: i64,
 }
@@ -97,7 +103,15 @@ impl Oracle {
         for e in &batch.records {
             let rank = e.rank();
             match &e.record {
-                Record::Post(p) => put(&mut o.posts, &p.id, rank, Some(p.clone())),
+                Record::Post(p) => {
+                    put(&mut o.posts, &p.id, rank, Some(p.clone()));
+                }
+                Record::Tie(tie) => {
+                    let slot = o.ties.entry(tie.key()).or_insert_with(|| (rank, tie.clone()));
+                    if slot.0 < rank {
+                        *slot = (rank, tie.clone());
+                    }
+                }
                 Record::PostDeleted { id } => put(&mut o.posts, id, rank, None),
                 Record::Votes(v) => {
                     let seen = (v.observed_at, v.votes);
@@ -115,8 +129,11 @@ impl Oracle {
                 Record::Score { text, model, score } => o.learn(*text, *model, Some(*score)),
                 Record::Unscorable { text, model } => o.learn(*text, *model, None),
                 Record::LiveModel { model, .. } => o.live = Some(*model),
+                Record::Author(a) => put(&mut o.authors, &a.id, rank, a.numbers.clone()),
                 // What the engine notes about its own past; the past is here.
                 Record::AlertFloor(_) | Record::AlertMuted { .. } | Record::Dead(_) => {}
+                // Views have nothing of them; `events` has an oracle of its own.
+                Record::Keyword(_) | Record::KeywordDeleted { .. } => {}
             }
         }
     }
@@ -316,13 +333,28 @@ impl Oracle {
     /// Every row of a view, ignoring the clock, with each post in it.
     fn each_row<'a>(&'a self, view: u16, spec: &ViewSpec, policy: Policy, mut give: impl FnMut(RowKey, &'a Post)) {
         let (mentions, _) = self.mentions();
+        let mut of_sessions = BTreeMap::<[Dim; 4], Vec<&Post>>::new();
         for (id, post) in self.live_posts() {
             let entities: Vec<Dim> = if spec.group_by.contains(&GroupColumn::Entity) {
                 mentions[id].iter().copied().collect()
             } else {
                 vec![Dim::NONE]
             };
-            for entity in entities {
+            // Words of the histories stand alone.
+            let said = |column, sign: char| -> BTreeSet<Dim> {
+                let words = post.text.split(' ').filter_map(|word| word.strip_prefix(sign));
+                match spec.group_by.contains(&column) {
+                    true => words.map(|word| Dim::of(&word.to_lowercase())).collect(),
+                    false => [Dim::NONE].into(),
+                }
+            };
+            let (tags, names) = (said(GroupColumn::Tag, '#'), said(GroupColumn::Mention, '@'));
+            let combined = entities.iter().flat_map(|entity| {
+                let names = &names;
+                tags.iter()
+                    .flat_map(move |tag| names.iter().map(move |name| (*entity, *tag, *name)))
+            });
+            for (entity, tag, name) in combined {
                 let mut group = [Dim::NONE; 4];
                 let counted = self.counted(post, policy);
                 for (slot, column) in group.iter_mut().zip(&spec.group_by) {
@@ -339,16 +371,33 @@ impl Oracle {
                         GroupColumn::Emotion => {
                             counted.map_or(Dim::NONE, |s| Dim::of(EMOTIONS[usize::from(s.emotion)]))
                         }
+                        GroupColumn::Tag => tag,
+                        GroupColumn::Mention => name,
                         GroupColumn::Phase => Dim::NONE,
+                        GroupColumn::Hour | GroupColumn::Weekday | GroupColumn::HourOfWeek => {
+                            let zone = spec.extras.zone.name();
+                            let at = jiff::Timestamp::from_millisecond(post.created_at).unwrap();
+                            let local = at.in_tz(zone).unwrap().strftime("%a %H").to_string().to_lowercase();
+                            let (day, hour) = local.split_once(' ').unwrap();
+                            Dim::of(match column {
+                                GroupColumn::Hour => hour,
+                                GroupColumn::Weekday => day,
+                                _ => &local,
+                            })
+                        }
                     };
                 }
                 if let WindowSpec::Anchored(phases) = &spec.window {
                     let at = spec.group_by.iter().position(|c| *c == GroupColumn::Phase).unwrap();
                     for (phase, start, end) in self.phases(phases, post) {
                         group[at] = phase;
-                        let key = ViewKey::anchored(group, start, end);
+                        let key = ViewKey::with_end(group, start, end);
                         give(RowKey { view, key }, post);
                     }
+                    continue;
+                }
+                if matches!(spec.window, WindowSpec::Session(_)) {
+                    of_sessions.entry(group).or_default().push(post);
                     continue;
                 }
                 let (size, step) = (spec.window.size(), spec.window.step());
@@ -366,6 +415,16 @@ impl Oracle {
                     };
                     give(key, post);
                     start -= step;
+                }
+            }
+        }
+        if let WindowSpec::Session(how) = spec.window {
+            for (group, posts) in of_sessions {
+                let windows = crate::sessions::windows(how, posts.iter().map(|post| post.created_at).collect());
+                for post in posts {
+                    let (start, end) = windows[&post.created_at];
+                    let key = ViewKey::with_end(group, start, end);
+                    give(RowKey { view, key }, post);
                 }
             }
         }
@@ -450,6 +509,86 @@ impl Oracle {
         rows
     }
 
+    /// The numbers of a view's rows.
+    fn numbers(
+        &self,
+        view: u16,
+        spec: &ViewSpec,
+        policy: Policy,
+        rows: impl Iterator<Item = RowKey>,
+    ) -> BTreeMap<RowKey, Numbers> {
+        let sliding = matches!(spec.window, WindowSpec::Sliding { .. });
+        let (from, to) = spec.window.sliding_bounds(self.clock);
+        let mut posts: BTreeMap<RowKey, Vec<&Post>> = rows.map(|row| (row, Vec::new())).collect();
+        self.each_row(view, spec, policy, |mut row, post| {
+            if sliding && !(from..to).contains(&row.key.start) {
+                return;
+            }
+            if sliding {
+                row.key.start = 0;
+            }
+            if let Some(posts) = posts.get_mut(&row) {
+                posts.push(post);
+            }
+        });
+        let number = |posts: Vec<&Post>| {
+            let all: Vec<Vec<(i64, &Post)>> = spec
+                .extras
+                .numbers
+                .iter()
+                .map(|used| {
+                    posts
+                        .iter()
+                        .filter_map(|post| Some((self.number(post, used)?, *post)))
+                        .collect()
+                })
+                .collect();
+            let mut top = spec.extras.top.as_ref().map_or(vec![], |top| all[top.by].clone());
+            top.sort_by_key(|(value, post)| (-value, post.created_at, PostKey::of(post.id.as_bytes())));
+            let stats = all.iter().zip(&spec.extras.numbers).map(|(values, used)| {
+                let wide = || values.iter().map(|(v, _)| i128::from(*v));
+                let ends = values.iter().map(|(v, _)| *v);
+                Stat {
+                    known: i64::try_from(values.len()).unwrap(),
+                    sum: wide().sum(),
+                    squares: if used.squares { wide().map(|v| v * v).sum() } else { 0 },
+                    bounds: ends.clone().min().zip(ends.max()).filter(|_| used.bounds),
+                }
+            });
+            Numbers {
+                stats: stats.collect(),
+                top: top
+                    .into_iter()
+                    .take(spec.extras.top.as_ref().map_or(0, |top| top.k))
+                    .map(|(value, post)| TopPost {
+                        post: PostKey::of(post.id.as_bytes()),
+                        value,
+                    })
+                    .collect(),
+            }
+        };
+        posts.into_iter().map(|(row, posts)| (row, number(posts))).collect()
+    }
+
+    /// A post's number: its votes, or a field of what its record or its author's newest record says.
+    #[allow(clippy::cast_possible_truncation)] // small
+    fn number(&self, post: &Post, used: &Used) -> Option<i64> {
+        let text = match used.number.of {
+            Of::Votes => {
+                let own = (post.observed_at, post.votes);
+                return self.votes.get(&post.id).map_or(own, |seen| own.max(*seen)).1;
+            }
+            Of::Post(_) => post.extra.clone(),
+            Of::Author(_) => {
+                let author = post.author.as_ref().filter(|author| !author.is_empty())?;
+                self.authors.get(author)?.1.clone()
+            }
+        }?;
+        let fields: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let value = fields.get(&used.number.name)?.as_f64()?;
+        Some((value * if used.number.decimal { 1e6 } else { 1.0 }).round() as i64)
+    }
+
     fn summed(&self, view: u16, spec: &ViewSpec, policy: Policy) -> BTreeMap<RowKey, Acc> {
         use differential_dataflow::difference::Semigroup;
         let sums = self.sums(view, spec, policy);
@@ -490,8 +629,18 @@ impl Oracle {
             alerts: self.alerts.standing(),
             ..Views::default()
         };
+        if plan.ties() {
+            let ties: Vec<Tie> = self.ties.values().map(|(_, tie)| tie.clone()).collect();
+            views.tied = Tied::of(&ties, &self.live_posts());
+        }
         for (i, spec) in (0u16..).zip(plan.views.iter()).take(plan.declared) {
-            views.rows.extend(self.rows(i, spec, plan.policy(i)));
+            let rows = self.rows(i, spec, plan.policy(i));
+            if spec.has_numbers() {
+                views
+                    .numbers
+                    .extend(self.numbers(i, spec, plan.policy(i), rows.keys().copied()));
+            }
+            views.rows.extend(rows);
         }
         if plan.compares() {
             views.tallies = self.tallies();

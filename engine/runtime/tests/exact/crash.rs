@@ -322,6 +322,7 @@ fn vote_updates_cost_no_forward_pass() {
             window: groundswell_core::spec::WindowSpec::Tumble { size: DAY },
             measures: Measure::SUMS.to_vec(),
             keep: None,
+            extras: groundswell_core::spec::Extras::default(),
         };
         let mut options = EngineOptions::new(groundswell_core::spec::GraphSpec {
             name: "votes".into(),
@@ -329,6 +330,9 @@ fn vote_updates_cost_no_forward_pass() {
             link: groundswell_core::spec::LinkSpec::default(),
             weight: groundswell_core::spec::WeightSpec::Log1p,
             scoring: Default::default(),
+            events: None,
+            numbers: Vec::new(),
+            ties: false,
         });
         options.scorer = Some(Arc::new(FixtureScorer::default()));
         let sources = specs.into_iter().map(|(name, path, into)| {

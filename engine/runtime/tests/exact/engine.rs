@@ -20,9 +20,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Sends batches one by one, each when the tick of the one before is complete.
-struct OneByOne {
-    batches: Vec<SourceBatch>,
-    complete: Receiver<Tick>,
+pub struct OneByOne {
+    pub batches: Vec<SourceBatch>,
+    pub complete: Receiver<Tick>,
 }
 
 impl Source for OneByOne {
@@ -105,6 +105,7 @@ fn graph() -> GraphSpec {
         window,
         measures: Measure::ALL.to_vec(),
         keep: Some(keep),
+        extras: groundswell_core::spec::Extras::default(),
     };
     use GroupColumn::{Author, Source, Thread};
     let hop = WindowSpec::Hop {
@@ -125,6 +126,9 @@ fn graph() -> GraphSpec {
         link: LinkSpec::default(),
         weight: WeightSpec::Log1p,
         scoring: Default::default(),
+        events: None,
+        numbers: Vec::new(),
+        ties: false,
     }
 }
 
@@ -140,7 +144,7 @@ fn options() -> EngineOptions {
 }
 
 /// The batches of a history: a record each, with the clock as of then.
-fn batches(history: &[Step]) -> Vec<SourceBatch> {
+pub fn batches(history: &[Step]) -> Vec<SourceBatch> {
     let mut clock = T0 + 60_000;
     let mut batches = Vec::new();
     for (offset, step) in (0u64..).zip(history) {

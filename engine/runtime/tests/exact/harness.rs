@@ -1,24 +1,30 @@
 //! Runs ticks through the real graph and collects what it says at every tick.
 
+use crate::tied::Tied;
 use differential_dataflow::input::InputSession;
 use groundswell_core::acc::Acc;
 use groundswell_core::dataflow::at_each_tick;
 use groundswell_core::id::{ModelKey, Names, TextKey};
+use groundswell_core::number::Numbers;
 use groundswell_core::record::{AlertFloor, CONTROL, Envelope, Record, TickBatch};
 use groundswell_core::scoring::{Sarcasm, ScoringSpec};
 use groundswell_core::serving::AlertState;
 use groundswell_core::spec::{
-    Anchor, Edge, GraphSpec, GroupColumn, LinkSpec, Measure, Phase, PhaseName, Phases, ViewSpec, WeightSpec, WindowSpec,
+    Anchor, Edge, GraphSpec, GroupColumn, LinkSpec, Measure, Phase, PhaseName, Phases, Sessions, ViewSpec, WeightSpec,
+    WindowSpec,
 };
 use groundswell_core::time::Tick;
 use groundswell_operators::aggregate::Row;
 use groundswell_operators::compare::Tally;
 use groundswell_operators::dedupe::Duplicates;
-use groundswell_operators::event::{Background, Control, Event};
+use groundswell_operators::engagement::Engaged;
+use groundswell_operators::event::{Background, Control, Event, TieEvent};
 use groundswell_operators::evidence::Proven;
 use groundswell_operators::graph::{Inputs, Plan, render};
+use groundswell_operators::numbers::Numbered;
 use groundswell_operators::score::Wanted;
 use groundswell_operators::threshold::Carry;
+use groundswell_operators::ties::Standing;
 use groundswell_operators::window::RowKey;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -35,8 +41,9 @@ pub fn plan() -> Plan {
         window,
         measures: Measure::ALL.to_vec(),
         keep,
+        extras: groundswell_core::spec::Extras::default(),
     };
-    use GroupColumn::{Author, Emotion, Entity, Label, Phase, Source, Thread};
+    use GroupColumn::{Author, Emotion, Entity, Label, Phase, Source, Tag, Thread};
     let minute = WindowSpec::Tumble { size: 60_000 };
     let spec = GraphSpec {
         name: "oracle".into(),
@@ -79,9 +86,20 @@ pub fn plan() -> Plan {
                 phases(Some(100_000)),
                 Some(90_000),
             ),
+            view("tags", &[Tag, Thread], minute, None),
+            view("said", &[GroupColumn::Mention, Entity, Tag], minute, Some(120_000)),
+            view("bursts", &[Thread], sessions(70_000, 90_000), None),
+            view(
+                "kept_bursts",
+                &[Source, Label],
+                sessions(70_000, 130_000),
+                Some(100_000),
+            ),
         ],
         link: LinkSpec::default(),
         weight: WeightSpec::Log1p,
+        ties: true,
+        events: None,
         scoring: ScoringSpec {
             views: [
                 ("by_thread", Sarcasm::Flip),
@@ -89,12 +107,14 @@ pub fn plan() -> Plan {
                 ("kept", Sarcasm::Exclude),
                 ("labels", Sarcasm::Flip),
                 ("kept_phases", Sarcasm::Exclude),
+                ("kept_bursts", Sarcasm::Flip),
             ]
             .map(|(view, policy)| (view.to_owned(), policy))
             .into(),
             ladder: true,
             ..ScoringSpec::default()
         },
+        numbers: Vec::new(),
     };
     Plan::new(&spec, |_| true).comparing(true)
 }
@@ -118,6 +138,10 @@ fn phases(lasts: Option<i64>) -> WindowSpec {
     WindowSpec::Anchored(Phases::new(&all, lasts, 150_000).unwrap())
 }
 
+fn sessions(gap: i64, max: i64) -> WindowSpec {
+    WindowSpec::Session(Sessions { gap, max })
+}
+
 /// Models asked beside the live one in [`plan`]: of some authors, of all, of none.
 pub fn background() -> [Background; 3] {
     [(0, 500_000), (1, 1_000_000), (2, 0)].map(|(n, share)| Background {
@@ -134,6 +158,7 @@ pub fn forgetful_plan(inherit_from_parent: bool) -> Plan {
         window,
         measures: Measure::ALL.to_vec(),
         keep: Some(keep),
+        extras: groundswell_core::spec::Extras::default(),
     };
     let minute = WindowSpec::Tumble { size: 60_000 };
     let hop = WindowSpec::Hop {
@@ -153,17 +178,21 @@ pub fn forgetful_plan(inherit_from_parent: bool) -> Plan {
                 phases(Some(60_000)),
                 120_000,
             ),
+            view("bursts", &[GroupColumn::Thread], sessions(60_000, 120_000), 120_000),
         ],
         link: LinkSpec {
             inherit_from_parent,
             ..LinkSpec::default()
         },
         weight: WeightSpec::Log1p,
+        ties: false,
+        events: None,
         scoring: ScoringSpec {
             sarcasm: Sarcasm::Discount,
             count_neutral: true,
             ..ScoringSpec::default()
         },
+        numbers: Vec::new(),
     };
     Plan::new(&spec, |_| true)
 }
@@ -176,13 +205,17 @@ pub fn kept_plan() -> Plan {
         window: WindowSpec::Tumble { size: 60_000 },
         measures: Measure::ALL.to_vec(),
         keep: Some(300_000),
+        extras: groundswell_core::spec::Extras::default(),
     };
     let spec = GraphSpec {
         name: "kept".into(),
         views: vec![view],
         link: LinkSpec::default(),
         weight: WeightSpec::Log1p,
+        ties: false,
         scoring: ScoringSpec::default(),
+        events: None,
+        numbers: Vec::new(),
     };
     Plan::new(&spec, |_| true)
 }
@@ -196,16 +229,23 @@ pub struct Views {
     pub alerts: BTreeMap<(String, RowKey), Option<i64>>,
     /// What is counted of models, where they are compared.
     pub tallies: BTreeMap<Tally, isize>,
+    /// Numbers of the rows of views that use some.
+    pub numbers: BTreeMap<RowKey, Numbers>,
+    /// What is known through ties, where the plan takes them in.
+    pub tied: Tied,
 }
 
 /// Everything the graph put out.
 #[derive(Default)]
 pub struct Seen {
     rows: Vec<(Tick, Row, isize)>,
+    numbered: Vec<(Tick, Numbered, isize)>,
     alerts: Vec<(Tick, Proven)>,
     carries: Vec<(Tick, Carry)>,
     tallies: Vec<(Tick, Tally, isize)>,
     wanted: Vec<(Tick, Wanted, isize)>,
+    standing: Vec<(Tick, Standing, isize)>,
+    engaged: Vec<(Tick, Engaged, isize)>,
     /// Posts the graph remembers as live, at the end.
     pub live: isize,
 }
@@ -282,10 +322,21 @@ impl Seen {
             assert_eq!(n, 1, "row {row:?} has multiplicity {n}");
             assert_eq!(views.rows.insert(row, acc), None, "row {row:?} has two values");
         }
+        let mut net = BTreeMap::<&Numbered, isize>::new();
+        for (_, row, diff) in self.numbered.iter().filter(|(at, ..)| *at <= tick) {
+            *net.entry(row).or_default() += diff;
+        }
+        for (numbered, n) in net.into_iter().filter(|(_, n)| *n != 0) {
+            assert_eq!(n, 1, "row {numbered:?} has multiplicity {n}");
+            let Row { at, acc } = numbered.row;
+            assert_eq!(views.rows.insert(at, acc), None, "row {at:?} has two values");
+            views.numbers.insert(at, Numbers::clone(&numbered.numbers));
+        }
         for (_, tally, n) in self.tallies.iter().filter(|(at, ..)| *at <= tick && plan.compares()) {
             *views.tallies.entry(*tally).or_default() += n;
         }
         views.tallies.retain(|_, n| *n != 0);
+        views.tied = Tied::at(&self.standing, &self.engaged, tick);
         let mut transitions: Vec<_> = self.alerts.iter().filter(|(at, _)| *at <= tick).collect();
         transitions.sort_by_key(|(at, p)| (*at, p.transition.state != AlertState::Firing));
         for (_, proven) in transitions {
@@ -322,6 +373,12 @@ pub fn run(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Seen {
                 texts.insert(TextKey::of(p.text.as_bytes()), p.text.as_str().into());
             }
             events.push((batch.tick, i % workers, Event::of(envelope, &names).unwrap()));
+            if !plan.numbers().is_empty() {
+                let numbers = Event::numbers(envelope, plan.numbers(), &names).unwrap();
+                events.push((batch.tick, (i / 2) % workers, numbers));
+            }
+            let passed_on = TieEvent::passed_on(envelope).map(Event::Tie);
+            events.extend(passed_on.map(|event| (batch.tick, i % workers, event)));
         }
         events.push((batch.tick, 0, Event::Control(Control::Clock(batch.clock))));
     }
@@ -331,11 +388,13 @@ pub fn run(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Seen {
     let (plan, out) = (plan.clone(), Arc::clone(&seen));
     timely::execute(timely::Config::process(workers), move |worker| {
         let (mut posts, mut facts, mut control) = (InputSession::new(), InputSession::new(), InputSession::new());
+        let mut ties = InputSession::new();
         let probe = ProbeHandle::new();
         worker.dataflow(|scope| {
             let inputs = Inputs {
                 posts: posts.to_collection(scope),
                 facts: facts.to_collection(scope),
+                ties: plan.ties().then(|| ties.to_collection(scope)),
                 control: control.to_collection(scope),
             };
             let texts = Arc::clone(&texts);
@@ -353,6 +412,14 @@ pub fn run(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Seen {
                     .extend(batch.into_iter().map(|(row, diff)| (tick, row, diff)));
             })
             .probe_with(&probe);
+            if let Some(rows) = outputs.numbered {
+                let numbered = Arc::clone(&out);
+                at_each_tick(rows, "Numbered", move |tick, batch| {
+                    let rows = batch.into_iter().map(|(row, diff)| (tick, row, diff));
+                    numbered.lock().unwrap().numbered.extend(rows);
+                })
+                .probe_with(&probe);
+            }
             let wanted = Arc::clone(&out);
             at_each_tick(outputs.wanted, "Wanted", move |tick, batch| {
                 wanted
@@ -373,6 +440,19 @@ pub fn run(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Seen {
                 tallies.lock().unwrap().tallies.extend(said);
             })
             .probe_with(&probe);
+            if let Some(tied) = outputs.ties {
+                let (standing, engaged) = (Arc::clone(&out), Arc::clone(&out));
+                at_each_tick(tied.standing, "Ties", move |tick, batch| {
+                    let said = batch.into_iter().map(|(row, diff)| (tick, row, diff));
+                    standing.lock().unwrap().standing.extend(said);
+                })
+                .probe_with(&probe);
+                at_each_tick(tied.engaged, "Engaged", move |tick, batch| {
+                    let said = batch.into_iter().map(|(row, diff)| (tick, row, diff));
+                    engaged.lock().unwrap().engaged.extend(said);
+                })
+                .probe_with(&probe);
+            }
             let outputs = outputs.alerts.unwrap();
             let carries = Arc::clone(&out);
             at_each_tick(outputs.carries, "Carries", move |tick, batch| {
@@ -396,6 +476,8 @@ pub fn run(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Seen {
             if *posts.time() < *tick {
                 posts.advance_to(*tick);
                 facts.advance_to(*tick);
+                ties.advance_to(*tick);
+                ties.flush();
                 control.advance_to(*tick);
                 posts.flush();
                 facts.flush();
@@ -407,11 +489,14 @@ pub fn run(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Seen {
                 Event::Control(c) if worker.index() == 0 => control.update(c.clone(), 1isize),
                 Event::Post(key, e) if worker.index() == *at => posts.update((*key, *e), 1isize),
                 Event::Fact(f) if worker.index() == *at => facts.update(*f, 1isize),
+                Event::Tie(tie) if worker.index() == *at => ties.update(*tie, 1isize),
                 _ => {}
             }
         }
         posts.advance_to(end);
         facts.advance_to(end);
+        ties.advance_to(end);
+        ties.flush();
         control.advance_to(end);
         posts.flush();
         facts.flush();

@@ -1,17 +1,21 @@
 //! Generated histories: posts, edits, deletions, votes, threads, entities, rules, scores and model switches over small sets
 //! of ids, so that everything collides with everything; and the ways in which a history may be delivered.
 
-use groundswell_core::expr::Expr;
+use groundswell_core::expr::{Baseline, Expr};
 use groundswell_core::id::{ModelKey, TextKey};
 use groundswell_core::record::{CONTROL, Entity, Envelope, Past, Post, Record, Thread, TickBatch, Votes};
 use groundswell_core::score::{PPM, Rung, Score};
 use groundswell_core::spec::RuleSpec;
+use groundswell_core::tie::{Tie, TieKind};
+use groundswell_core::time::WEEK;
 use proptest::prelude::*;
 
 pub const T0: i64 = 1_700_000_040_000;
 /// Where the clock of a history starts.
 const CLOCK: i64 = T0 + 120_000;
-const WORDS: [&str; 9] = ["ann", "bob", "Annabel", "good", "bad", "lee", "Ann Lee", "so", "ANN"];
+const WORDS: [&str; 12] = [
+    "ann", "bob", "Annabel", "good", "bad", "lee", "Ann Lee", "so", "ANN", "#Go", "#go", "@A1",
+];
 
 /// One input; its index in the history is its source offset.
 #[derive(Clone, Debug)]
@@ -36,7 +40,14 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn time() -> impl Strategy<Value = i64> {
-    prop_oneof![8 => (0i64..8).prop_map(|m| T0 + m * 31_000), 1 => Just(T0 - 900_000), 1 => Just(T0 + 10_000_000)]
+    // Some posts are of the same minutes of weeks before, for baselines.
+    let weeks_before = (1i64..3, 0i64..8).prop_map(|(week, m)| T0 + m * 31_000 - week * WEEK);
+    prop_oneof![
+        16 => (0i64..8).prop_map(|m| T0 + m * 31_000),
+        2 => Just(T0 - 900_000),
+        2 => Just(T0 + 10_000_000),
+        3 => weeks_before,
+    ]
 }
 
 fn votes() -> impl Strategy<Value = Option<i64>> {
@@ -99,8 +110,9 @@ fn post() -> impl Strategy<Value = Record> {
         votes(),
         time(),
         given,
+        prop::option::weighted(0.2, id('p', 8)),
     )
-        .prop_map(|(id, thread, parent, author, text, votes, created_at, score)| {
+        .prop_map(|(id, thread, parent, author, text, votes, created_at, score, on)| {
             Record::Post(Post {
                 id,
                 source: "s".into(),
@@ -112,7 +124,7 @@ fn post() -> impl Strategy<Value = Record> {
                 observed_at: created_at,
                 created_at,
                 score,
-                extra: None,
+                extra: on.map(|on| format!(r#"{{"original_post_id":"{on}"}}"#)),
                 ..Post::default()
             })
         })
@@ -156,9 +168,19 @@ fn rule(views: &'static [&'static str]) -> impl Strategy<Value = Record> {
             "posts >= 2",
             "negative / posts > 0.4 and posts > 0",
             "posts < 2",
+            "posts > previous(posts)",
+            "sentiment < 0.5 * previous(sentiment, 1m) or posts > previous(posts, 2m)",
+            "not (posts < baseline(posts))",
+            "posts >= baseline(posts) and posts >= 1",
         ][..],
     );
-    let clear = prop::option::of(prop::sample::select(&["sentiment > 0.2", "posts < 2"][..]));
+    let clears = [
+        "sentiment > 0.2",
+        "posts < 2",
+        "posts < previous(posts, 1m)",
+        "posts < baseline(posts)",
+    ];
+    let clear = prop::option::of(prop::sample::select(clears.to_vec()));
     let view = prop::sample::select(views);
     (
         id('r', 2),
@@ -168,18 +190,43 @@ fn rule(views: &'static [&'static str]) -> impl Strategy<Value = Record> {
         0..3i32,
         0..3i64,
         prop::sample::select(&[0i64, 1, 2, 30][..]),
+        (
+            prop::sample::select(&[0, 0, 0, 0, 1][..]),
+            prop::sample::select(&[0, 0, 0, 0, 1][..]),
+            1..3u8,
+        ),
     )
-        .prop_map(|(id, view, when, clear, min_posts, for_minutes, cooldown)| {
+        .prop_map(|(id, view, when, clear, min_posts, for_minutes, cooldown, more)| {
+            let (min_authors, min_n_eff, weeks) = more;
             Record::Rule(RuleSpec {
-                id,
-                view: view.into(),
-                when: Expr::parse(when).unwrap(),
+                min_authors,
+                min_n_eff,
+                baseline: Baseline { weeks, min: 1 },
                 clear: clear.map(|c| Expr::parse(c).unwrap()),
                 min_posts,
                 for_ms: for_minutes * 60_000,
                 cooldown_ms: cooldown * 60_000,
+                ..RuleSpec::new(&id, view, Expr::parse(when).unwrap())
             })
         })
+}
+
+/// What one of few users did with one of few posts, or whom they follow, or that it was undone.
+fn tie() -> impl Strategy<Value = Record> {
+    use TieKind::{Comment, Follow, Like, Repost, View};
+    let kind = prop::sample::select(&[Like, Repost, Comment, View, Follow][..]);
+    (id('a', 3), kind, 0..8usize, time(), prop::bool::weighted(0.3)).prop_map(|(user, kind, target, at, undone)| {
+        Record::Tie(Tie {
+            target: match kind {
+                TieKind::Follow => format!("a{}", target % 3),
+                _ => format!("p{target}"),
+            },
+            user,
+            kind,
+            at,
+            undone,
+        })
+    })
 }
 
 /// Lets most facts be about texts of posts, two after each other about the same.
@@ -225,10 +272,11 @@ fn step() -> impl Strategy<Value = Step> {
         12 => post().prop_map(recorded),
         2 => id('p', 8).prop_map(|id| recorded(Record::PostDeleted { id })),
         8 => votes.prop_map(recorded),
+        8 => tie().prop_map(recorded),
         2 => thread.prop_map(recorded),
         4 => entity().prop_map(recorded),
         1 => id('e', 3).prop_map(|id| recorded(Record::EntityDeleted { id })),
-        6 => rule(&["by_minute", "by_thread", "sliding", "kept", "kept_hop", "labels", "phases"]).prop_map(recorded),
+        6 => rule(&["by_minute", "by_thread", "sliding", "kept", "kept_hop", "labels", "phases", "tags"]).prop_map(recorded),
         1 => id('r', 2).prop_map(|id| recorded(Record::RuleDeleted { id })),
         10 => fact.prop_map(recorded),
         2 => (0..3u8).prop_map(|m| recorded(live_model(m))),
@@ -444,13 +492,8 @@ fn envelope(index: usize, record: &Record) -> Envelope {
 /// A rule before any event time is known, then minute after minute one post it dislikes, with the clock at the post.
 pub fn one_bad_post_a_minute(minutes: i64) -> Vec<TickBatch> {
     let rule = RuleSpec {
-        id: "r".into(),
-        view: "kept".into(),
-        when: Expr::parse("sentiment < -0.3").unwrap(),
         clear: Some(Expr::parse("sentiment > 0.3").unwrap()),
-        min_posts: 1,
-        for_ms: 0,
-        cooldown_ms: 0,
+        ..RuleSpec::new("r", "kept", Expr::parse("sentiment < -0.3").unwrap())
     };
     let mut ticks = vec![TickBatch {
         tick: 1,

@@ -87,6 +87,7 @@ fn options(shadows: Vec<Shadow>) -> EngineOptions {
         window: WindowSpec::Tumble { size: MINUTE },
         measures: Measure::ALL.to_vec(),
         keep: None,
+        extras: groundswell_core::spec::Extras::default(),
     };
     let mut options = EngineOptions::new(GraphSpec {
         name: "models".into(),
@@ -94,15 +95,13 @@ fn options(shadows: Vec<Shadow>) -> EngineOptions {
         link: LinkSpec::default(),
         weight: WeightSpec::Uniform,
         scoring: ScoringSpec::default(),
+        events: None,
+        numbers: Vec::new(),
+        ties: false,
     });
     options.rules = vec![RuleSpec {
-        id: "toxic".into(),
-        view: "all".into(),
-        when: Expr::parse("toxic >= 2").unwrap(),
-        clear: None,
         min_posts: 0,
-        for_ms: 0,
-        cooldown_ms: 0,
+        ..RuleSpec::new("toxic", "all", Expr::parse("toxic >= 2").unwrap())
     }];
     options.ticks = TickOptions {
         every: Duration::from_millis(1),

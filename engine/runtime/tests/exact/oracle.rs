@@ -6,6 +6,7 @@ use crate::harness::{SLIDING, Views, forgetful_plan, plan, run};
 use crate::history::{Delivery, History, alert_history, delivery, forgetful_history, history};
 use groundswell_core::id::Dim;
 use groundswell_core::record::{Past, TickBatch};
+use groundswell_core::spec::ViewKey;
 use groundswell_core::store::{Store, StoreOptions};
 use groundswell_operators::compare::{Count, Tally};
 use groundswell_operators::graph::Plan;
@@ -35,7 +36,7 @@ fn check_all(ticks: &[TickBatch], workers: usize) -> Result<Views, TestCaseError
     check(&plan(), ticks, workers)
 }
 
-fn check(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Result<Views, TestCaseError> {
+pub fn check(plan: &Plan, ticks: &[TickBatch], workers: usize) -> Result<Views, TestCaseError> {
     let seen = run(plan, ticks, workers);
     let (mut last, mut oracle) = (Views::default(), oracle(plan));
     for end in 1..=ticks.len() {
@@ -159,7 +160,7 @@ fn restart_always(ticks: &[TickBatch], folds: u64) -> Result<(), TestCaseError> 
     restart(&plan(), ticks, folds)
 }
 
-fn restart(plan: &Plan, ticks: &[TickBatch], folds: u64) -> Result<(), TestCaseError> {
+pub fn restart(plan: &Plan, ticks: &[TickBatch], folds: u64) -> Result<(), TestCaseError> {
     let folder = scratch();
     let url = format!("file:{}", folder.path().display());
     let (mut oracle, mut recorded) = (oracle(plan), 0);
@@ -297,8 +298,10 @@ fn histories_cover_the_cases() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let (mut rows, mut inherited, mut alerts, mut resolved, mut unscored, mut sliding) = (0, 0, 0, 0, 0, 0);
     let (mut compared, mut of_entities, mut wanted) = (0, 0, 0);
+    let (mut tied, mut liked, mut bonds, mut tagged) = (0, 0, 0, 0);
     let (mut labelled, mut anchored, mut kept_anchored, mut adrift) = (0, 0, 0, 0);
-    for _ in 0..400 {
+    let (mut bursts, mut cut, mut kept_bursts) = (0, 0, 0);
+    for _ in 0..600 {
         let history: History = history(60).new_tree(&mut runner).unwrap().current();
         let oracle = followed(&history);
         let views = oracle.views(&plan());
@@ -317,9 +320,28 @@ fn histories_cover_the_cases() {
             let at = plan().views.iter().position(|v| v.name == view).unwrap();
             views.rows.keys().filter(|k| usize::from(k.view) == at).count()
         };
+        tied += views.tied.children.iter().filter(|child| child.repost).count();
+        liked += views.tied.engagement.values().filter(|done| done.likes > 0).count();
+        bonds += views.tied.bonds.len();
+        tagged += of("tags");
         labelled += of("labels");
         anchored += of("phases");
         kept_anchored += of("kept_phases");
+        let burst = |view: &str| {
+            let at = plan().views.iter().position(|v| v.name == view).unwrap();
+            let rows = views.rows.iter().filter(move |(k, _)| usize::from(k.view) == at);
+            rows.map(|(k, acc)| (k.key, acc.posts)).collect::<Vec<_>>()
+        };
+        bursts += burst("bursts").iter().filter(|(_, posts)| *posts > 1).count();
+        kept_bursts += burst("kept_bursts").len();
+        // The first of two parts of a run ends, a gap after its last post, behind the start of the second.
+        let linked = |two: &[(ViewKey, i32)]| {
+            let same = two[0].0.group[..3] == two[1].0.group[..3];
+            same && two[0].0.group[3].0.cast_signed() >= two[1].0.start
+        };
+        let mut parts = burst("bursts");
+        parts.sort_by_key(|(key, _)| (key.group[0], key.start));
+        cut += parts.windows(2).filter(|two| linked(two)).count();
         adrift += views.tallies.keys().filter(|t| t.count == Count::Adrift).count();
         unscored += views.rows.values().filter(|a| a.scored < a.posts).count();
         inherited += oracle.inherited();
@@ -355,7 +377,7 @@ fn histories_cover_the_cases() {
     println!(
         "rows {rows} sliding {sliding} unscored {unscored} inherited {inherited} alerts {alerts} resolved {resolved} \
          kept {kept} forgotten {forgotten} carried {carried} compared {compared} ({of_entities} of entities) wanted {wanted} \
-         labelled {labelled} anchored {anchored} (kept {kept_anchored}) adrift {adrift}"
+         labelled {labelled} bursts {bursts} (kept {kept_bursts}, cut {cut}) anchored {anchored} (kept {kept_anchored}) adrift {adrift} reposts {tied} liked {liked} bonds {bonds} tagged {tagged}"
     );
     for n in [
         rows,
@@ -374,6 +396,13 @@ fn histories_cover_the_cases() {
         anchored,
         kept_anchored,
         adrift,
+        bursts,
+        kept_bursts,
+        cut,
+        tied,
+        liked,
+        bonds,
+        tagged,
     ] {
         assert!(n > 15, "too few of one kind");
     }

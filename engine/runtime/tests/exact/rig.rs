@@ -100,6 +100,7 @@ pub fn graph() -> GraphSpec {
         window: WindowSpec::Tumble { size: 60_000 },
         measures: Measure::ALL.to_vec(),
         keep: None,
+        extras: groundswell_core::spec::Extras::default(),
     };
     GraphSpec {
         name: "rig".into(),
@@ -110,6 +111,9 @@ pub fn graph() -> GraphSpec {
         link: groundswell_core::spec::LinkSpec::default(),
         weight: groundswell_core::spec::WeightSpec::Log1p,
         scoring: ScoringSpec::default(),
+        events: None,
+        numbers: Vec::new(),
+        ties: false,
     }
 }
 

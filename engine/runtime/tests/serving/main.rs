@@ -5,7 +5,7 @@
 mod explain;
 mod export;
 mod few;
-#[allow(dead_code)]
+#[allow(dead_code)] // shared with `bad_input`, which uses all of it
 #[path = "../bad_input/program.rs"]
 mod program;
 mod world;

@@ -3,6 +3,9 @@
 //! first systems read is asserted on the wire. Needs the data folder (`GROUNDSWELL_DATA`); says so and passes without it.
 #![allow(clippy::unwrap_used)]
 
+mod feeds;
+mod news;
 mod sentiment;
+mod social;
 mod thread;
 mod world;

@@ -139,6 +139,28 @@ fn check(world: &mut World) {
              group by thread, entity, window_start, window_end"
         ),
     );
+    // Runs of mentions, cut where they are too long, and the posts between the ends of each.
+    let (gap, max, burst) = (120_000, 6 * HOUR, window("s", "e"));
+    world.wait_for_view(
+        "live_thread.bursts",
+        &["thread", "entity", "window_start"],
+        &counts,
+        &reals,
+        &format!(
+            "select thread, entity, {burst}, {SUMS} from raw.post join raw.mention using (id) join (
+               select thread, entity, min(at) as s, max(at) + {gap} as e from (
+                 select *, case when max(at) over one - min(at) over one > {max} then at / {max} else 0 end as part from (
+                   select *, sum(case when at - before <= {gap} then 0 else 1 end) over (partition by thread, entity order by at) as run from (
+                     select *, lag(at) over (partition by thread, entity order by at) as before from (
+                       select distinct thread, entity, at from raw.post join raw.mention using (id)
+                     ) as moment
+                   ) as neighbours
+                 ) as runs window one as (partition by thread, entity, run)
+               ) as parts group by thread, entity, run, part
+             ) as bursts using (thread, entity)
+             where s <= at and at <= e - {gap} group by thread, entity, s, e"
+        ),
+    );
 }
 
 #[test]

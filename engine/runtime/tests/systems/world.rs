@@ -11,14 +11,27 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(180);
+/// How long something may take; `GROUNDSWELL_PATIENCE` says another number of seconds.
+fn patience() -> Duration {
+    let said = std::env::var("GROUNDSWELL_PATIENCE").ok().and_then(|n| n.parse().ok());
+    Duration::from_secs(said.unwrap_or(180))
+}
 
 pub type Record = Map<String, Value>;
 
+fn data_folder() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    std::env::var_os("GROUNDSWELL_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from)
+}
+
+/// A JSON file of the data folder; ask [`data`] first whether there is one.
+pub fn document(name: &str) -> Value {
+    serde_json::from_reader(File::open(data_folder().join(name)).unwrap()).unwrap()
+}
+
 /// A file of the data folder; none where there is no such folder.
 pub fn data(name: &str) -> Option<Vec<Record>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let folder = std::env::var_os("GROUNDSWELL_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from);
+    let folder = data_folder();
     let Ok(file) = File::open(folder.join(name)) else {
         println!("skipped: no data in {} (set GROUNDSWELL_DATA)", folder.display());
         return None;
@@ -150,7 +163,12 @@ impl World {
 
     /// Waits until SQL counts nothing.
     pub fn wait_for_none(&mut self, what: &str, sql: &str) {
-        let end = Instant::now() + PATIENCE;
+        self.wait(what, sql, |_| String::new());
+    }
+
+    /// The same; when it takes too long, `explain` says more.
+    fn wait(&mut self, what: &str, sql: &str, explain: impl Fn(&World) -> String) {
+        let end = Instant::now() + patience();
         loop {
             let ended = self.running.as_mut().and_then(|child| child.try_wait().unwrap());
             assert!(ended.is_none(), "{what}: the program ended\n{}", self.log());
@@ -158,7 +176,12 @@ impl World {
             if left == "0" {
                 return;
             }
-            assert!(Instant::now() < end, "{what}: {left}\n{sql}\n{}", self.log());
+            assert!(
+                Instant::now() < end,
+                "{what}: {left}\n{sql}\n{}\n{}",
+                self.log(),
+                explain(self)
+            );
             std::thread::sleep(Duration::from_millis(300));
         }
     }
@@ -189,7 +212,18 @@ impl World {
             "with e as materialized ({expected}) select count(*) from e full join {table} v on {on} where {}",
             differs.join(" or ")
         );
-        self.wait_for_none(table, &sql);
+        self.wait(table, &sql, |world| {
+            let each: Vec<String> = differs.iter().map(|d| format!("count(*) filter (where {d})")).collect();
+            let counts = world.sql(&format!(
+                "with e as materialized ({expected}) select {} from e full join {table} v on {on}",
+                each.join(", ")
+            ));
+            let first = world.sql(&format!(
+                "with e as materialized ({expected}) select to_json(e), to_json(v) from e full join {table} v on {on} where {} limit 3",
+                differs.join(" or ")
+            ));
+            format!("by column: {counts}\n{differs:#?}\n{first}")
+        });
         let rows: usize = self.sql(&format!("select count(*) from {table}")).parse().unwrap();
         assert!(rows > 0, "{table} is empty");
         println!("{table}: {rows} rows equal");
@@ -197,7 +231,15 @@ impl World {
 
     /// Status, headers in lower case, body.
     pub fn ask(&self, target: &str, headers: &str) -> (u16, String, String) {
-        let mut stream = TcpStream::connect(self.addr).unwrap();
+        // After a start it takes a moment until somebody listens.
+        let end = Instant::now() + patience();
+        let mut stream = loop {
+            match TcpStream::connect(self.addr) {
+                Ok(stream) => break stream,
+                Err(e) => assert!(Instant::now() < end, "{target}: {e}\n{}", self.log()),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
         let request = format!(
             "GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}\r\n",
             self.addr
@@ -208,6 +250,22 @@ impl World {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         (status, head.to_ascii_lowercase(), body.to_owned())
+    }
+
+    /// Status and body of a question with a body.
+    pub fn post(&self, target: &str, body: &Value) -> (u16, Value) {
+        let mut stream = TcpStream::connect(self.addr).unwrap();
+        let (addr, body) = (self.addr, body.to_string());
+        let request = format!(
+            "POST {target} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(body).unwrap())
     }
 
     pub fn get(&self, target: &str) -> Value {

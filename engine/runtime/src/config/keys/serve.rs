@@ -13,6 +13,12 @@ pub(super) const KEYS: &[Key] = &[
     .default("127.0.0.1:8080")
     .example("\"127.0.0.1:8080\""),
     key(
+        "serve.metrics",
+        Text,
+        "Another address that answers `/metrics` and nothing else, without asking who asks: reach it from inside only.",
+    )
+    .example("\"127.0.0.1:9090\""),
+    key(
         "serve.auth",
         Section,
         "Who may ask; then everybody needs a key or a token, on the loopback too. `false` lets whoever reaches the port do \
@@ -102,6 +108,14 @@ pub(super) const KEYS: &[Key] = &[
         "Answer `distribution?hours=N`: sliding views of N hours, the first also without `hours` and for the frame `metrics`.",
     )
     .example("[last_day]"),
+    key(
+        "serve.routes.events",
+        Bool,
+        "Whether keyword events are at `/api/v1/tge-events` and `/api/v1/tge-events/search`, and numbers about the engine at \
+         `/api/v1/system/metrics`.",
+    )
+    .default("false")
+    .example("true"),
     key("serve.routes.threads", Section, "`/api/threads…` and `/ws/thread/{thread}`: views that group by `thread`."),
     key(
         "serve.routes.threads.list",
@@ -114,4 +128,46 @@ pub(super) const KEYS: &[Key] = &[
         .example("cast_by_phase"),
     key("serve.routes.threads.timeline", Text, "Answers `…/timeline`: by `thread` and `entity` alone, `{tumble: …}`.")
         .example("cast_by_minute"),
+    key(
+        "serve.routes.feeds",
+        Section,
+        "`/api/v1/posts/feed/`, `…/user/{user}`, `…/{post}/likes`, `…/{post}/reposts` and `/ws/notifications/{user}`. Needs a \
+         source of interactions or follows.",
+    )
+    .example("{half_life: 6h}"),
+    key("serve.routes.feeds.half_life", Duration("1m", "365d"), "After so long a post is half as recent.")
+        .default("6h")
+        .example("6h"),
+    key(
+        "serve.routes.feeds.engagement_k",
+        Number(0.001, 1e9),
+        "A post whose likes + 2·comments + 3·reposts are so many has half of what engagement can give: x / (x + K).",
+    )
+    .default("10.0")
+    .example("10.0"),
+    key(
+        "serve.routes.feeds.affinity_k",
+        Number(0.001, 1e9),
+        "The same for a reader's interactions with the author's posts, counted in the same way.",
+    )
+    .default("5.0")
+    .example("5.0"),
+    key(
+        "serve.routes.feeds.model",
+        Choice(&["civility", "sentiment"]),
+        "What the model gives: one minus the probability that the post is toxic, or (1 + sentiment) / 2; a half while it is not \
+         scored.",
+    )
+    .default("civility")
+    .example("civility"),
+    key("serve.routes.feeds.newest", Integer(1, 20_000), "So many of the newest posts are put into order…")
+        .default("1000")
+        .example("1000"),
+    key(
+        "serve.routes.feeds.engaged",
+        Integer(0, 20_000),
+        "…and so many of those with which most was done. The first 500 of them are the feed.",
+    )
+    .default("200")
+    .example("200"),
 ];

@@ -1,7 +1,7 @@
 //! The keys of windows that do not lie side by side.
 
 use super::Kind::*;
-use super::{Key, key, later};
+use super::{Key, key};
 
 pub(super) const KEYS: &[Key] = &[
     key(
@@ -38,5 +38,26 @@ pub(super) const KEYS: &[Key] = &[
     )
     .default("7d")
     .example("2d"),
-    later("views.*.window.session", "session windows"),
+    key(
+        "views.*.window.session",
+        Section,
+        "A window for each run of posts of a group that follow one another closely: it begins with the first and ends `gap` after \
+         the last. The view groups by at most three columns; no rule watches it.",
+    )
+    .example("{gap: 30m}"),
+    key(
+        "views.*.window.session.gap",
+        Duration("1s", "30d"),
+        "The most that neighbours of a session are apart; at most `max`.",
+    )
+    .required()
+    .example("30m"),
+    key(
+        "views.*.window.session.max",
+        Duration("1s", "365d"),
+        "A run longer than this from its first post to its last is cut at the whole multiples of it since 1970 (of a day: at midnight \
+         UTC). With `keep`, posts are remembered this long beyond it, as sessions that are kept may begin with them.",
+    )
+    .default("24h")
+    .example("6h"),
 ];

@@ -2,7 +2,7 @@
 
 use super::optional;
 use crate::config::field::Field;
-use crate::config::pipeline::{RoutesConfig, SentimentRoutes, ThreadRoutes};
+use crate::config::pipeline::{FeedModel, FeedRoutes, RoutesConfig, SentimentRoutes, ThreadRoutes};
 use crate::config::read::Section;
 use crate::config::units::show_duration;
 use crate::config::views::known_view;
@@ -33,9 +33,30 @@ struct Needs<'a> {
 pub(super) fn routes(section: &Section<'_>, known: Known<'_>) -> Option<RoutesConfig> {
     let sentiment = optional(section.given("sentiment"), |f| sentiment(&f.section()?, known));
     let threads = optional(section.given("threads"), |f| threads(&f.section()?, known));
+    let events = section.get("events").and_then(|f| f.bool());
+    let feeds = optional(section.given("feeds"), |f| feeds(&f.section()?));
     Some(RoutesConfig {
         sentiment: sentiment?,
         threads: threads?,
+        events: events?,
+        feeds: feeds?,
+    })
+}
+
+fn feeds(section: &Section<'_>) -> Option<FeedRoutes> {
+    let half_life = section.get("half_life").and_then(|f| f.duration());
+    let real = |name| section.get(name).and_then(|f| f.number());
+    let whole = |name| section.get(name).and_then(|f| f.integer());
+    let (engagement_k, affinity_k) = (real("engagement_k"), real("affinity_k"));
+    let model = section.get("model").and_then(|f| f.choice()).and_then(FeedModel::named);
+    let (newest, engaged) = (whole("newest"), whole("engaged"));
+    Some(FeedRoutes {
+        half_life_ms: half_life?,
+        engagement_k: engagement_k?,
+        affinity_k: affinity_k?,
+        model: model?,
+        newest: newest?,
+        engaged: engaged?,
     })
 }
 
@@ -157,8 +178,11 @@ fn view(field: &Field<'_>, known: Known<'_>, needs: &Needs<'_>) -> Option<String
         format!("has to group by \"{}\"", column.name())
     } else if let Some(column) = other.filter(|_| needs.only) {
         format!("groups by \"{}\", for which there is no place", column.name())
-    } else if needs.once && spec.group_by.contains(&GroupColumn::Entity) {
-        "groups by \"entity\", which counts a post once for every mention".to_owned()
+    } else if let Some(many) = spec.group_by.iter().find(|column| needs.once && column.is_many()) {
+        format!(
+            "groups by \"{}\", which counts a post once for every mention",
+            many.name()
+        )
     } else if let Some(measure) = hidden {
         format!("has to show \"{}\"", measure.name())
     } else {

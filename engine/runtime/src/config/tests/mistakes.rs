@@ -67,15 +67,15 @@ fn keys() {
         ("vews: {}", "4:1: unknown key \"vews\"; did you mean \"views\"?"),
         (
             "zzz: 1",
-            "4:1: unknown key \"zzz\"; known: name, state, time, sources, link, models, alerts, weight, views, rules, sinks, workers, scoring, serve",
+            "4:1: unknown key \"zzz\"; known: name, state, time, sources, models, alerts, weight, views, sinks, workers, keywords, events, numbers, link, rules, scoring, serve",
         ),
         (
             "state.url: x",
-            "4:1: unknown key \"state.url\"; known: name, state, time, sources, link, models, alerts, weight, views, rules, sinks, workers, scoring, serve",
+            "4:1: unknown key \"state.url\"; known: name, state, time, sources, models, alerts, weight, views, sinks, workers, keywords, events, numbers, link, rules, scoring, serve",
         ),
         (
             "\"*\": x",
-            "4:1: unknown key \"*\"; known: name, state, time, sources, link, models, alerts, weight, views, rules, sinks, workers, scoring, serve",
+            "4:1: unknown key \"*\"; known: name, state, time, sources, models, alerts, weight, views, sinks, workers, keywords, events, numbers, link, rules, scoring, serve",
         ),
         (
             "time: {tik: 1s}",
@@ -484,6 +484,14 @@ fn anchored_mistakes() {
         said(&format!("{text}rules: {{r: {{view: p, when: posts > 1}}}}\n")),
         "4:19: rules.r.view: rules follow windows side by side, and this view's are anchored; watch a view with `tumble`, `hop` or `sliding`"
     );
+    let text = text.replace(
+        "{anchored: {phases: {live: {from: air_time, to: ends_at}}}}",
+        "{session: {gap: 5m}}",
+    );
+    assert_eq!(
+        said(&format!("{text}rules: {{r: {{view: p, when: posts > 1}}}}\n")),
+        "4:19: rules.r.view: rules follow windows side by side, and this view's are sessions; watch a view with `tumble`, `hop` or `sliding`"
+    );
 }
 
 #[test]
@@ -573,15 +581,47 @@ fn view_mistakes() {
         ),
         (
             "{group_by: [], window: {}}",
-            "4:21: views.v.window: missing the kind of window; one of tumble, hop, sliding, anchored",
+            "4:21: views.v.window: missing the kind of window; one of tumble, hop, sliding, anchored, session",
         ),
         (
             "{group_by: [], window: {session: 5m}}",
-            "4:30: views.v.window.session: not supported in this build: session windows",
+            "4:39: views.v.window.session: expected a section, found \"5m\"; for example session: {gap: 30m}",
+        ),
+        (
+            "{group_by: [], window: {session: {max: 1h}}}",
+            "4:30: views.v.window.session: missing key \"gap\"; for example gap: 30m",
+        ),
+        (
+            "{group_by: [], window: {session: {gap: 2h, max: 1h}}}",
+            "4:45: views.v.window.session.gap: 2h is longer than a session may be, 1h; give a shorter `gap` or a longer `max`",
+        ),
+        (
+            "{group_by: [thread, phase], window: {session: {gap: 5m}}}",
+            "4:17: views.v.group_by: only anchored windows have phases; give `window: {anchored: …}`, or leave `phase` out",
+        ),
+        (
+            "{group_by: [thread, entity, label, source], window: {session: {gap: 5m}}}",
+            "4:17: views.v.group_by: a view of sessions groups by at most three columns; leave one out, or use `tumble`, `hop` or `sliding`",
+        ),
+        (
+            "{group_by: [], window: {session: {gap: 5m}}, columns: {votes: sum(votes)}}",
+            "4:3: views.v: numbers are not kept for sessions; leave out `top` and columns with `sum(…)` and the like, or use another window",
+        ),
+        (
+            "{group_by: [], window: {sliding: {size: 1h, every: 1m}}, revisions: true}",
+            "4:74: views.v.revisions: a sliding window is never over: its rows have no state; leave it out, or use another window",
+        ),
+        (
+            "{group_by: [], window: {tumble: 1m}, revisions: true, columns: {revision: posts}}",
+            "4:70: views.v.columns.revision: there is another column \"revision\"",
+        ),
+        (
+            "{group_by: [], window: {session: {gap: 5m}}, keep: 1d}",
+            "4:57: views.v.keep: 1d is shorter than a window, 1445m",
         ),
         (
             "{group_by: [], window: {tumble: 1m, hop: {size: 1m, every: 1m}}}",
-            "4:21: views.v.window: a window is one of tumble, hop, sliding and anchored, not several",
+            "4:21: views.v.window: a window is one of tumble, hop, sliding, anchored and session, not several",
         ),
         (
             "{group_by: [], window: {tumble: 500ms}}",
@@ -650,6 +690,26 @@ fn rule_and_sink_mistakes() {
             "4:52: rules.r.min_posts: must be between 0 and 2147483647, not -1",
         ),
         (
+            "rules: {r: {view: v, when: \"posts > previos(posts)\"}}",
+            "4:37: rules.r.when: unknown function \"previos\"; known: previous, baseline (at character 9); did you mean \"previous\"?",
+        ),
+        (
+            "rules: {r: {view: v, when: \"posts > previous(posts, 10)\"}}",
+            "4:53: rules.r.when: expected a duration: `500ms`, `10s`, `1m`, `2h`, `30d`, at most 3650d (at character 25)",
+        ),
+        (
+            "rules: {r: {view: v, when: \"posts > 2 * baseline(previous(posts))\"}}",
+            "4:50: rules.r.when: `previous` and `baseline` cannot stand in one another (at character 22)",
+        ),
+        (
+            "rules: {r: {view: v, when: \"posts > previous(posts, 1500ms)\"}}",
+            "4:28: rules.r.when: no window of \"v\" begins 1500ms before another: they begin every 1s; use `1s`",
+        ),
+        (
+            "rules: {r: {view: v, when: \"posts > baseline(posts)\", baseline: {weeks: 2, min: 3}}}",
+            "4:81: rules.r.baseline.min: 3 windows cannot be there in 2 weeks: there is one in each; use `min: 2` or less",
+        ),
+        (
             "sinks: {a: {type: kafka, topic: t, path: x}}",
             "4:9: sinks.a: missing key \"brokers\"; for example brokers: \"localhost:9092\"\n4:9: sinks.a: missing key \"from\"; for example from: rules\n4:36: sinks.a: \"path\" goes with \"type: file\", and this is \"type: kafka\"",
         ),
@@ -682,6 +742,37 @@ fn rule_and_sink_mistakes() {
             "4:9: sinks.dead_letters: this name is kept for the sink of the dead letters; choose another",
         ),
     ]);
+    for (view, when, expected) in [
+        (
+            "window: {tumble: 1h}, keep: 30d",
+            "posts > 10 * baseline(posts)",
+            "5:28: rules.r.when: the rule looks back 35d, and \"v\" keeps its windows for 30d; use `keep: 841h` or more in views.v",
+        ),
+        (
+            "window: {hop: {size: 10m, every: 5m}}, keep: 10m",
+            "posts > previous(posts)",
+            "5:28: rules.r.when: the rule looks back 10m, and \"v\" keeps its windows for 10m; use `keep: 20m` or more in views.v",
+        ),
+        (
+            "window: {sliding: {size: 10m, every: 1m}}",
+            "posts > baseline(posts)",
+            "5:28: rules.r.when: a baseline needs windows of past weeks, and \"v\" is a sliding view, which has none; watch a view with `tumble` or `hop`",
+        ),
+        (
+            "window: {tumble: 13m}",
+            "posts > baseline(posts)",
+            "5:28: rules.r.when: windows of \"v\" begin every 13m, which does not divide a week: none begins at the same moment of it",
+        ),
+    ] {
+        let views = format!("views:\n  v: {{group_by: [], {view}}}");
+        let rule = format!("rules: {{r: {{view: v, when: \"{when}\", baseline: {{weeks: 5}}}}}}");
+        assert_eq!(
+            said(&format!(
+                "name: a\nsources: {{g: {{type: generator}}}}\n{views}\n{rule}\n"
+            )),
+            expected
+        );
+    }
     sources(&[(
         "{type: file, path: cast.yaml, into: posts}\nsinks: {a: {type: file, path: cast.yaml, from: v}}",
         "5:31: sinks.a.path: FOLDER/cast.yaml is what sources.s reads",
