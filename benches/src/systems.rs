@@ -23,12 +23,12 @@ mod usage;
 
 use clap::Parser;
 use groundswell_testing::kafka::Kafka;
+use groundswell_testing::port;
 use groundswell_testing::postgres::Postgres;
 use records::{Batch, Maker, System};
 use serde_json::json;
 use std::error::Error;
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -101,7 +101,7 @@ fn run(system: System, a: &Arguments) -> Result<(), Failure> {
         kafka.create_topic(topic, 1)?;
     }
     let folder = tempfile::tempdir()?;
-    let addr = free()?;
+    let addr = port::free()?;
     let (pipeline, source) = (pipeline(system, folder.path(), &addr.to_string())?, system.posts());
     let mut maker = Maker::new(system, now_ms());
     let mut total = 0;
@@ -195,10 +195,6 @@ fn produce(bootstrap: &str, batch: &Batch) -> Result<(), Failure> {
         status if status.success() => Ok(()),
         status => Err(format!("kcat: {status}").into()),
     }
-}
-
-fn free() -> std::io::Result<SocketAddr> {
-    TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 
 fn now_ms() -> i64 {

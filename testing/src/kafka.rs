@@ -31,8 +31,6 @@ pub const SCRAM_USER: (&str, &str) = ("scram", "scram-secret");
 
 /// Time a broker has to start.
 const START: Duration = Duration::from_secs(90);
-/// A port may be taken between choosing it and the broker's using it.
-const TRIES: usize = 3;
 
 /// Why there is no broker.
 #[derive(Debug, thiserror::Error)]
@@ -102,32 +100,20 @@ impl Kafka {
             return Ok(Kafka { bootstrap, ours });
         }
         let jars = process::jars()?;
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let folder = tempfile::Builder::new().prefix("groundswell-kafka-").tempdir()?;
-            let ports = Ports::free()?;
-            std::fs::write(folder.path().join("server.properties"), ports.properties(folder.path()))?;
-            process::format(&jars, folder.path())?;
-            match Process::start(&jars, folder.path(), fast, START) {
-                Ok(process) => {
-                    let bootstrap = ports.plain();
-                    let ours = Ours {
-                        process: Some(process),
-                        folder,
-                        jars,
-                        ports,
-                        fast,
-                    };
-                    return Ok(Kafka {
-                        bootstrap,
-                        ours: Some(ours),
-                    });
-                }
-                Err(KafkaError::NotReady { log, .. }) if tries < TRIES && log.contains("Address already in use") => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let folder = tempfile::Builder::new().prefix("groundswell-kafka-").tempdir()?;
+        let ports = Ports::free()?;
+        std::fs::write(folder.path().join("server.properties"), ports.properties(folder.path()))?;
+        process::format(&jars, folder.path())?;
+        let process = Some(Process::start(&jars, folder.path(), fast, START)?);
+        let bootstrap = ports.plain();
+        let ours = Some(Ours {
+            process,
+            folder,
+            jars,
+            ports,
+            fast,
+        });
+        Ok(Kafka { bootstrap, ours })
     }
 
     /// Where clients without credentials connect.

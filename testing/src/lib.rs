@@ -4,5 +4,6 @@
 //! instead.
 
 pub mod kafka;
+pub mod port;
 pub mod postgres;
 pub mod registry;

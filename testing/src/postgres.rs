@@ -10,6 +10,7 @@
 mod find;
 mod process;
 
+use crate::port;
 use find::Programs;
 use process::{Guarded, Owner};
 use std::path::{Path, PathBuf};
@@ -150,21 +151,10 @@ impl Postgres {
         let mut ours = Ours {
             server: None,
             owner,
-            port: 0,
+            port: port::free().map_err(|e| file(Path::new("127.0.0.1"), e))?.port(),
             folder,
         };
-        // Between finding a free port and listening on it somebody else may take it.
-        let mut tries = 0;
-        loop {
-            ours.port = free_port().map_err(|e| file(Path::new("127.0.0.1"), e))?;
-            match ours.boot(&programs) {
-                Ok(()) => break,
-                Err(PostgresError::NotReady { log, .. }) if log.contains("Address already in use") && tries < 3 => {
-                    tries += 1
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        ours.boot(&programs)?;
         Ok(Postgres {
             programs,
             place: Place::Ours(Box::new(ours)),
@@ -363,10 +353,6 @@ fn with_database(url: &str, name: &str) -> String {
     let authority = base[scheme..].find('/').map_or(base, |at| &base[..scheme + at]);
     let query = query.map(|q| format!("?{q}")).unwrap_or_default();
     format!("{authority}/{name}{query}")
-}
-
-fn free_port() -> std::io::Result<u16> {
-    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 fn file(path: &Path, source: std::io::Error) -> PostgresError {

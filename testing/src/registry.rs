@@ -5,13 +5,13 @@
 //! REST API has it, with what tests need of it: schemas are registered and asked for by id, by subject and version, and the
 //! kinds of schema are told. It can be given credentials, be taken down and come back with all it knows.
 
+use crate::port;
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 /// What a registry keeps: bodies of registrations by id, ids by subject in the order of their versions.
 #[derive(Default)]
@@ -61,7 +61,7 @@ impl Registry {
     /// # Errors
     /// If no port can be had.
     pub fn ours(authorization: Option<&str>) -> std::io::Result<Registry> {
-        let at = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let at = port::free()?;
         let inner = Inner {
             authorization: authorization.map(str::to_owned),
             ..Inner::default()
@@ -119,25 +119,12 @@ impl Registry {
     /// If the port is taken.
     pub fn up(&mut self) -> std::io::Result<()> {
         if let Some(ours) = self.ours.as_mut().filter(|ours| ours.thread.is_none()) {
-            let listener = bound(ours.at)?;
+            let listener = TcpListener::bind(ours.at)?;
             let inner = Arc::clone(&ours.inner);
             inner.stop.store(false, Ordering::Release);
             ours.thread = Some(std::thread::spawn(move || serve(&listener, &inner)));
         }
         Ok(())
-    }
-}
-
-/// The port as soon as it is free: a connection of another test may have taken it for a moment as its own end.
-fn bound(at: SocketAddr) -> std::io::Result<TcpListener> {
-    let patience = Instant::now() + Duration::from_secs(20);
-    loop {
-        match TcpListener::bind(at) {
-            Err(e) if e.kind() == ErrorKind::AddrInUse && Instant::now() < patience => {
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            other => return other,
-        }
     }
 }
 

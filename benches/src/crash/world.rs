@@ -7,6 +7,7 @@ use crate::Failure;
 use crate::engine::{CRASH_AT, HOSTS};
 use crate::feed::TOPICS;
 use groundswell_testing::kafka::Kafka;
+use groundswell_testing::port;
 use groundswell_testing::postgres::Postgres;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -14,7 +15,6 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -79,8 +79,7 @@ impl World {
             two,
         };
         if two {
-            let ports = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
-            let hosts = format!("{}\n{}\n", ports[0].local_addr()?, ports[1].local_addr()?);
+            let hosts = format!("{}\n{}\n", port::free()?, port::free()?);
             std::fs::write(world.hosts(), hosts)?;
         }
         let admin: AdminClient<DefaultClientContext> = world.client().create()?;

@@ -79,13 +79,17 @@ export function newKey(program) {
   return { key: /key\s+(\S+)/.exec(made)[1], digest: /sha256\s+(\S+)/.exec(made)[1] };
 }
 
-function freePort() {
-  return new Promise((found, failed) => {
+/** One below those that the kernel gives to any connection that goes out: it is free until the engine listens, too. */
+async function freePort() {
+  for (let tries = 0; tries < 20; tries++) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
     const server = createServer();
-    server.once('error', failed);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => found(port));
+    const free = await new Promise((told) => {
+      server.once('error', () => told(false));
+      server.listen(port, '127.0.0.1', () => told(true));
     });
-  });
+    await new Promise((closed) => server.close(closed));
+    if (free) return port;
+  }
+  throw new Error('no port is free');
 }

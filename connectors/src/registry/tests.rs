@@ -301,11 +301,7 @@ fn certificates_are_checked_against_the_authorities_given() {
     openssl(&format!("{new} -subj /CN=localhost -keyout key.pem -out csr.pem"));
     std::fs::write(path.join("names"), "subjectAltName=DNS:localhost\n").expect("written");
     openssl("x509 -req -days 2 -in csr.pem -CA ca.pem -CAkey ca.key -CAcreateserial -extfile names -out cert.pem");
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .expect("a port")
-        .local_addr()
-        .expect("bound")
-        .port();
+    let port = groundswell_testing::port::free().expect("a port").port();
     let mut server = Command::new("openssl")
         .args([
             "s_server",

@@ -159,9 +159,7 @@ fn alerts_are_signed_retried_and_told_apart() {
 fn what_waits_is_posted_after_a_restart_and_nobody_waits_for_it() {
     let folder = tempfile::tempdir().expect("folder");
     // Nobody listens there.
-    let away = TcpListener::bind("127.0.0.1:0")
-        .and_then(|l| l.local_addr())
-        .expect("a port");
+    let away = groundswell_testing::port::free().expect("a port");
     let (mut webhook, outcomes) = open(away, folder.path(), Body::Slack, true);
     let began = Instant::now();
     for n in 1..50 {

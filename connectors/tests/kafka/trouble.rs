@@ -25,11 +25,7 @@ fn complains(spec: KafkaSourceSpec, resume: &[(u32, u64)], parts: &[&str]) {
 
 #[test]
 fn brokers_and_topics_that_are_not_there_are_named() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0")
-        .expect("bound")
-        .local_addr()
-        .expect("bound");
-    let brokers = nobody.to_string();
+    let brokers = groundswell_testing::port::free().expect("a port").to_string();
     complains(
         with("t", &brokers, &[]),
         &[],

@@ -1,8 +1,8 @@
 //! Ports and `server.properties` of a one-node broker.
 
 use super::USERS;
+use crate::port;
 use std::fmt::Write;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
 /// The ports a broker listens on.
@@ -14,16 +14,12 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    /// Three that are free now.
+    /// Three that nobody has.
     pub fn free() -> std::io::Result<Ports> {
-        // Held together, so that they differ.
-        let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        let held = [bind()?, bind()?, bind()?];
-        let port = |listener: &TcpListener| listener.local_addr().map(|at| at.port());
         Ok(Ports {
-            plain: port(&held[0])?,
-            sasl: port(&held[1])?,
-            controller: port(&held[2])?,
+            plain: port::free()?.port(),
+            sasl: port::free()?.port(),
+            controller: port::free()?.port(),
         })
     }
 

@@ -216,10 +216,7 @@ fn a_tenant_sees_the_events_of_its_own() {
 
 #[test]
 fn metrics_have_an_address_of_their_own() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .expect("a port")
-        .local_addr()
-        .expect("an address");
+    let free = groundswell_testing::port::free().expect("a port");
     let auth = AuthOptions {
         keys: vec![key(None)],
         jwt: None,

@@ -6,8 +6,7 @@ mod serve;
 use super::fallback::FallbackConfig;
 use super::kafka::{Brokers, Property, RegistryConfig};
 use super::pipeline::{
-    AuthConfig, Collection, FieldRef, JwtKeys, LiveModel, Pace, Pipeline, RoutesConfig, ServeConfig, ShadowModel,
-    SinkKind, SourceConfig, SourceKind, WebhookConfig,
+    Collection, FieldRef, LiveModel, Pace, Pipeline, ShadowModel, SinkKind, SourceConfig, SourceKind, WebhookConfig,
 };
 use super::secret::mask_url;
 use super::units::{show_duration, show_size};

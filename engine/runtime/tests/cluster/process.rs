@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -136,10 +135,11 @@ fn collect(stream: impl Read + Send + 'static, into: &Arc<Mutex<String>>) -> std
     })
 }
 
-/// Loopback addresses that are free now.
+/// Loopback addresses that nobody has.
 pub fn free_hosts(n: usize) -> Vec<String> {
-    let listeners: Vec<_> = (0..n).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    listeners.iter().map(|l| l.local_addr().unwrap().to_string()).collect()
+    (0..n)
+        .map(|_| groundswell_testing::port::free().unwrap().to_string())
+        .collect()
 }
 
 /// A hosts file with free addresses.

@@ -282,7 +282,7 @@ fn news_sweeper_equals_sql_over_the_raw_records() {
         return;
     };
     let url = feeds();
-    let metrics = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let metrics = groundswell_testing::port::free().unwrap();
     let (one, two, metrics_at) = (format!("{url}/one"), format!("{url}/two"), metrics.to_string());
     let replaced = [
         ("keep: 30d", "keep: 36500d"),

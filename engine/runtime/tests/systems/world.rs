@@ -2,11 +2,12 @@
 
 use flate2::read::GzDecoder;
 use groundswell_testing::kafka::Kafka;
+use groundswell_testing::port;
 use groundswell_testing::postgres::Postgres;
 use serde_json::{Map, Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -79,8 +80,8 @@ impl World {
             .join("../../deploy/pipelines")
             .join(file);
         let mut text = std::fs::read_to_string(path).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let listen = port.to_string();
+        let addr = port::free().unwrap();
+        let listen = addr.to_string();
         for (from, to) in replaced.iter().copied().chain([("127.0.0.1:8080", listen.as_str())]) {
             assert!(text.contains(from), "{file} has no {from}");
             text = text.replace(from, to);
@@ -91,7 +92,7 @@ impl World {
             postgres,
             url,
             folder,
-            addr: port,
+            addr,
             running: None,
             written: 0,
         };

@@ -3,7 +3,7 @@
 
 use super::talk::{Hello, Line, Talk};
 use super::{ClusterError, Joined, Member, OnLost};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn hosts(n: usize) -> Vec<String> {
-    let listeners: Vec<_> = (0..n).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    listeners.iter().map(|l| l.local_addr().unwrap().to_string()).collect()
+    (0..n)
+        .map(|_| groundswell_testing::port::free().unwrap().to_string())
+        .collect()
 }
 
 fn member(hosts: &[String], process: usize) -> Member {
