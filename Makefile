@@ -18,7 +18,7 @@ console:
 build: setup console
 	@$(CARGO) build --release -p groundswell
 
-# The program as it is shipped: a fifth faster, and minutes to build.
+# The program as it is shipped: optimised across crates (docs/performance/README.md); takes many minutes to build.
 dist: setup console
 	@$(CARGO) build --profile dist -p groundswell
 
