@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! kafka throughput INPUT.jsonl ALIASES.csv [--workers N] [--postgres] [--restart]
-//! kafka latency [--rate 10000] [--seconds 30] [--csv FILE]
+//! kafka latency [--rate 10000] [--seconds 30] [--csv FILE] [--websocket [--hot]]
 //! ```
 //! A broker and a database of our own are started on this machine and share its cores with the engine, which runs as a
 //! process of its own, so that what the kernel counts for it is the engine's alone.
@@ -12,10 +12,14 @@
 //! With `--restart` the engine is then stopped and started again on its state.
 //!
 //! *latency*: posts are written at a rate; every hundredth has an author of its own. Another client asks the database for
-//! the newest such author all the time; how late it is is the time since that post was handed to the producer.
+//! the newest such author all the time; how late it is is the time since that post was handed to the producer. With
+//! `--websocket` no database is there, and a follower on `/ws` hears of those posts; with `--hot` all vote changes are of one
+//! post, whose row is followed too.
 
 #[path = "kafka/engine.rs"]
 mod engine;
+#[path = "kafka/follow.rs"]
+mod follow;
 #[path = "kafka/latency.rs"]
 mod latency;
 #[path = "kafka/process.rs"]
@@ -40,7 +44,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 enum Job {
     /// Records per second from a full topic, and optionally a restart.
     Throughput(throughput::Arguments),
-    /// How long an event takes from the producer to its row in Postgres.
+    /// How long an event takes from the producer to its row in Postgres, or to who follows it.
     Latency(latency::Arguments),
     /// The engine as a process; used by this program itself.
     #[command(hide = true)]

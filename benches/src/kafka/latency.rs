@@ -1,8 +1,10 @@
 //! How late a row is, at a steady rate, and how the engine's memory develops.
 
 use crate::Failure;
+use crate::follow::{self, follow};
 use crate::process::Engine;
 use groundswell_testing::kafka::Kafka;
+use groundswell_testing::port;
 use groundswell_testing::postgres::Postgres;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -42,21 +44,34 @@ pub struct Arguments {
     /// not committed by the consumer groups, the latest row of these ten seconds (ms).
     #[arg(long)]
     csv: Option<PathBuf>,
+    /// To a follower on `/ws`, in place of the row in Postgres.
+    #[arg(long)]
+    websocket: bool,
+    /// All revisions are of one post, which is followed too.
+    #[arg(long, requires = "websocket")]
+    hot: bool,
 }
 
 /// Lateness in milliseconds, by when it was seen.
-type Seen = Vec<(Instant, f64)>;
+pub(crate) type Seen = Vec<(Instant, f64)>;
 
 /// Measures.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let (kafka, server, folder) = (Kafka::start_fast()?, Postgres::start()?, tempfile::tempdir()?);
-    let database = server.database()?;
+    let (kafka, folder, addr) = (Kafka::start_fast()?, tempfile::tempdir()?, port::free()?);
+    let server = (!arguments.websocket).then(Postgres::start).transpose()?;
+    let database = server.as_ref().map(Postgres::database).transpose()?;
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", kafka.bootstrap());
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     let topics = TOPICS.map(|name| NewTopic::new(name, 1, TopicReplication::Fixed(1)));
     futures::executor::block_on(admin.create_topics(&topics, &AdminOptions::new()))?;
-    std::fs::write(folder.path().join("url"), &database)?;
+    let out = match &database {
+        Some(url) => {
+            std::fs::write(folder.path().join("url"), url)?;
+            "sinks: {pg: {type: postgres, url: \"file:./url\"}}\nserve: false".to_owned()
+        }
+        None => format!("serve: {{http: \"{addr}\"}}"),
+    };
     let pipeline = folder.path().join("bench.yaml");
     let text = format!(
         r#"
@@ -68,9 +83,8 @@ sources:
   posts: {{type: kafka, brokers: "{brokers}", topic: posts, into: posts, map: {{sentiment: sentiment}}}}
   votes: {{type: kafka, brokers: "{brokers}", topic: votes, into: votes}}
 views:
-  by_author: {{group_by: [author], window: {{tumble: 1m}}, measures: [posts, weight, sentiment], keep: {keep}s}}
-sinks: {{pg: {{type: postgres, url: "file:./url"}}}}
-serve: false
+  by_author: {{group_by: [thread, author], window: {{tumble: 1m}}, measures: [posts, weight, sentiment], keep: {keep}s}}
+{out}
 "#,
         tick = arguments.tick,
         keep = arguments.keep,
@@ -84,8 +98,11 @@ serve: false
     let latest = AtomicU64::new(0);
     let groups = Groups::of(&config)?;
     let began = Instant::now();
-    let lateness = std::thread::scope(|scope| {
-        let looking = scope.spawn(|| look(&database, &over, &latest));
+    let (lateness, frames) = std::thread::scope(|scope| {
+        let looking = scope.spawn(|| match &database {
+            Some(database) => look(database, &over, &latest).map(|seen| (seen, 0)),
+            None => follow(addr, &over, &latest).map(|heard| (heard.seen, heard.frames)),
+        });
         let writing = scope.spawn(|| write(&producer, arguments));
         let mut csv = arguments.csv.as_ref().map(std::fs::File::create).transpose()?;
         if let Some(csv) = &mut csv {
@@ -127,8 +144,16 @@ serve: false
             .unwrap_or(f64::NAN)
     };
     let used = engine.usage()?;
+    let to = if arguments.websocket {
+        "a follower"
+    } else {
+        "its row in Postgres"
+    };
+    if arguments.hot {
+        println!("frames of the row of the post whose votes changed all the time: {frames}, never two for one tick");
+    }
     println!(
-        "event to Postgres row at {} records/s for {} s: n={} p50_ms={:.0} p99_ms={:.0} p999_ms={:.0} max_ms={:.0} worst_at_s={worst_at:.1} cpu_s={:.1} \
+        "event to {to} at {} records/s for {} s: n={} p50_ms={:.0} p99_ms={:.0} p999_ms={:.0} max_ms={:.0} worst_at_s={worst_at:.1} cpu_s={:.1} \
          rss_mib={} peak_rss_mib={}",
         arguments.rate,
         arguments.seconds,
@@ -145,7 +170,7 @@ serve: false
 }
 
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // milliseconds of this century
-fn now_ms() -> f64 {
+pub(crate) fn now_ms() -> f64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
@@ -163,18 +188,20 @@ fn write(producer: &BaseProducer, arguments: &Arguments) -> Result<(), Failure> 
         while n < due.min(posts) {
             let at = now_ms();
             // In the order of time, so that the newest is the greatest.
-            let author = if n % MARKED == 0 {
-                format!("m{at:.3}")
-            } else {
-                format!("a{}", n % 5_000)
+            let (thread, author) = match n {
+                0 => (follow::HOT.to_owned(), "a0".to_owned()),
+                _ if n % MARKED == 0 => (follow::MARKED.to_owned(), format!("m{at:.3}")),
+                _ => (format!("t{}", n / 100), format!("a{}", n % 5_000)),
             };
             let post = format!(
-                "{{\"id\":\"p{n}\",\"source\":\"s\",\"thread\":\"t{}\",\"author\":\"{author}\",\"text\":\"words of post {n} that nobody reads\",\
+                "{{\"id\":\"p{n}\",\"source\":\"s\",\"thread\":\"{thread}\",\"author\":\"{author}\",\"text\":\"words of post {n} that nobody reads\",\
                  \"sentiment\":{},\"score\":1,\"created_at\":{at:.0}}}",
-                n / 100,
                 (n % 201) as f64 / 100.0 - 1.0
             );
-            let of = n.saturating_sub(n.wrapping_mul(7_919) % REVISED);
+            let of = match arguments.hot {
+                true => 0,
+                false => n.saturating_sub(n.wrapping_mul(7_919) % REVISED),
+            };
             let votes = format!("{{\"id\":\"p{of}\",\"score\":{},\"observed_at\":{at:.0}}}", n % 500);
             send(producer, "posts", &post)?;
             send(producer, "votes", &votes)?;
