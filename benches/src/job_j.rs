@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
-use usage::Usage;
+use usage::{Usage, folder_mib};
 
 #[global_allocator]
 static ALLOCATOR: groundswell::allocator::MiMalloc = groundswell::allocator::MiMalloc;
@@ -110,11 +110,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         #[allow(clippy::cast_precision_loss)]
         let rate = step.records as f64 / wall;
         println!(
-            "{}: events={} wall_s={wall:.2} cpu_s={cpu:.2} events_per_s={rate:.0} rss_mib={} changes={}",
+            "{}: events={} wall_s={wall:.2} cpu_s={cpu:.2} events_per_s={rate:.0} rss_mib={} changes={} state_mib={}",
             step.name,
             step.records,
             Usage::of("self")?.peak_rss_mib,
             seen.lock().changes - changes,
+            folder_mib(&folder.path().join("state")),
         );
     }
     engine.stop()?;

@@ -1,6 +1,7 @@
-//! What a process has used so far, as the kernel counts it.
+//! What a process has used so far, as the kernel counts it, and what it has on disk.
 
 use std::io::{Error, Result};
+use std::path::Path;
 
 /// Processor and memory of a process.
 #[derive(Clone, Copy, Debug)]
@@ -39,4 +40,20 @@ impl Usage {
             peak_rss_mib: mib("VmHWM:")?,
         })
     }
+}
+
+/// Bytes of all files below a folder, in MiB. What is there only while it is looked at counts or not.
+#[allow(dead_code)] // not every program here has a state folder
+pub fn folder_mib(folder: &Path) -> u64 {
+    fn bytes(folder: &Path) -> u64 {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries
+            .map(|entry| match entry.metadata() {
+                Ok(m) if m.is_dir() => bytes(&entry.path()),
+                Ok(m) => m.len(),
+                Err(_) => 0,
+            })
+            .sum()
+    }
+    bytes(folder) >> 20
 }

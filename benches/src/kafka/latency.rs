@@ -3,6 +3,7 @@
 use crate::Failure;
 use crate::follow::{self, follow};
 use crate::process::Engine;
+use crate::usage::folder_mib;
 use groundswell_testing::kafka::Kafka;
 use groundswell_testing::port;
 use groundswell_testing::postgres::Postgres;
@@ -13,7 +14,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -112,7 +113,7 @@ views:
             std::thread::sleep(Duration::from_secs(1));
             if let Some(csv) = csv.as_mut().filter(|_| began.elapsed().as_secs().is_multiple_of(10)) {
                 let used = engine.usage()?;
-                let state = size(&folder.path().join("state")) >> 20;
+                let state = folder_mib(&folder.path().join("state"));
                 writeln!(
                     csv,
                     "{},{},{state},{:.1},{},{}",
@@ -277,15 +278,4 @@ fn look(database: &str, over: &AtomicBool, latest: &AtomicU64) -> Result<Seen, F
         connection.await??;
         Ok(seen)
     })
-}
-
-fn size(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .map(|entry| match entry.metadata() {
-            Ok(m) if m.is_dir() => size(&entry.path()),
-            Ok(m) => m.len(),
-            Err(_) => 0,
-        })
-        .sum()
 }
