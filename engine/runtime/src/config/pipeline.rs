@@ -372,6 +372,8 @@ pub struct SinkConfig {
 pub enum SinkFrom {
     /// Alerts.
     Rules,
+    /// The keyword events that are news.
+    Events,
     /// Records that could not be accepted.
     DeadLetters,
     /// The changes of a view.
@@ -568,6 +570,7 @@ impl SinkFrom {
     pub fn name(&self) -> &str {
         match self {
             SinkFrom::Rules => "rules",
+            SinkFrom::Events => "events",
             SinkFrom::DeadLetters => "dead_letters",
             SinkFrom::View(view) => view,
             SinkFrom::Tables => "tables",
