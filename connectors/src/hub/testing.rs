@@ -94,20 +94,21 @@ pub fn alert(id: u128, state: AlertState, at: Tick) -> AlertChange {
     }
 }
 
-/// Companies, keywords and outlets of events.
-const ABOUT: [[&str; 2]; 3] = [
+/// Companies, their ids, keywords and outlets of events.
+const ABOUT: [[&str; 2]; 4] = [
     ["Example Corp", "Other Corp"],
+    ["example", "other"],
     ["tge", "listing"],
     ["outlet", "another"],
 ];
 
 /// An event that is news; what varies is up to its number.
 pub fn event(n: u8) -> KeywordEvent {
-    let [company, keyword, source] = ABOUT.map(|names| names[usize::from(n) % 2]);
+    let [company, entity, keyword, source] = ABOUT.map(|names| names[usize::from(n) % 2]);
     KeywordEvent {
         post: format!("p{n}").into(),
         keyword: keyword.into(),
-        entity: Some(company.to_lowercase().into()),
+        entity: Some(entity.into()),
         company: Some(company.into()),
         matched: "TGE <b>".into(),
         span: (4, 11),
@@ -117,7 +118,7 @@ pub fn event(n: u8) -> KeywordEvent {
         story: "p0".into(),
         duplicate_of: None,
         source: (source.into(), Dim::of(source)),
-        entity_dim: Dim::of(&company.to_lowercase()),
+        entity_dim: Dim::of(entity),
         title: None,
         url: Some("https://example.com/a".into()),
         created_at: 600_000 * i64::from(n),

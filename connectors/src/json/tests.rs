@@ -294,7 +294,7 @@ fn an_event_is_news_or_gone_and_nothing_else_is_said() {
         assert_eq!(told(&change(other.clone(), true)), gone);
         assert_eq!(told(&change(other, false)), None);
     }
-    let is = r#"{"id":"00000000000000000000000000000007","company":"Other Corp","entity":"other corp","keyword":"listing","matched_text":"TGE <b>","span":{"start":4,"end":11},"context":"the TGE <b>","confidence":0.86,"suppressed_by":null,"story":"p0","duplicate_of":null,"post":"p1","source":"another","title":null,"url":"https://example.com/a","created_at":"1970-01-01T00:10:00.000Z","tick":9}"#;
+    let is = r#"{"id":"00000000000000000000000000000007","company":"Other Corp","entity":"other","keyword":"listing","matched_text":"TGE <b>","span":{"start":4,"end":11},"context":"the TGE <b>","confidence":0.86,"suppressed_by":null,"story":"p0","duplicate_of":null,"post":"p1","source":"another","title":null,"url":"https://example.com/a","created_at":"1970-01-01T00:10:00.000Z","tick":9}"#;
     for was_news in [false, true] {
         assert_eq!(told(&change(Some(event.clone()), was_news)).as_deref(), Some(is));
     }

@@ -189,7 +189,7 @@ fn what_is_not_understood_is_refused() {
 fn a_tenant_sees_the_events_of_its_own() {
     for (column, tenant, expected) in [
         (GroupColumn::Source, "other", vec!["p5"]),
-        (GroupColumn::Entity, "example corp", vec!["p1", "p5"]),
+        (GroupColumn::Entity, "example", vec!["p1", "p5"]),
         (GroupColumn::Author, "somebody", vec![]),
     ] {
         let auth = AuthOptions {

@@ -142,8 +142,10 @@ fn plan(client: usize) -> Vec<(Option<String>, usize, Value)> {
 /// Whether an event is wanted, in other words than the filter's.
 fn tells(filter: &Value, event: &Value) -> bool {
     let any = |name: &str| filter.get(name).is_none_or(|wanted| *wanted == event[name]);
-    let company =
-        |wanted: &Value| wanted[0].as_str().map(str::to_lowercase) == event["entity"].as_str().map(Into::into);
+    let company = |wanted: &Value| {
+        let name = event["company"].as_str().map(str::to_lowercase);
+        wanted[0].as_str().map(str::to_lowercase) == name
+    };
     (filter["suppressed"] == true || event["suppressed_by"].is_null())
         && (filter["duplicates"] == true || event["duplicate_of"].is_null())
         && (filter.get("since").is_none() || event["created_at"].as_str() >= Some("1970-01-01T00:20:00.000Z"))

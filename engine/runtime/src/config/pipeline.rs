@@ -2,12 +2,14 @@
 
 mod feed;
 mod serve;
+mod sink;
 
 pub use feed::FeedConfig;
 pub use serve::{
     AuthConfig, FeedModel, FeedRoutes, JwtConfig, JwtKeys, KeyConfig, RoutesConfig, SentimentRoutes, ServeConfig,
     ThreadRoutes,
 };
+pub use sink::SinkFrom;
 
 use super::fallback::FallbackConfig;
 use super::kafka::{KafkaSinkConfig, KafkaSourceConfig};
@@ -367,19 +369,431 @@ pub struct SinkConfig {
     pub kind: SinkKind,
 }
 
-/// What a sink takes.
+/// The kinds of sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SinkFrom {
-    /// Alerts.
+pub enum SinkKind {
+    /// A file of JSON Lines.
+    File {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A Kafka topic.
+    Kafka(Box<KafkaSinkConfig>),
+    /// Tables in a database.
+    Postgres {
+        /// Where, with credentials.
+        url: Secret,
+        /// Views that get a table.
+        views: Vec<String>,
+        /// Whether alerts get one.
+        alerts: bool,
+        /// Whether keyword events get one.
+        events: bool,
+        /// Whether dead letters get one.
+        dead_letters: bool,
+    },
+    /// An address that alerts are posted to.
+    Webhook(Box<WebhookConfig>),
+}
+
+/// A sink of the type `http`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookConfig {
+    /// Where to post.
+    pub url: Secret,
+    /// What requests are signed with.
+    pub secret: Option<Secret>,
+    /// What is posted.
+    pub body: Body,
+    /// How long a request waits for its answer (ms).
+    pub timeout_ms: i64,
+    /// Longest pause between attempts (ms).
+    pub longest_pause_ms: i64,
+    /// Whether alerts from before the sink was there are posted.
+    pub past: bool,
+}
+
+impl SinkConfig {
+    /// Whether dead letters go there.
+    pub fn takes_dead_letters(&self) -> bool {
+        match &self.kind {
+            SinkKind::File { .. } | SinkKind::Kafka(_) => self.from == SinkFrom::DeadLetters,
+            SinkKind::Postgres { dead_letters, .. } => *dead_letters,
+            SinkKind::Webhook(_) => false,
+        }
+    }
+}
+
+/// Defines `ALL` and `name()`: the enum's words in the pipeline file, in one place for reading and printing.
+macro_rules! words {
+    ($type:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
+        impl $type {
+            /// All of them.
+            pub const ALL: &[$type] = &[$($type::$variant),+];
+
+            /// The word for it in the pipeline file.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $($type::$variant => $word),+
+                }
+            }
+
+            /// The one with this word.
+            pub(super) fn named(word: &str) -> Option<$type> {
+                Self::ALL.iter().copied().find(|v| v.name() == word)
+            }
+        }
+    };
+}
+
+words!(Clock { Wall = "wall", Event = "event" });
+words!(Collection { Posts = "posts", Votes = "votes", Threads = "threads", Entities = "entities", Rules = "rules",
+    Keywords = "keywords", Authors = "authors", Interactions = "interactions", Follows = "follows" });
+words!(DeletedBody { Gone = "gone", Text = "text" });
+words!(FileFormat { Jsonl = "jsonl", Json = "json", Yaml = "yaml" });
+words!(Schemas { Avro = "avro", Protobuf = "protobuf" });
+words!(TimeUnit { Seconds = "s", Millis = "ms", Micros = "us" });
+words!(FeedModel { Civility = "civility", Sentiment = "sentiment" });
+words!(Precision { Fp32 = "fp32", Bf16 = "bf16", Int8 = "int8" });
+
+impl Collection {
+    /// The decoder's name for it.
+    pub(super) fn decoded(self) -> decode::Collection {
+        match self {
+            Collection::Posts => decode::Collection::Posts,
+            Collection::Votes => decode::Collection::Votes,
+            Collection::Threads => decode::Collection::Threads,
+            Collection::Entities => decode::Collection::Entities,
+            Collection::Rules => decode::Collection::Rules,
+            Collection::Keywords => decode::Collection::Keywords,
+            Collection::Authors => decode::Collection::Authors,
+            Collection::Interactions => decode::Collection::Interactions,
+            Collection::Follows => decode::Collection::Follows,
+        }
+    }
+
+    /// The fields its records have, as the names `map` may use.
+    pub fn fields(self) -> &'static [&'static str] {
+        match self {
+            Collection::Posts => &[
+                "id",
+                "source",
+                "thread",
+                "parent",
+                "author",
+                "text",
+                "score",
+                "created_at",
+                "observed_at",
+                "title",
+                "url",
+                "lang",
+                "followers",
+                "likes",
+                "replies",
+                "reposts",
+                "views",
+                "dislikes",
+                "upvote_ratio",
+                "comments",
+                "downvotes",
+                "retweets",
+                "shares",
+                "upvotes",
+                "viewers",
+                "edited_at",
+                "hidden_score",
+                "kind",
+                "original_post_id",
+                "sentiment",
+                "deleted",
+                "version",
+            ],
+            Collection::Votes => &["id", "score", "observed_at", "hidden_score", "deleted"],
+            Collection::Authors => &["id", "observed_at", "deleted"],
+            Collection::Threads => &["thread", "title", "air_time", "ends_at", "deleted", "version"],
+            Collection::Entities => &[
+                "id",
+                "name",
+                "canonical_name",
+                "aliases",
+                "kind",
+                "exclude",
+                "deleted",
+                "version",
+            ],
+            Collection::Interactions => &["user", "post", "kind", "at", "deleted", "version"],
+            Collection::Follows => &["follower", "followed", "at", "deleted", "version"],
+            Collection::Keywords => &["id", "phrases", "exclude", "deleted", "version"],
+            Collection::Rules => &[
+                "id",
+                "view",
+                "when",
+                "clear",
+                "min_posts",
+                "min_authors",
+                "min_n_eff",
+                "baseline_weeks",
+                "baseline_min",
+                "for",
+                "cooldown",
+                "deleted",
+                "version",
+            ],
+        }
+    }
+}
+
+/// Whether a field of a record may be given as a time, so that it has a unit.
+pub(super) fn is_time(field: &str) -> bool {
+    matches!(
+        field,
+        "created_at" | "observed_at" | "air_time" | "ends_at" | "at" | "version"
+    )
+}
+
+impl SourceConfig {
+    /// What its records are; `None` where they are several things.
+    pub fn collection(&self) -> Option<Collection> {
+        match &self.kind {
+            SourceKind::File { into, .. } => Some(*into),
+            SourceKind::Kafka(kafka) => Some(kafka.into),
+            SourceKind::Feed(_) => Some(Collection::Posts),
+            SourceKind::Generator { .. } => None,
+        }
+    }
+}
+
+/// What the records of a source are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Collection {
+    /// Posts.
+    Posts,
+    /// Vote observations.
+    Votes,
+    /// Threads.
+    Threads,
+    /// Entities.
+    Entities,
+    /// Rules.
     Rules,
-    /// The keyword events that are news.
-    Events,
-    /// Records that could not be accepted.
-    DeadLetters,
-    /// The changes of a view.
-    View(String),
-    /// Several of these, each into a table of its own.
-    Tables,
+    /// Keywords.
+    Keywords,
+    /// What is known of authors.
+    Authors,
+    /// What users did with posts.
+    Interactions,
+    /// Whom users follow.
+    Follows,
+}
+
+/// How fast a file is read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// As fast as it goes.
+    Full,
+    /// This many times as fast as event time passed.
+    Times(f64),
+    /// As fast as it goes, then as the file grows.
+    Follow,
+}
+
+/// What `[deleted]` and `[removed]` are in place of a post's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeletedBody {
+    /// The post is there, its text is gone.
+    Gone,
+    /// A text like any other.
+    Text,
+}
+
+/// How records are written in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileFormat {
+    /// One JSON object a line.
+    Jsonl,
+    /// One JSON document.
+    Json,
+    /// One YAML document.
+    Yaml,
+}
+
+/// How records of a topic are written that is not in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schemas {
+    /// Avro.
+    Avro,
+    /// Protocol Buffers.
+    Protobuf,
+}
+
+/// Where a field is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldRef {
+    /// The field's name; `a.b` reaches inside.
+    pub path: String,
+    /// Unit of a time given as a number; `None` means milliseconds.
+    pub unit: Option<TimeUnit>,
+    /// What is put before an id.
+    pub prefix: Option<String>,
+    /// Other fields that belong to the id.
+    pub with: Vec<String>,
+}
+
+/// Unit of a time given as a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeUnit {
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    Millis,
+    /// Microseconds.
+    Micros,
+}
+
+/// `models:`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelConfig {
+    /// What the views use.
+    pub live: LiveModel,
+    /// Threads of the scorer; `None` takes half of the cores.
+    pub threads: Option<usize>,
+    /// Most texts in one forward pass.
+    pub batch_max: usize,
+    /// Longest time a text waits for its batch to fill (ms).
+    pub batch_age_ms: i64,
+    /// What answers texts that it cannot.
+    pub fallback: Option<FallbackConfig>,
+}
+
+/// Where a post's sentiment comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LiveModel {
+    /// Records bring it along.
+    Given,
+    /// The word-list scorer of the tests; only where the file asks for it.
+    Fixture,
+    /// A model bundle.
+    Bundle {
+        /// Its folder.
+        path: PathBuf,
+        /// Where it runs.
+        device: Device,
+        /// How exactly.
+        precision: Precision,
+    },
+}
+
+impl LiveModel {
+    /// What users call it: as its folder is called.
+    pub fn name(&self) -> String {
+        match self {
+            LiveModel::Given => "given".to_owned(),
+            LiveModel::Fixture => "fixture".to_owned(),
+            LiveModel::Bundle { path, .. } => {
+                let folder = path.file_name().unwrap_or(path.as_os_str());
+                folder.to_string_lossy().into_owned()
+            }
+        }
+    }
+}
+
+/// Models beside the live one: `models.shadow`, `models.standby_share`, `models.rescore_rate`, `alerts`.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct LifecycleConfig {
+    /// `models.shadow`
+    pub shadows: Vec<ShadowConfig>,
+    /// Authors whose posts the live model of the file is asked about while another is promoted, ppm.
+    pub standby_share: u32,
+    /// Most texts a second of each model that is not live.
+    pub rescore_rate: Option<u32>,
+    /// Sinks are told of alerts that a switch of models fires.
+    pub deliver_alerts: bool,
+}
+
+/// One of `models.shadow`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShadowConfig {
+    /// What users call it.
+    pub name: String,
+    /// What answers.
+    pub model: ShadowModel,
+    /// Authors whose posts it is asked about, ppm.
+    pub share: u32,
+}
+
+/// What answers for a shadow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShadowModel {
+    /// A variant of the tests' word-list scorer.
+    Fixture(String),
+    /// As a live model.
+    Bundle(LiveModel),
+}
+
+impl ShadowModel {
+    /// What it is called if it has no other name.
+    pub fn name(&self) -> String {
+        match self {
+            ShadowModel::Fixture(variant) => variant.clone(),
+            ShadowModel::Bundle(bundle) => bundle.name(),
+        }
+    }
+}
+
+/// Where a model runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// The best there is.
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The GPU of this number.
+    Cuda(usize),
+}
+
+impl Device {
+    /// The one with this word: `auto`, `cpu`, `cuda:N`, or `cuda` for the first.
+    pub fn named(word: &str) -> Option<Device> {
+        match word {
+            "auto" => Some(Device::Auto),
+            "cpu" => Some(Device::Cpu),
+            "cuda" => Some(Device::Cuda(0)),
+            _ => word.strip_prefix("cuda:")?.parse().ok().map(Device::Cuda),
+        }
+    }
+}
+
+impl std::fmt::Display for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Device::Auto => f.write_str("auto"),
+            Device::Cpu => f.write_str("cpu"),
+            Device::Cuda(n) => write!(f, "cuda:{n}"),
+        }
+    }
+}
+
+/// How exactly a model computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floats.
+    Fp32,
+    /// 16-bit floats.
+    Bf16,
+    /// 8-bit integers.
+    Int8,
+}
+
+/// One entry of `sinks:`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkConfig {
+    /// Its name.
+    pub name: String,
+    /// What it takes.
+    pub from: SinkFrom,
+    /// What it is.
+    pub kind: SinkKind,
 }
 
 /// The kinds of sink.

@@ -1,0 +1,16 @@
+//! What a sink takes, as written.
+
+/// What a sink takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SinkFrom {
+    /// Alerts.
+    Rules,
+    /// The keyword events that are news.
+    Events,
+    /// Records that could not be accepted.
+    DeadLetters,
+    /// The changes of a view.
+    View(String),
+    /// Several of these, each into a table of its own.
+    Tables,
+}
