@@ -14,3 +14,16 @@ pub enum SinkFrom {
     /// Several of these, each into a table of its own.
     Tables,
 }
+
+impl SinkFrom {
+    /// The word for it in the pipeline file.
+    pub fn name(&self) -> &str {
+        match self {
+            SinkFrom::Rules => "rules",
+            SinkFrom::Events => "events",
+            SinkFrom::DeadLetters => "dead_letters",
+            SinkFrom::View(view) => view,
+            SinkFrom::Tables => "tables",
+        }
+    }
+}
