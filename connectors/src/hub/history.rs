@@ -79,7 +79,12 @@ impl Delta {
     }
 
     fn cost(&self) -> usize {
-        BYTES_PER_DELTA + BYTES_PER_CHANGE * self.changes.len()
+        let held = match &self.changes {
+            // What each was, and what it is.
+            Changes::Events(steps) => 2 * steps.len(),
+            changes => changes.len(),
+        };
+        BYTES_PER_DELTA + BYTES_PER_CHANGE * held
     }
 }
 
