@@ -11,7 +11,8 @@
 //! client that stops reading costs nothing and holds up nobody. [`Hub::apply`] waits for readers only while they clone a
 //! pointer or look up a bounded number of posts.
 //!
-//! A *feed* is what one can subscribe to: a view, the newest posts (`_posts`) or the alerts (`_alerts`).
+//! A *feed* is what one can subscribe to: a view, the newest posts (`_posts`), the alerts (`_alerts`) or the keyword events
+//! (`_events`).
 
 pub mod alerts;
 pub mod analytics;
@@ -33,7 +34,7 @@ mod withhold;
 
 use alerts::journal::Journal;
 use alerts::{AlertRecord, Alerts};
-use events::Events;
+use events::{EventTable, Events};
 use feeds::Feeds;
 use feeds::lists::Lists;
 use feeds::rank::FeedOptions;
@@ -97,6 +98,8 @@ pub struct HubOptions {
     pub k_anonymity: Option<i32>,
     /// How feeds of posts are made; `None` makes none.
     pub feeds: Option<FeedOptions>,
+    /// Whether there can be keyword events.
+    pub events: bool,
 }
 
 /// Something to subscribe to.
@@ -108,12 +111,16 @@ pub enum Feed {
     Posts,
     /// The alerts.
     Alerts,
+    /// The keyword events.
+    Events,
 }
 
 /// Name of the feed of the newest posts.
 pub const POSTS_FEED: &str = "_posts";
 /// Name of the feed of alerts.
 pub const ALERTS_FEED: &str = "_alerts";
+/// Name of the feed of keyword events.
+pub const EVENTS_FEED: &str = "_events";
 
 /// A view at one tick.
 #[derive(Clone)]
@@ -136,6 +143,25 @@ pub enum Content {
     Posts(Vec<(PostKey, Entry)>),
     /// Alerts, the newest transition first.
     Alerts(Vec<Arc<AlertRecord>>),
+    /// Keyword events.
+    Events(EventTable),
+}
+
+impl Content {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Content::Rows(table) => table.len(),
+            Content::Posts(posts) => posts.len(),
+            Content::Alerts(alerts) => alerts.len(),
+            Content::Events(events) => events.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// A feed at one tick.
@@ -199,6 +225,8 @@ pub struct Hub {
     withhold: Option<Withhold>,
     feeds: Option<FeedOptions>,
     lists: Lists,
+    /// Whether there can be keyword events.
+    events: bool,
 }
 
 #[derive(Clone)]
@@ -219,8 +247,9 @@ impl Hub {
             limits,
             k_anonymity,
             feeds: feed_options,
+            events,
         } = options;
-        let feeds = views.len() + 2;
+        let feeds = views.len() + 3;
         let feed = || FeedState {
             version: 0,
             history: History::new(limits.history_ticks, limits.history_bytes),
@@ -246,6 +275,7 @@ impl Hub {
             withhold: k_anonymity.map(Withhold::below),
             feeds: feed_options,
             lists: Lists::default(),
+            events,
             views,
         }
     }
@@ -369,7 +399,10 @@ impl Hub {
         if let Some(ties) = &mut state.ties {
             ties.apply(changes, &state.posts, first);
         }
-        state.events.apply(&changes.events, tick);
+        let events = state.events.apply(&changes.events);
+        if !events.is_empty() {
+            state.feeds[self.slot(Feed::Events)].push(tick, changes.clock, first, || Changes::Events(events));
+        }
         if first {
             state.feeds.iter_mut().for_each(|feed| feed.history.begin(tick));
         }
@@ -391,6 +424,7 @@ impl Hub {
             Feed::View(index) => index,
             Feed::Posts => self.views.len(),
             Feed::Alerts => self.views.len() + 1,
+            Feed::Events => self.views.len() + 2,
         }
     }
 }

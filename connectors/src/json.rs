@@ -3,6 +3,7 @@
 //! In: what the graph hands out, in digests and fixed point. Out: values to serialise, with names, RFC 3339 times in
 //! milliseconds and plain numbers, their fields in the documented order. No state, no I/O.
 
+pub mod event;
 pub mod schema;
 
 use crate::dlq::Facts;

@@ -1,4 +1,4 @@
-//! Sinks that write JSON Lines files, exactly once: dead letters, alerts, or the changelog of a view.
+//! Sinks that write JSON Lines files, exactly once: dead letters, alerts, or the changelog of a view or of keyword events.
 //!
 //! In: the changes of each tick. Out: one line per change, then `{"progress":T}`, in one write and one fsync. State: the
 //! file itself. On opening, whatever follows the last complete tick is cut off and [`Sink::upper`] is that tick, so the
@@ -14,6 +14,7 @@ pub use journal::{FileError, Journal};
 pub use letters::FileLetters;
 
 use crate::dlq::{Facts, Origin};
+use crate::json::event::news_json;
 use crate::json::{PostIds, alert_json, dead_json, row_json};
 use groundswell_core::id::Names;
 use groundswell_core::serving::{Sink, TickChanges};
@@ -172,6 +173,47 @@ impl Sink for ViewFile {
             let strings = (&*self.names, &self.post_ids);
             let row = row_json(&self.view, strings, change, changes.tick, changes.clock).map_err(|e| e.to_string())?;
             push_line(&mut lines, &row)?;
+        }
+        self.journal.append(changes.tick, lines).map_err(|e| e.to_string())
+    }
+}
+
+/// Writes the changelog of the keyword events that are news: each as it is now, or as gone.
+pub struct EventFile {
+    name: String,
+    journal: Journal,
+}
+
+impl EventFile {
+    /// Opens or creates the file of the sink `name`.
+    ///
+    /// # Errors
+    /// [`FileError`] if it cannot be opened, or is not a file of this sink.
+    pub fn open(name: &str, path: &Path, state: Option<&str>) -> Result<Self, FileError> {
+        Ok(EventFile {
+            name: name.to_owned(),
+            journal: Journal::open(path, "events", state)?,
+        })
+    }
+}
+
+impl Sink for EventFile {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn upper(&self) -> Option<Tick> {
+        self.journal.upper()
+    }
+
+    fn apply(&mut self, changes: &TickChanges) -> Result<(), String> {
+        let mut lines = Vec::new();
+        for news in changes
+            .events
+            .iter()
+            .filter_map(|change| news_json(change, changes.tick))
+        {
+            push_line(&mut lines, &news)?;
         }
         self.journal.append(changes.tick, lines).map_err(|e| e.to_string())
     }

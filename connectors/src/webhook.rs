@@ -1,8 +1,9 @@
-//! A sink that posts alerts to an address: signed, retried, and told apart by a key that is the same each time.
+//! A sink that posts alerts or keyword events to an address: signed, retried, and told apart by a key that is the same each
+//! time.
 //!
-//! In: the alerts of each tick. Out: one `POST` per transition of an alert, in order, at least once: after a crash between
-//! an answer and its note, or when an answer is lost, the same request comes again, with the same `Idempotency-Key`. State: a
-//! file of what is to be posted, committed tick by tick like other file sinks, and a file that says how far it is posted.
+//! In: the changes of each tick. Out: one `POST` per transition of an alert, or per change of what is news, in order, at least
+//! once: after a crash between an answer and its note, or when an answer is lost, the same request comes again, with the same
+//! `Idempotency-Key`. State: a file of what is to be posted, committed tick by tick like other file sinks, and a file that says how far it is posted.
 //! Taking a tick only writes the file, so an address that does not answer holds up nobody; a thread posts from the file.
 //!
 //! A body that the other side will never take (400, 413, 422) is logged, set aside in a third file and left. Everything else
@@ -29,6 +30,15 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+/// What a webhook posts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Posts {
+    /// Alerts.
+    Alerts,
+    /// The keyword events that are news.
+    Events,
+}
+
 /// What a webhook needs.
 pub struct WebhookOptions {
     /// The sink's name.
@@ -37,13 +47,15 @@ pub struct WebhookOptions {
     pub url: String,
     /// What requests are signed with; `None` signs nothing.
     pub secret: Option<String>,
-    /// What is posted.
+    /// What is posted…
+    pub posts: Posts,
+    /// …and how.
     pub body: Body,
     /// How long a request waits for its answer.
     pub timeout: Duration,
     /// Longest pause between attempts.
     pub longest_pause: Duration,
-    /// Whether alerts from before the sink was there are posted.
+    /// Whether what was there before the sink is posted.
     pub past: bool,
     /// The folder of its files.
     pub folder: PathBuf,
@@ -122,11 +134,12 @@ pub fn check_url(url: &str) -> Result<(), String> {
 pub struct Webhook {
     name: String,
     journal: Journal,
-    /// Alerts up to this tick are not posted.
+    /// What happened up to this tick is not posted.
     since: Tick,
     views: Arc<[ViewSpec]>,
     names: Arc<Names>,
     post_ids: PostIds,
+    posts: Posts,
     body: Body,
     signal: Arc<Signal>,
     thread: Option<JoinHandle<()>>,
@@ -158,6 +171,7 @@ impl Webhook {
             views: options.views,
             names: options.names,
             post_ids: options.post_ids,
+            posts: options.posts,
             body: options.body,
             signal,
             thread: Some(thread.map_err(|source| WebhookError::Thread {
@@ -169,7 +183,21 @@ impl Webhook {
     }
 
     fn lines(&self, changes: &TickChanges) -> Result<Vec<u8>, String> {
+        let entries = match self.posts {
+            Posts::Alerts => self.alerts(changes)?,
+            Posts::Events if changes.tick > self.since => events(changes, self.body)?,
+            Posts::Events => Vec::new(),
+        };
         let mut lines = Vec::new();
+        for entry in entries {
+            serde_json::to_writer(&mut lines, &entry).map_err(|e| e.to_string())?;
+            lines.push(b'\n');
+        }
+        Ok(lines)
+    }
+
+    fn alerts(&self, changes: &TickChanges) -> Result<Vec<Entry>, String> {
+        let mut entries = Vec::new();
         for alert in changes.told_alerts().filter(|alert| alert.at > self.since) {
             let Some(view) = self.views.iter().find(|v| *v.name == *alert.view) else {
                 return Err(format!(
@@ -179,12 +207,18 @@ impl Webhook {
             };
             let record = alert_json(view, &self.names, &self.post_ids, alert).map_err(|e| e.to_string())?;
             let record = serde_json::to_value(record).map_err(|e| e.to_string())?;
-            let entry = Entry::of(alert, &record, self.body);
-            serde_json::to_writer(&mut lines, &entry).map_err(|e| e.to_string())?;
-            lines.push(b'\n');
+            entries.push(Entry::of(alert, &record, self.body));
         }
-        Ok(lines)
+        Ok(entries)
     }
+}
+
+fn events(changes: &TickChanges, body: Body) -> Result<Vec<Entry>, String> {
+    let mut entries = Vec::new();
+    for change in &changes.events {
+        entries.extend(Entry::of_event(change, changes.tick, body).map_err(|e| e.to_string())?);
+    }
+    Ok(entries)
 }
 
 impl Sink for Webhook {

@@ -34,20 +34,20 @@ pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event
 /// Told to browsers: how long to wait before coming back.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Server-sent events: a view, the newest posts (_posts) or the alerts (_alerts) as a snapshot and changes.
+/// Server-sent events: a view, the newest posts (_posts), the alerts (_alerts) or keyword events (_events), and changes.
 ///
 /// The frames of /ws in JSON, each as an event named after its type (snapshot, delta, progress, resumed, resync);
 /// an error after the beginning is a problem event. The id of an event is the tick up to which everything was sent:
 /// whoever comes back with it (Last-Event-ID, or from) gets a resumed event and what was missed, or, if that is too
 /// long ago, a resync event and a fresh snapshot. Comments are heartbeats. Further parameters filter: the group
 /// columns of a view, since and until of one with fixed windows; thread, entity, source and author of _posts; rule,
-/// state and view of _alerts.
+/// state and view of _alerts; those of /api/v1/tge-events for _events.
 #[utoipa::path(
     get,
     path = "/api/v1/events",
     tag = "push",
     operation_id = "get_events",
-    params(("view" = String, Query, description = "Name of a view, _posts or _alerts."), Groups, Windows, ("from" = Option<u64>, Query, description = "The tick up to which the client has everything."), ("Last-Event-ID" = Option<u64>, Header, description = "The same, as browsers send it; stands above from.")),
+    params(("view" = String, Query, description = "Name of a view, _posts, _alerts or _events."), Groups, Windows, ("from" = Option<u64>, Query, description = "The tick up to which the client has everything."), ("Last-Event-ID" = Option<u64>, Header, description = "The same, as browsers send it; stands above from.")),
     responses(
         (status = 200, description = "The stream, until the client, its token or the server ends.", content_type = "text/event-stream", body = String),
         NotFound, BadRequest, (status = 503, description = "As many clients that follow feeds as allowed.", body = ErrorBody), Guarded
@@ -105,7 +105,7 @@ type Asked = (String, Map<String, Value>, Option<Tick>);
 fn asked(uri: &Uri, headers: &HeaderMap) -> Result<Asked, ApiError> {
     let params = Params::any(uri)?;
     let view = params.one("view")?;
-    let view = view.ok_or_else(|| Invalid::value("view", "", &["the name of a view, _posts or _alerts"]))?;
+    let view = view.ok_or_else(|| Invalid::value("view", "", &["the name of a view, _posts, _alerts or _events"]))?;
     let last = headers.get(LAST_EVENT_ID).map(|id| id.to_str().unwrap_or("?"));
     // Who comes back asks with the address it asked with before.
     let (name, from) = match last.filter(|id| !id.is_empty()) {

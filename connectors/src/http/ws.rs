@@ -43,14 +43,14 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What is read from a client at once, in bytes; longer frames are put together.
 const READ_BUFFER: usize = 4 << 10;
 
-/// WebSocket: a view, the newest posts (_posts) or the alerts (_alerts) as a snapshot and changes.
+/// WebSocket: a view, the newest posts (_posts), the alerts (_alerts) or keyword events (_events), and changes.
 ///
 /// Send {"op":"subscribe","view":…,"id":…,"filter":{column: value | [values] | null, since, until},"from":T|null}
 /// and {"op":"unsubscribe","id"|"view":…}. Rows of a frame replace those with the same key columns (named in the
 /// snapshot); keys in gone are removed. progress at T: everything up to T has been sent for the subscriptions
 /// answered on this connection, by a snapshot or, with from, by a resumed frame; continue later with from: T, and
 /// if that is too long ago, a resync frame and a fresh snapshot come. Frames of sliding views carry window_start
-/// and window_end, which hold for every row.
+/// and window_end, which hold for every row. _events takes the filters of /api/v1/tge-events.
 #[utoipa::path(
     get,
     path = "/ws",

@@ -1,9 +1,13 @@
 //! Keyword events as they are now, the newest first.
 //!
-//! In: changes, tick by tick. Out: pages. State: every event there is; `events.keep` bounds them, in the graph as here.
+//! In: changes, tick by tick. Out: pages, all of them at once, and what each tick did to them. State: every event there is, by
+//! hour, each hour behind its own [`Arc`], so that a reader clones one pointer and reads at leisure; `events.keep` bounds them,
+//! in the graph as here.
+
+pub mod filter;
 
 use groundswell_core::keywords::{EventChange, KeywordEvent};
-use groundswell_core::time::{EventTime, Tick};
+use groundswell_core::time::{EventTime, HOUR};
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -15,36 +19,89 @@ pub type EventPlace = (EventTime, u128);
 /// Events by id, and the place after which others follow.
 pub type EventPage = (Vec<(u128, Arc<KeywordEvent>)>, Option<EventPlace>);
 
-/// The events.
+type Slice = BTreeMap<EventPlace, Arc<KeywordEvent>>;
+
+/// What happened to an event at a tick. What it was says who has to hear that it is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventStep {
+    /// Which event.
+    pub id: u128,
+    /// What it was.
+    pub before: Option<Arc<KeywordEvent>>,
+    /// What it is.
+    pub now: Option<Arc<KeywordEvent>>,
+}
+
+/// The events; a clone is a consistent copy.
+#[derive(Clone, Default)]
+pub struct EventTable {
+    slices: Arc<BTreeMap<EventTime, Arc<Slice>>>,
+    len: usize,
+}
+
+/// The events, as they are written.
 #[derive(Default)]
 pub struct Events {
-    by_place: BTreeMap<EventPlace, Arc<KeywordEvent>>,
+    table: EventTable,
     times: HashMap<u128, EventTime>,
-    version: Tick,
 }
 
 impl Events {
-    /// Applies the changes of a tick.
-    pub fn apply(&mut self, changes: &[EventChange], tick: Tick) {
-        for EventChange { id, event } in changes {
-            if let Some(at) = self.times.remove(id) {
-                self.by_place.remove(&(at, *id));
-            }
+    /// Applies the changes of a tick, and says what differs.
+    pub fn apply(&mut self, changes: &[EventChange]) -> Vec<EventStep> {
+        let mut steps = Vec::new();
+        for EventChange { id, event, .. } in changes {
+            let before = self.times.remove(id).and_then(|at| self.table.take((at, *id)));
             if let Some(event) = event {
                 self.times.insert(*id, event.created_at);
-                self.by_place.insert((event.created_at, *id), Arc::clone(event));
+                self.table.put((event.created_at, *id), Arc::clone(event));
             }
-            self.version = tick;
+            if before != *event {
+                let now = event.clone();
+                steps.push(EventStep { id: *id, before, now });
+            }
         }
+        steps
+    }
+
+    /// All of them.
+    pub fn table(&self) -> &EventTable {
+        &self.table
+    }
+}
+
+impl EventTable {
+    fn put(&mut self, place: EventPlace, event: Arc<KeywordEvent>) {
+        let slices = Arc::make_mut(&mut self.slices);
+        let slice = Arc::make_mut(slices.entry(place.0.div_euclid(HOUR)).or_default());
+        self.len += usize::from(slice.insert(place, event).is_none());
+    }
+
+    fn take(&mut self, place: EventPlace) -> Option<Arc<KeywordEvent>> {
+        let hour = place.0.div_euclid(HOUR);
+        let slices = Arc::make_mut(&mut self.slices);
+        let slice = Arc::make_mut(slices.get_mut(&hour)?);
+        let event = slice.remove(&place)?;
+        if slice.is_empty() {
+            slices.remove(&hour);
+        }
+        self.len -= 1;
+        Some(event)
+    }
+
+    /// Those after a place, the newest first.
+    fn newest(&self, after: Option<EventPlace>) -> impl Iterator<Item = (&EventPlace, &Arc<KeywordEvent>)> {
+        let hours = ..=after.map_or(EventTime::MAX, |(at, _)| at.div_euclid(HOUR));
+        let end = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let slices = self.slices.range(hours).rev();
+        slices.flat_map(move |(_, slice)| slice.range((Bound::Unbounded, end)).rev())
     }
 
     /// The newest wanted events after a place, and the place after which others follow.
     pub fn page(&self, after: Option<EventPlace>, limit: usize, wanted: impl Fn(&KeywordEvent) -> bool) -> EventPage {
-        let end = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut found = Vec::new();
         let mut last = None;
-        let range = self.by_place.range((Bound::Unbounded, end)).rev();
-        for (place, event) in range.filter(|(_, event)| wanted(event)) {
+        for (place, event) in self.newest(after).filter(|(_, event)| wanted(event)) {
             if found.len() == limit {
                 return (found, last);
             }
@@ -54,27 +111,23 @@ impl Events {
         (found, None)
     }
 
-    /// All of them.
+    /// All of them, as changes from nothing.
     pub fn all(&self) -> Vec<EventChange> {
         let change = |(place, event): (&EventPlace, &Arc<KeywordEvent>)| EventChange {
             id: place.1,
             event: Some(Arc::clone(event)),
+            was_news: false,
         };
-        self.by_place.iter().map(change).collect()
+        self.newest(None).map(change).collect()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.by_place.len()
+        self.len
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.by_place.is_empty()
-    }
-
-    /// The tick that last changed one.
-    pub fn version(&self) -> Tick {
-        self.version
+        self.len == 0
     }
 }

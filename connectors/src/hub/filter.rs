@@ -9,6 +9,12 @@ use groundswell_core::serving::{AlertChange, AlertState, LivePost};
 use groundswell_core::spec::{GroupColumn, ViewKey, ViewSpec};
 use groundswell_core::time::EventTime;
 
+/// How a time may be given.
+pub const TIMES: [&str; 2] = [
+    "RFC 3339, such as 2026-01-31T12:00:00Z",
+    "epoch milliseconds, such as 1769860800000",
+];
+
 /// A parameter that cannot be used, and what could be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -95,14 +101,7 @@ impl Filter {
     /// [`Invalid`] if the text is not a time.
     pub fn bound(&mut self, name: &str, value: &str) -> Result<(), Invalid> {
         let Some(time) = parse_time(value) else {
-            return Err(Invalid::value(
-                name,
-                value,
-                &[
-                    "RFC 3339, such as 2026-01-31T12:00:00Z",
-                    "epoch milliseconds, such as 1769860800000",
-                ],
-            ));
+            return Err(Invalid::value(name, value, &TIMES));
         };
         if name == "since" {
             self.since = Some(time);

@@ -20,7 +20,7 @@ impl Hub {
                 state.clock,
                 tables.clone(),
                 alerts.newest(),
-                state.events.all(),
+                state.events.table().clone(),
             )
         };
         let rows = |table: &super::table::Table| {
@@ -38,7 +38,7 @@ impl Hub {
             clock,
             views: tables.iter().map(rows).collect(),
             alerts: alerts.iter().map(|alert| alert.latest.clone()).collect(),
-            events,
+            events: events.all(),
             ..TickChanges::default()
         })
     }

@@ -5,6 +5,7 @@
 //! in each encoding for all clients without a filter.
 
 use super::alerts::AlertRecord;
+use super::events::EventStep;
 use super::frame::{Encoding, Frame, Shared};
 use super::posts::Entry;
 use super::table::Row;
@@ -28,6 +29,8 @@ pub enum Changes {
     Posts(Vec<(PostKey, Option<Entry>)>),
     /// Alerts.
     Alerts(Vec<(u128, Option<Arc<AlertRecord>>)>),
+    /// Keyword events, with what they were.
+    Events(Vec<EventStep>),
 }
 
 impl Changes {
@@ -37,6 +40,7 @@ impl Changes {
             Changes::Rows(c) => c.len(),
             Changes::Posts(c) => c.len(),
             Changes::Alerts(c) => c.len(),
+            Changes::Events(c) => c.len(),
         }
     }
 
@@ -75,7 +79,12 @@ impl Delta {
     }
 
     fn cost(&self) -> usize {
-        BYTES_PER_DELTA + BYTES_PER_CHANGE * self.changes.len()
+        let held = match &self.changes {
+            // What each was, and what it is.
+            Changes::Events(steps) => 2 * steps.len(),
+            changes => changes.len(),
+        };
+        BYTES_PER_DELTA + BYTES_PER_CHANGE * held
     }
 }
 

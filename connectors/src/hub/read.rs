@@ -7,7 +7,7 @@ use super::frame::{Encoding, Frame};
 use super::posts::{Entry, PostPlace, Posts};
 use super::render::Lookup;
 use super::threads::Threads;
-use super::{ALERTS_FEED, Content, Encoded, Feed, Hub, Missed, POSTS_FEED, Snapshot, ViewState};
+use super::{ALERTS_FEED, Content, EVENTS_FEED, Encoded, Feed, Hub, Missed, POSTS_FEED, Snapshot, ViewState};
 use groundswell_core::id::PostKey;
 use groundswell_core::keywords::KeywordEvent;
 use groundswell_core::spec::ViewSpec;
@@ -49,6 +49,8 @@ impl Hub {
         match name {
             POSTS_FEED => (!self.withholds()).then_some(Feed::Posts),
             ALERTS_FEED => Some(Feed::Alerts),
+            // An event names a post, and says what stands in it.
+            EVENTS_FEED => (self.events && !self.withholds()).then_some(Feed::Events),
             _ => self.views.iter().position(|v| v.name == name).map(Feed::View),
         }
     }
@@ -59,6 +61,7 @@ impl Hub {
             Feed::View(index) => self.views.get(index).map_or("", |v| &v.name),
             Feed::Posts => POSTS_FEED,
             Feed::Alerts => ALERTS_FEED,
+            Feed::Events => EVENTS_FEED,
         }
     }
 
@@ -117,14 +120,17 @@ impl Hub {
         limit: usize,
         wanted: impl Fn(&KeywordEvent) -> bool,
     ) -> (Tick, Tick, EventPage) {
-        let state = self.state.read();
-        let page = state.events.page(after, limit, wanted);
-        (state.at(), state.events.version(), page)
+        let (at, version, events) = {
+            let state = self.state.read();
+            let version = state.feeds[self.slot(Feed::Events)].version;
+            (state.at(), version, state.events.table().clone())
+        };
+        (at, version, events.page(after, limit, wanted))
     }
 
     /// How many keyword events there are.
     pub fn event_count(&self) -> usize {
-        self.state.read().events.len()
+        self.state.read().events.table().len()
     }
 
     /// How many posts are live.
@@ -155,6 +161,7 @@ impl Hub {
             Feed::View(index) => Content::Rows(state.tables.get(index).cloned().unwrap_or_default()),
             Feed::Posts => Content::Posts(state.posts.feed()),
             Feed::Alerts => Content::Alerts(state.alerts.newest()),
+            Feed::Events => Content::Events(state.events.table().clone()),
         };
         Snapshot {
             at: state.at(),

@@ -5,6 +5,7 @@ use super::render::Lookup;
 use super::{Hub, HubLimits, HubOptions};
 use groundswell_core::acc::{Acc, UNIT};
 use groundswell_core::id::{Dim, Names, PostKey, TextKey};
+use groundswell_core::keywords::{EventChange, KeywordEvent};
 use groundswell_core::score::{Label, Score};
 use groundswell_core::serving::{
     AlertChange, AlertState, Cause, Evidence, LivePost, Mention, PostChange, RowChange, TickChanges,
@@ -14,6 +15,7 @@ use groundswell_core::text::Texts;
 use groundswell_core::time::{EventTime, Tick};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub const THREADS: [&str; 3] = ["t1", "t2", "thread/three é"];
@@ -92,6 +94,37 @@ pub fn alert(id: u128, state: AlertState, at: Tick) -> AlertChange {
     }
 }
 
+/// Companies, their ids, keywords and outlets of events.
+const ABOUT: [[&str; 2]; 4] = [
+    ["Example Corp", "Other Corp"],
+    ["example", "other"],
+    ["tge", "listing"],
+    ["outlet", "another"],
+];
+
+/// An event that is news; what varies is up to its number.
+pub fn event(n: u8) -> KeywordEvent {
+    let [company, entity, keyword, source] = ABOUT.map(|names| names[usize::from(n) % 2]);
+    KeywordEvent {
+        post: format!("p{n}").into(),
+        keyword: keyword.into(),
+        entity: Some(entity.into()),
+        company: Some(company.into()),
+        matched: "TGE <b>".into(),
+        span: (4, 11),
+        context: "the TGE <b>".into(),
+        confidence: 850_000 + 10_000 * i32::from(n),
+        suppressed_by: None,
+        story: "p0".into(),
+        duplicate_of: None,
+        source: (source.into(), Dim::of(source)),
+        entity_dim: Dim::of(entity),
+        title: None,
+        url: Some("https://example.com/a".into()),
+        created_at: 600_000 * i64::from(n),
+    }
+}
+
 pub const VIEWS: [&str; 2] = ["by_minute", "last_five"];
 
 pub fn hub(limits: HubLimits) -> Hub {
@@ -124,6 +157,7 @@ pub fn hub(limits: HubLimits) -> Hub {
         limits,
         k_anonymity: None,
         feeds: None,
+        events: true,
     })
 }
 
@@ -133,6 +167,8 @@ const POSTS: u32 = 40;
 pub struct History {
     rng: StdRng,
     pub tick: Tick,
+    /// Events that are news.
+    news: BTreeSet<u128>,
 }
 
 impl History {
@@ -140,7 +176,32 @@ impl History {
         History {
             rng: StdRng::seed_from_u64(seed),
             tick: 1_000_000,
+            news: BTreeSet::new(),
         }
+    }
+
+    /// Events that come, change and go, and now and then only move in time.
+    fn events(&mut self) -> Vec<EventChange> {
+        let rng = &mut self.rng;
+        let mut changes = BTreeMap::new();
+        for _ in 0..rng.random_range(0..4) {
+            let n = rng.random_range(0..14_u8);
+            let event = rng.random_bool(0.75).then(|| {
+                let mut event = event(rng.random_range(n..n + 2));
+                event.suppressed_by = rng.random_bool(0.2).then(|| "rumor".into());
+                event.duplicate_of = rng.random_bool(0.2).then_some(99);
+                Arc::new(event)
+            });
+            changes.insert(u128::from(n), event);
+        }
+        let change = |(id, event): (u128, Option<Arc<KeywordEvent>>)| {
+            let was_news = self.news.remove(&id);
+            if event.as_ref().is_some_and(|event| event.is_news()) {
+                self.news.insert(id);
+            }
+            EventChange { id, event, was_news }
+        };
+        changes.into_iter().map(change).collect()
     }
 
     pub fn next(&mut self) -> TickChanges {
@@ -206,6 +267,7 @@ impl History {
             views,
             posts,
             alerts,
+            events: self.events(),
             ..TickChanges::default()
         }
     }

@@ -107,6 +107,7 @@ mod tests {
             limits: HubLimits::default(),
             k_anonymity: Some(K),
             feeds: None,
+            events: true,
         })
     }
 

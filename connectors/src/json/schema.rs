@@ -16,16 +16,20 @@ pub enum Published {
     Row,
     /// The key of a view's row in a topic.
     RowKey,
+    /// A keyword event that is news, or that it no longer is: topic, file and webhook. A topic has null in place of one that
+    /// no longer is.
+    Event,
     /// A dead letter in a file. A topic has the original bytes, and the rest in headers.
     DeadLetter,
 }
 
 impl Published {
     /// All of them.
-    pub const ALL: [Published; 4] = [
+    pub const ALL: [Published; 5] = [
         Published::Alert,
         Published::Row,
         Published::RowKey,
+        Published::Event,
         Published::DeadLetter,
     ];
 
@@ -35,6 +39,7 @@ impl Published {
             Published::Alert => "alert",
             Published::Row => "row",
             Published::RowKey => "row_key",
+            Published::Event => "event",
             Published::DeadLetter => "dead_letter",
         }
     }
@@ -45,6 +50,7 @@ impl Published {
             Published::Alert => alert(),
             Published::Row => row(),
             Published::RowKey => row_key(),
+            Published::Event => event(),
             Published::DeadLetter => dead_letter(),
         }
     }
@@ -174,6 +180,36 @@ fn row_key() -> Value {
     let about = "The key of a view's row in a topic: the view's columns and, unless the view slides, the window. Names are \
                  in alphabetical order and there is no white space, so a row has one key for ever.";
     object("row key", about, Value::Object(properties), &optional)
+}
+
+fn event() -> Value {
+    let span = shape(json!({"start": {"type": "integer"}, "end": {"type": "integer"}}), &[]);
+    let said = json!({
+        "company": nullable("string"),
+        "entity": nullable("string"),
+        "keyword": {"type": "string"},
+        "matched_text": {"type": "string"},
+        "span": span,
+        "context": {"type": "string"},
+        "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+        "suppressed_by": {"type": "null"},
+        "story": {"type": "string"},
+        "duplicate_of": {"type": "null"},
+        "post": {"type": "string"},
+        "source": {"type": "string"},
+        "title": nullable("string"),
+        "url": nullable("string"),
+        "created_at": time(),
+        "gone": {"const": true},
+    });
+    let optional: Vec<String> = said.as_object().into_iter().flat_map(Map::keys).cloned().collect();
+    let optional: Vec<&str> = optional.iter().map(String::as_str).collect();
+    let mut properties = said.clone();
+    properties["id"] = json!({"type": "string", "pattern": "^[0-9a-f]{32}$"});
+    properties["tick"] = json!({"type": "integer"});
+    let about = "A keyword event that is news as it is now, or `gone`: deleted, suppressed by an exclusion, or said by the event of \
+                 another post. `id` is the same after any replay; a topic's key is the id. `span` is in characters of title and text.";
+    object("event", about, properties, &optional)
 }
 
 fn dead_letter() -> Value {

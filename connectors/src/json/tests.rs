@@ -4,6 +4,7 @@ use crate::dlq::Origin;
 use groundswell_core::acc::Acc;
 use groundswell_core::id::ModelKey;
 use groundswell_core::id::TextKey;
+use groundswell_core::keywords::{EventChange, KeywordEvent};
 use groundswell_core::record::{DeadLetter, Header};
 use groundswell_core::score::Label;
 use groundswell_core::serving::{DeadChange, Mention};
@@ -263,4 +264,38 @@ fn times_out_of_the_calendar_are_numbers() {
     assert_eq!(text(&TimeJson(-1)), r#""1969-12-31T23:59:59.999Z""#);
     assert_eq!(text(&TimeJson(i64::MAX)), i64::MAX.to_string());
     assert_eq!(text(&TimeJson::of_tick(Tick::MAX)), i64::MAX.to_string());
+}
+
+#[test]
+fn an_event_is_news_or_gone_and_nothing_else_is_said() {
+    let event = crate::hub::testing::event(1);
+    let change = |event: Option<KeywordEvent>, was_news| EventChange {
+        id: 7,
+        event: event.map(Arc::new),
+        was_news,
+    };
+    let told = |change: &EventChange| {
+        event::news_json(change, 9).map(|news| {
+            let text = text(&news);
+            fits(Published::Event, &text);
+            text
+        })
+    };
+    let gone = Some(r#"{"id":"00000000000000000000000000000007","gone":true,"tick":9}"#.to_owned());
+    let suppressed = KeywordEvent {
+        suppressed_by: Some("rumor".into()),
+        ..event.clone()
+    };
+    let repeated = KeywordEvent {
+        duplicate_of: Some(1),
+        ..event.clone()
+    };
+    for other in [None, Some(suppressed), Some(repeated)] {
+        assert_eq!(told(&change(other.clone(), true)), gone);
+        assert_eq!(told(&change(other, false)), None);
+    }
+    let is = r#"{"id":"00000000000000000000000000000007","company":"Other Corp","entity":"other","keyword":"listing","matched_text":"TGE <b>","span":{"start":4,"end":11},"context":"the TGE <b>","confidence":0.86,"suppressed_by":null,"story":"p0","duplicate_of":null,"post":"p1","source":"another","title":null,"url":"https://example.com/a","created_at":"1970-01-01T00:10:00.000Z","tick":9}"#;
+    for was_news in [false, true] {
+        assert_eq!(told(&change(Some(event.clone()), was_news)).as_deref(), Some(is));
+    }
 }

@@ -1,4 +1,4 @@
-//! Sinks that write to topics: alerts, the changes of a view, or dead letters.
+//! Sinks that write to topics: alerts, the changes of a view, keyword events, or dead letters.
 //!
 //! In: complete ticks. Out: one record per change, and the sink's progress in the same transaction, so that a consumer
 //! that reads committed records sees each change once, however often the engine is killed ([`super::producer`]). State:
@@ -9,6 +9,7 @@
 //! |---|---|---|---|
 //! | alerts | alert id | the alert's JSON | `groundswell-id`, a logical id: alert, tick, state; `groundswell-tick`, `groundswell-state` |
 //! | a view | group and window as canonical JSON | the row's JSON; null when the row is gone, so the topic can be compacted | `groundswell-tick` |
+//! | keyword events | event id | the event's JSON; null when it is gone or no longer news, so the topic can be compacted | `groundswell-tick` |
 //! | dead letters | the key as received | the bytes as received | those received, and `groundswell-` stage, code, message, record-id, source, topic, partition, offset, timestamp, engine-version, model, attempt, tick |
 //!
 //! Timestamps are the ticks' times. Failures are messages; the engine tries again.
@@ -25,7 +26,7 @@ use groundswell_core::id::Names;
 use groundswell_core::serving::{Sink, TickChanges};
 use groundswell_core::spec::ViewSpec;
 use groundswell_core::time::Tick;
-use records::{Alerts, DeadLetters, Rows};
+use records::{Alerts, DeadLetters, Events, Rows};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -114,6 +115,14 @@ impl KafkaSink {
             post_ids,
         };
         KafkaSink::open(spec, &[(POLICY, "compact")], Box::new(rows))
+    }
+
+    /// The changelog of the keyword events that are news.
+    ///
+    /// # Errors
+    /// [`KafkaError`] if the topic cannot be written.
+    pub fn events(spec: KafkaSinkSpec) -> Result<Self, KafkaError> {
+        KafkaSink::open(spec, &[(POLICY, "compact")], Box::new(Events))
     }
 
     /// Dead letters of all stages.

@@ -1,6 +1,7 @@
 use super::*;
 use groundswell_core::acc::{Acc, UNIT};
 use groundswell_core::id::Dim;
+use groundswell_core::keywords::EventChange;
 use groundswell_core::record::DeadLetter;
 use groundswell_core::score::Label;
 use groundswell_core::serving::{AlertChange, AlertState, Cause, DeadChange, RowChange};
@@ -59,12 +60,18 @@ fn changes(tick: Tick) -> TickChanges {
         offset: tick,
         letter,
     };
+    let event = EventChange {
+        id: u128::from(tick),
+        event: (!tick.is_multiple_of(2)).then(|| Arc::new(crate::hub::testing::event(1))),
+        was_news: true,
+    };
     let count = usize::try_from(tick % 3).expect("small");
     TickChanges {
         tick,
         views: vec![Vec::new(), vec![RowChange::new(key, acc); count.max(1)]],
         alerts: vec![alert; count],
         dead: vec![dead; count],
+        events: vec![event; count],
         ..TickChanges::default()
     }
 }
@@ -97,6 +104,7 @@ fn sinks(folder: &Path) -> Vec<Box<dyn Sink>> {
             )
             .expect("opened"),
         ),
+        Box::new(EventFile::open("events", &folder.join("events.jsonl"), Some("s1")).expect("opened")),
     ]
 }
 
@@ -113,7 +121,13 @@ fn sinks_go_on_where_they_stopped() {
             assert_eq!(sink.upper(), Some(last));
         }
     }
-    for (file, rows) in [("dead.jsonl", 9), ("alerts.jsonl", 9), ("rows.jsonl", 11)] {
+    let files = [
+        ("dead.jsonl", 9),
+        ("alerts.jsonl", 9),
+        ("rows.jsonl", 11),
+        ("events.jsonl", 9),
+    ];
+    for (file, rows) in files {
         let text = std::fs::read_to_string(once.path().join(file)).expect("read");
         assert_eq!(text, std::fs::read_to_string(twice.path().join(file)).expect("read"));
         let data = text.lines().filter(|l| !l.starts_with("{\"progress\":")).count();
@@ -140,6 +154,6 @@ fn what_cannot_be_named_is_an_error_and_writes_nothing() {
     sinks[2].apply(&changes(1)).expect("the next try is whole");
     assert_eq!(
         sinks.iter().map(|s| s.name().to_owned()).collect::<Vec<_>>(),
-        ["dead", "alerts", "rows"]
+        ["dead", "alerts", "rows", "events"]
     );
 }

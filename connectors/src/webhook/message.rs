@@ -1,7 +1,10 @@
-//! What is posted. Pure: an alert in, a key and a body out; a body, a time and a secret in, a signature out.
+//! What is posted. Pure: an alert or an event in, a key and a body out; a body, a time and a secret in, a signature out.
 
 use crate::json::TimeJson;
+use crate::json::event::{event_id, news_json};
+use groundswell_core::keywords::{EventChange, KeywordEvent, News};
 use groundswell_core::serving::AlertChange;
+use groundswell_core::time::Tick;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,7 +14,7 @@ use std::fmt::Write;
 /// What a request's body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Body {
-    /// The alert record, as on a topic.
+    /// The record, as on a topic.
     #[default]
     Alert,
     /// `{"text": …}`, as incoming webhooks of Slack and of those who speak like it take it.
@@ -34,7 +37,7 @@ impl Body {
 /// A request that is to be made: written once, posted as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
-    /// The same whenever this is posted: the alert, its state, and the tick at which it came into it.
+    /// The same whenever this is posted: the alert or event, its state, and the tick at which it came into it.
     pub key: String,
     /// The body, byte for byte.
     pub body: String,
@@ -51,6 +54,44 @@ impl Entry {
             },
         }
     }
+}
+
+impl Entry {
+    /// A change of what is news. People are not told of revisions.
+    pub(super) fn of_event(change: &EventChange, tick: Tick, body: Body) -> serde_json::Result<Option<Self>> {
+        let (Some(news), Some(record)) = (change.news(), news_json(change, tick)) else {
+            return Ok(None);
+        };
+        let id = event_id(change.id);
+        let state = match news {
+            News::New(_) => "new",
+            News::Revised(_) => "revised",
+            News::Gone => "gone",
+        };
+        let body = match (body, news) {
+            (Body::Alert, _) => serde_json::to_string(&record)?,
+            (Body::Slack, News::New(event)) => json!({ "text": event_in_slack(&id, event) }).to_string(),
+            (Body::Slack, News::Revised(_)) => return Ok(None),
+            (Body::Slack, News::Gone) => json!({ "text": format!("Taken back: event {id}") }).to_string(),
+        };
+        let key = format!("{id}-{state}-{tick}");
+        Ok(Some(Entry { key, body }))
+    }
+}
+
+/// An event in a few lines of what Slack calls mrkdwn.
+fn event_in_slack(id: &str, event: &KeywordEvent) -> String {
+    let mut out = format!("*{}*", escaped(&event.matched));
+    if let Some(company) = event.company.as_deref().or(event.entity.as_deref()) {
+        let _ = write!(out, " ({})", escaped(company));
+    }
+    let confidence = f64::from(event.confidence) / 1e6;
+    let _ = write!(out, ", confidence {confidence:.3}, in {}", escaped(&event.source.0));
+    for line in [event.title.as_deref(), event.url.as_deref()].into_iter().flatten() {
+        let _ = write!(out, "\n{}", escaped(line));
+    }
+    let _ = write!(out, "\nevent {id}, post {}", escaped(&event.post));
+    out
 }
 
 /// An alert in a few lines of what Slack calls mrkdwn.

@@ -1,7 +1,8 @@
 //! A webhook against a server of ours that fails, answers late, and is away.
 
 use super::*;
-use crate::hub::testing::{THREADS, alert, spec};
+use crate::hub::testing::{THREADS, alert, event, spec};
+use groundswell_core::keywords::{EventChange, KeywordEvent};
 use groundswell_core::serving::AlertState;
 use groundswell_core::spec::WindowSpec;
 use parking_lot::Mutex;
@@ -56,6 +57,10 @@ fn server(answers: &'static [&'static str]) -> (SocketAddr, Arc<Mutex<Vec<Reques
 }
 
 fn open(addr: SocketAddr, folder: &Path, body: Body, past: bool) -> (Webhook, Arc<Mutex<Vec<Outcome>>>) {
+    of(Posts::Alerts, addr, folder, body, past)
+}
+
+fn of(posts: Posts, addr: SocketAddr, folder: &Path, body: Body, past: bool) -> (Webhook, Arc<Mutex<Vec<Outcome>>>) {
     let names = Names::default();
     for name in THREADS.iter().chain(&crate::hub::testing::ENTITIES) {
         names.intern(name).expect("no collision");
@@ -66,6 +71,7 @@ fn open(addr: SocketAddr, folder: &Path, body: Body, past: bool) -> (Webhook, Ar
         name: "slack".into(),
         url: format!("http://{addr}/hook"),
         secret: Some("a secret".into()),
+        posts,
         body,
         timeout: Duration::from_secs(5),
         longest_pause: Duration::from_secs(1),
@@ -209,6 +215,66 @@ fn a_new_webhook_is_silent_about_the_past() {
         .expect("taken");
     eventually("the new one", || outcomes.lock().len() == 1);
     assert!(seen.lock()[0].header("idempotency-key").contains("resolved"));
+}
+
+#[test]
+fn news_is_posted_revised_and_taken_back() {
+    let now = u64::try_from(wall_now()).expect("after 1970");
+    let change = |event: Option<KeywordEvent>, was_news| EventChange {
+        id: 1,
+        event: event.map(Arc::new),
+        was_news,
+    };
+    let at = |tick, event| TickChanges {
+        tick,
+        events: vec![event],
+        alerts: vec![alert(9, AlertState::Firing, tick)],
+        ..TickChanges::default()
+    };
+    let suppressed = KeywordEvent {
+        suppressed_by: Some("rumor".into()),
+        ..event(2)
+    };
+    let ticks = [
+        at(now - 60_000, change(Some(event(1)), false)),
+        at(now + 60_000, change(Some(event(2)), true)),
+        at(now + 60_001, change(Some(suppressed.clone()), true)),
+        at(now + 60_002, change(Some(suppressed), false)),
+        at(now + 60_003, change(Some(event(2)), false)),
+        at(now + 60_004, change(None, true)),
+    ];
+    let posted = |body, past| {
+        let folder = tempfile::tempdir().expect("folder");
+        let (addr, seen) = server(&[]);
+        let (mut webhook, outcomes) = of(Posts::Events, addr, folder.path(), body, past);
+        ticks.iter().for_each(|tick| webhook.apply(tick).expect("taken"));
+        let written = std::fs::read_to_string(folder.path().join("slack.jsonl")).expect("written");
+        let due = written.lines().filter(|line| line.contains("\"key\"")).count();
+        eventually("all of them", || outcomes.lock().len() == due);
+        let requests = seen.lock().clone();
+        let keys = requests.iter().map(|r| r.header("idempotency-key")[33..].to_owned());
+        let bodies = requests.iter().map(|r| serde_json::from_str(&r.body).expect("json"));
+        (keys.collect::<Vec<String>>(), bodies.collect::<Vec<Value>>())
+    };
+    let key = |state: &str, after| format!("{state}-{}", now + after);
+    let (keys, bodies) = posted(Body::Alert, false);
+    let states = [("revised", 60_000), ("gone", 60_001), ("new", 60_003), ("gone", 60_004)];
+    assert_eq!(keys, states.map(|(state, after)| key(state, after)));
+    assert_eq!((&bodies[0]["post"], &bodies[1]["gone"]), (&"p2".into(), &true.into()));
+    let (keys, bodies) = posted(Body::Slack, true);
+    assert_eq!(keys[0], format!("new-{}", now - 60_000));
+    assert_eq!(
+        keys[1..],
+        [key("gone", 60_001), key("new", 60_003), key("gone", 60_004)]
+    );
+    let id = format!("{:032x}", 1);
+    assert_eq!(
+        bodies[0]["text"],
+        format!(
+            "*TGE &lt;b&gt;* (Other Corp), confidence 0.860, in another\nhttps://example.com/a\nevent {id}, post p1"
+        )
+    );
+    assert_eq!(bodies[1]["text"], format!("Taken back: event {id}"));
 }
 
 #[test]

@@ -139,6 +139,13 @@ pub struct KeywordEvent {
     pub created_at: EventTime,
 }
 
+impl KeywordEvent {
+    /// Whether it is news: no exclusion suppresses it, and no other event says the same.
+    pub fn is_news(&self) -> bool {
+        self.suppressed_by.is_none() && self.duplicate_of.is_none()
+    }
+}
+
 /// An event that changed: what it is now, or `None` when it is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventChange {
@@ -146,6 +153,31 @@ pub struct EventChange {
     pub id: u128,
     /// What it is now.
     pub event: Option<Arc<KeywordEvent>>,
+    /// Whether it was news before this.
+    pub was_news: bool,
+}
+
+/// What a change is to those who are told of news only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News<'a> {
+    /// It is news from now on.
+    New(&'a KeywordEvent),
+    /// It still is, and says something else.
+    Revised(&'a KeywordEvent),
+    /// It no longer is: the event is gone, suppressed, or another one says the same.
+    Gone,
+}
+
+impl EventChange {
+    /// What it is to those who are told of news only; nothing, if it neither was nor is.
+    pub fn news(&self) -> Option<News<'_>> {
+        match (self.event.as_deref().filter(|event| event.is_news()), self.was_news) {
+            (Some(event), false) => Some(News::New(event)),
+            (Some(event), true) => Some(News::Revised(event)),
+            (None, true) => Some(News::Gone),
+            (None, false) => None,
+        }
+    }
 }
 
 #[cfg(test)]

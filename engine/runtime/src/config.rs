@@ -165,7 +165,12 @@ fn pipeline<'a>(reader: &'a Reader<'a>, node: &tree::Node) -> Option<Pipeline> {
     }
     let rules = views::rules(&root, &names, views.as_deref());
     views::watchable(&root, views.as_deref(), rules.as_deref(), sources.as_deref());
-    let sinks = sinks::sinks(&root, &names, sources.as_deref(), state.as_ref());
+    let origins = sinks::Origins {
+        views: &names,
+        // What is wrong with `events:` is said once.
+        events: events.is_none_or(|events| events.is_some()),
+    };
+    let sinks = sinks::sinks(&root, origins, sources.as_deref(), state.as_ref());
     let known = serve::Known {
         names: &names,
         specs: views.as_deref(),

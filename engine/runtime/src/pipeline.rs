@@ -194,6 +194,7 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
         limits: HubLimits::default(),
         k_anonymity: pipeline.serve.as_ref().and_then(|serve| serve.k_anonymity),
         feeds: pipeline.serve.as_ref().and_then(serve::feeds),
+        events: pipeline.graph.events.is_some(),
     }));
     if pipeline.serve.is_some() {
         let path = pipeline.state.folder.join("alerts.journal");

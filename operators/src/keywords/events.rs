@@ -38,6 +38,11 @@ impl Event {
         event_id(self.post, self.hit.found.keyword, self.hit.found.entity)
     }
 
+    /// Whether it is news: no exclusion suppresses it, and it stands for itself.
+    pub fn is_news(&self) -> bool {
+        self.hit.found.suppressed_by == Dim::NONE && self.stands == self.post
+    }
+
     /// The id of the event that stands for it, if that is another one.
     pub fn duplicate_of(&self) -> Option<u128> {
         (self.stands != self.post).then(|| event_id(self.stands, self.hit.found.keyword, self.hit.found.entity))

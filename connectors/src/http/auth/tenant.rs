@@ -5,10 +5,10 @@
 
 use super::Principal;
 use crate::http::App;
+use crate::hub::events::filter::EventFilter;
 use crate::hub::filter::{AlertFilter, Filter};
 use crate::hub::{Feed, Hub};
 use groundswell_core::id::Dim;
-use groundswell_core::keywords::KeywordEvent;
 use groundswell_core::serving::{AlertChange, LivePost};
 use groundswell_core::spec::{GroupColumn, ViewSpec};
 
@@ -39,7 +39,7 @@ impl Tenancy {
     pub(in crate::http) fn sees_feed(&self, hub: &Hub, feed: Feed) -> bool {
         match feed {
             Feed::View(index) => hub.specs().get(index).is_some_and(|spec| self.sees(spec)),
-            Feed::Posts | Feed::Alerts => true,
+            Feed::Posts | Feed::Alerts | Feed::Events => true,
         }
     }
 
@@ -70,13 +70,9 @@ impl Tenancy {
         own.post(post)
     }
 
-    /// Whether a keyword event is theirs; none, where the tenant is in a column that events do not have.
-    pub(in crate::http) fn owns_event(&self, event: &KeywordEvent) -> bool {
-        match self.column {
-            GroupColumn::Source => event.source.1 == self.tenant,
-            GroupColumn::Entity => event.entity_dim == self.tenant,
-            _ => false,
-        }
+    /// Narrows a filter on keyword events; to none, where the tenant is in a column that events do not have.
+    pub(in crate::http) fn events(&self, filter: &mut EventFilter) {
+        filter.only(self.column, self.tenant);
     }
 
     /// Whether an alert is theirs.

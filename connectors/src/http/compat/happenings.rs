@@ -15,14 +15,14 @@ use crate::http::query::{DEFAULT_LIMIT, MAX_LIMIT, Params, cursor_place, encode_
 use crate::http::reply::{Envelope, Metadata, Plain, Received, conditional, envelope, plain};
 use crate::http::views::tag;
 use crate::hub::events::EventPlace;
+use crate::hub::events::filter::EventFilter;
 use crate::hub::filter::Invalid;
 use crate::hub::render;
+use crate::json::event::EventJson;
 use axum::Extension;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
-use groundswell_core::keywords::KeywordEvent;
-use groundswell_core::time::EventTime;
 use groundswell_core::time::Tick;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -35,8 +35,6 @@ use utoipa_axum::routes;
 pub(in crate::http) const SEARCH: &str = "/api/v1/tge-events/search";
 /// Longest body of a search.
 const BODY_BYTES: usize = 64 << 10;
-/// Most values of one filter.
-const VALUES: usize = 256;
 const LISTING: &str = "tge-events";
 
 /// Which events are asked for.
@@ -114,60 +112,6 @@ pub(in crate::http) struct EventColumns {
     duplicates: Option<bool>,
 }
 
-/// A keyword found in a post.
-#[derive(Serialize, ToSchema)]
-struct TgeEvent {
-    /// The same after any replay.
-    id: String,
-    /// Name of the company.
-    #[schema(required)]
-    company: Option<String>,
-    /// Its id.
-    #[schema(required)]
-    entity: Option<String>,
-    /// The keyword's id.
-    keyword: String,
-    /// What was found, as written.
-    matched_text: String,
-    /// Where, in characters of title and text.
-    span: Span,
-    /// It with the characters around it.
-    context: String,
-    /// How sure it is.
-    #[schema(minimum = 0, maximum = 1)]
-    confidence: f64,
-    /// The exclusion near by.
-    #[schema(required)]
-    suppressed_by: Option<String>,
-    /// The first post that tells the story.
-    story: String,
-    /// The event of an earlier post that says the same.
-    #[schema(required)]
-    duplicate_of: Option<String>,
-    /// The post's id.
-    post: String,
-    /// Its outlet.
-    source: String,
-    /// Its title.
-    #[schema(required)]
-    title: Option<String>,
-    /// Its address.
-    #[schema(required)]
-    url: Option<String>,
-    /// When it was written.
-    #[schema(format = DateTime)]
-    created_at: String,
-}
-
-/// A part of a text.
-#[derive(Serialize, ToSchema)]
-struct Span {
-    /// The first character, from 0.
-    start: u32,
-    /// The one after the last.
-    end: u32,
-}
-
 /// Numbers about the engine.
 #[derive(Serialize, ToSchema)]
 struct SystemMetrics {
@@ -213,73 +157,31 @@ struct Part {
     status: String,
 }
 
-/// A filter, checked.
-struct Wanted {
-    companies: Vec<String>,
-    keywords: Vec<String>,
-    sources: Vec<String>,
-    least: i32,
-    since: EventTime,
-    until: EventTime,
-    suppressed: bool,
-    duplicates: bool,
-}
-
-impl Wanted {
-    #[allow(clippy::cast_possible_truncation)] // in [0, 1]
-    fn of(filters: EventFilters) -> Result<Self, ApiError> {
-        let least = filters.confidence_min.unwrap_or(0.0);
-        if !(0.0..=1.0).contains(&least) {
-            return Err(Invalid::value("confidence_min", &least.to_string(), &["0 to 1"]).into());
+impl EventFilters {
+    /// The same as a filter.
+    fn read(self) -> Result<EventFilter, Invalid> {
+        let mut filter = EventFilter::default();
+        let lists = [
+            ("company", self.companies),
+            ("keyword", self.keywords),
+            ("source", self.sources),
+        ];
+        for (name, values) in &lists {
+            values.iter().try_for_each(|value| filter.add(name, value))?;
         }
-        for (name, list) in [
-            ("companies", &filters.companies),
-            ("keywords", &filters.keywords),
-            ("sources", &filters.sources),
-        ] {
-            if list.len() > VALUES {
-                let most = format!("at most {VALUES} values");
-                return Err(Invalid::value(name, &list.len().to_string(), &[&most]).into());
+        if let Some(least) = self.confidence_min {
+            filter.add("confidence_min", &least.to_string())?;
+        }
+        for (name, time) in [("since", self.since), ("until", self.until)] {
+            if let Some(time) = time.filter(|time| !time.is_null()) {
+                let text = time.as_str().map_or_else(|| time.to_string(), str::to_owned);
+                filter.add(name, &text)?;
             }
         }
-        let folded = |names: Vec<String>| names.iter().map(|name| name.to_lowercase()).collect();
-        Ok(Wanted {
-            companies: folded(filters.companies),
-            keywords: filters.keywords,
-            sources: filters.sources,
-            least: (least * 1e6).round() as i32,
-            since: moment("since", filters.since)?.unwrap_or(EventTime::MIN),
-            until: moment("until", filters.until)?.unwrap_or(EventTime::MAX),
-            suppressed: filters.suppressed,
-            duplicates: filters.duplicates,
-        })
+        filter.add("suppressed", &self.suppressed.to_string())?;
+        filter.add("duplicates", &self.duplicates.to_string())?;
+        Ok(filter)
     }
-
-    fn takes(&self, event: &KeywordEvent) -> bool {
-        let among = |names: &[String], name: &str| names.is_empty() || names.iter().any(|n| n == name);
-        let company = || {
-            let named = [event.company.as_deref(), event.entity.as_deref()];
-            named
-                .into_iter()
-                .flatten()
-                .any(|name| self.companies.contains(&name.to_lowercase()))
-        };
-        event.confidence >= self.least
-            && (self.since..self.until).contains(&event.created_at)
-            && (self.suppressed || event.suppressed_by.is_none())
-            && (self.duplicates || event.duplicate_of.is_none())
-            && among(&self.keywords, &event.keyword)
-            && among(&self.sources, &event.source.0)
-            && (self.companies.is_empty() || company())
-    }
-}
-
-fn moment(name: &str, given: Option<Value>) -> Result<Option<EventTime>, ApiError> {
-    let Some(given) = given.filter(|given| !given.is_null()) else {
-        return Ok(None);
-    };
-    let text = given.as_str().map_or_else(|| given.to_string(), str::to_owned);
-    super::sentiment::time(name, &text).map(Some)
 }
 
 fn served(app: &App) -> Result<(), ApiError> {
@@ -306,7 +208,7 @@ pub(in crate::http) fn search_route() -> UtoipaMethodRouter<App> {
     operation_id = "get_tge_events",
     params(EventColumns, Paging, Conditional),
     responses(
-        (status = 200, description = "A page of events, the newest first.", body = Envelope<Vec<TgeEvent>>),
+        (status = 200, description = "A page of events, the newest first.", body = Envelope<Vec<EventJson<'static>>>),
         NotFound, Unread, Guarded
     )
 )]
@@ -318,58 +220,13 @@ pub(in crate::http) async fn list(
 ) -> Result<Response, ApiError> {
     served(&app)?;
     may_be_seen(&app)?;
-    let names = [
-        "limit",
-        "cursor",
-        "company",
-        "keyword",
-        "source",
-        "confidence_min",
-        "since",
-        "until",
-        "suppressed",
-        "duplicates",
-    ];
-    let params = Params::parse(&uri, &names)?;
-    let all = |name: &str| {
-        params
-            .iter()
-            .filter(|(n, _)| *n == name)
-            .map(|(_, v)| v.to_owned())
-            .collect()
-    };
-    let flag = |name: &str| match params.one(name)? {
-        None | Some("false") => Ok(false),
-        Some("true") => Ok(true),
-        Some(other) => Err(ApiError::from(Invalid::value(name, other, &["true", "false"]))),
-    };
-    let number = |name: &str| match params.one(name)? {
-        None => Ok(None),
-        Some(text) => text
-            .parse()
-            .map(Some)
-            .map_err(|_| ApiError::from(Invalid::value(name, text, &["0 to 1"]))),
-    };
-    let text = |name: &str| Ok::<_, ApiError>(params.one(name)?.map(|text| Value::String(text.to_owned())));
-    let filters = EventFilters {
-        companies: all("company"),
-        keywords: all("keyword"),
-        sources: all("source"),
-        confidence_min: number("confidence_min")?,
-        since: text("since")?,
-        until: text("until")?,
-        suppressed: flag("suppressed")?,
-        duplicates: flag("duplicates")?,
-    };
-    let (limit, cursor) = (params.limit()?, params.one("cursor")?.map(str::to_owned));
-    answer(
-        &app,
-        tenancy(&app, &who),
-        Wanted::of(filters)?,
-        limit,
-        cursor.as_deref(),
-        &headers,
-    )
+    let params = Params::parse(&uri, &[&["limit", "cursor"], &EventFilter::PARAMETERS[..]].concat())?;
+    let mut filter = EventFilter::default();
+    for (name, value) in params.iter().filter(|(name, _)| !["limit", "cursor"].contains(name)) {
+        filter.add(name, value)?;
+    }
+    let (limit, cursor) = (params.limit()?, params.one("cursor")?);
+    answer(&app, tenancy(&app, &who), filter, limit, cursor, &headers)
 }
 
 /// Keyword events by a filter in the body.
@@ -383,7 +240,7 @@ pub(in crate::http) async fn list(
     params(Conditional),
     request_body = EventSearch,
     responses(
-        (status = 200, description = "A page of events, the newest first.", body = Envelope<Vec<TgeEvent>>),
+        (status = 200, description = "A page of events, the newest first.", body = Envelope<Vec<EventJson<'static>>>),
         (status = 408, description = "The body did not come in time.", body = ErrorBody),
         (status = 413, description = "The body is longer than 64 KiB.", body = ErrorBody),
         NotFound, Unread, Guarded
@@ -408,21 +265,15 @@ async fn search(
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(Invalid::value("limit", &limit.to_string(), &[&format!("1 to {MAX_LIMIT}")]).into());
     }
-    let wanted = Wanted::of(search.filters)?;
-    answer(
-        &app,
-        tenancy(&app, &who),
-        wanted,
-        limit,
-        search.cursor.as_deref(),
-        &headers,
-    )
+    let filter = search.filters.read()?;
+    let cursor = search.cursor.as_deref();
+    answer(&app, tenancy(&app, &who), filter, limit, cursor, &headers)
 }
 
 fn answer(
     app: &App,
     tenancy: Option<Tenancy>,
-    wanted: Wanted,
+    mut wanted: EventFilter,
     limit: usize,
     cursor: Option<&str>,
     headers: &HeaderMap,
@@ -434,12 +285,14 @@ fn answer(
         (i64::from_le_bytes(at), u128::from_le_bytes(id))
     });
     app.require_served()?;
-    let own = |event: &KeywordEvent| tenancy.is_none_or(|tenancy| tenancy.owns_event(event));
-    let (at, version, (events, next)) = app.hub.newest_events(after, limit, |e| wanted.takes(e) && own(e));
+    if let Some(tenancy) = tenancy {
+        tenancy.events(&mut wanted);
+    }
+    let (at, version, (events, next)) = app.hub.newest_events(after, limit, |event| wanted.event(event));
     conditional(headers, &tag(app, version, tenancy), || {
         let next_cursor =
             next.map(|(at, id)| encode_cursor(LISTING, &[&at.to_le_bytes()[..], &id.to_le_bytes()].concat()));
-        let data: Vec<TgeEvent> = events.iter().map(|(id, event)| shown(*id, event)).collect();
+        let data: Vec<EventJson<'_>> = events.iter().map(|(id, event)| EventJson::of(*id, event)).collect();
         let metadata = Metadata {
             total: None,
             limit: Some(limit),
@@ -448,32 +301,6 @@ fn answer(
         };
         envelope(&data, metadata)
     })
-}
-
-/// An event as clients see it.
-fn shown(id: u128, event: &KeywordEvent) -> TgeEvent {
-    let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
-    TgeEvent {
-        id: render::alert_id(id),
-        company: text(&event.company),
-        entity: text(&event.entity),
-        keyword: event.keyword.to_string(),
-        matched_text: event.matched.to_string(),
-        span: Span {
-            start: event.span.0,
-            end: event.span.1,
-        },
-        context: event.context.to_string(),
-        confidence: f64::from(event.confidence) / 1e6,
-        suppressed_by: text(&event.suppressed_by),
-        story: event.story.to_string(),
-        duplicate_of: event.duplicate_of.map(render::alert_id),
-        post: event.post.to_string(),
-        source: event.source.0.to_string(),
-        title: text(&event.title),
-        url: text(&event.url),
-        created_at: render::time(event.created_at),
-    }
 }
 
 /// Numbers about the engine.

@@ -215,6 +215,7 @@ impl Served {
             limits: HubLimits::default(),
             k_anonymity: None,
             feeds: None,
+            events: false,
         }));
         hub.apply(&first());
         let options = ServeOptions {

@@ -4,6 +4,7 @@ use super::client;
 use super::export::all_rows;
 use super::fold::{Fold, sorted};
 use super::{Running, SocketLimits};
+use crate::http::{CompatRoutes, ServeOptions};
 use crate::hub::HubLimits;
 use crate::hub::testing::VIEWS;
 use serde_json::{Value, json};
@@ -120,8 +121,19 @@ fn whoever_comes_back_with_the_last_id_misses_nothing_and_hears_nothing_twice() 
         (VIEWS[1], ""),
         ("_posts", ""),
         ("_alerts", ""),
+        ("_events", ""),
+        ("_events", "&company=example%20corp&suppressed=true"),
     ] {
-        let mut running = Running::start(11, 5, quick(), HubLimits::default());
+        let routes = CompatRoutes {
+            events: true,
+            ..CompatRoutes::default()
+        };
+        let options = ServeOptions {
+            socket: quick(),
+            compat: Some(routes),
+            ..ServeOptions::default()
+        };
+        let mut running = Running::with(options, 11, 5, HubLimits::default());
         let addr = running.server.addr();
         let target = format!("/api/v1/events?view={view}{query}");
         let (mut fold, mut last, mut visits, mut resumed) = (Fold::default(), None::<u64>, 0, 0);
@@ -160,6 +172,7 @@ fn whoever_comes_back_with_the_last_id_misses_nothing_and_hears_nothing_twice() 
         let rows = match view {
             "_posts" => running.get("/api/v1/posts?limit=100").json(),
             "_alerts" => running.get("/api/v1/alerts?limit=100").json(),
+            "_events" => running.get(&format!("/api/v1/tge-events?limit=100{query}")).json(),
             view => running.get(&format!("/api/v1/views/{view}?limit=1000{query}")).json(),
         };
         assert_eq!(
@@ -207,6 +220,7 @@ fn what_cannot_be_followed_is_refused_before_anything_is_sent() {
         ("view=by_minute&from=x", 400, "INVALID_PARAMETER"),
         ("view=last_five&since=0", 400, "INVALID_PARAMETER"),
         ("view=_alerts&state=gone", 400, "INVALID_PARAMETER"),
+        ("view=_events&confidence_min=2", 400, "INVALID_PARAMETER"),
     ] {
         let answer = running.get(&format!("/api/v1/events?{query}"));
         assert_eq!(

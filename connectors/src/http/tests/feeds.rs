@@ -90,6 +90,7 @@ impl Served {
             limits: HubLimits::default(),
             k_anonymity: None,
             feeds,
+            events: false,
         }));
         let ties = TieChanges {
             ties: vec![

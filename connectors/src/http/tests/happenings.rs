@@ -2,15 +2,18 @@
 
 use super::Running;
 use super::client::{Answer, get, raw};
+use super::sockets::{hear, say};
 use crate::http::auth::{ApiKey, AuthOptions, Role, digest_of};
 use crate::http::{CompatRoutes, ServeOptions};
 use crate::hub::HubLimits;
+use crate::hub::testing;
 use groundswell_core::id::Dim;
 use groundswell_core::keywords::{EventChange, KeywordEvent};
 use groundswell_core::serving::TickChanges;
 use groundswell_core::spec::GroupColumn;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 const KEY: &str = "gsk_a key of somebody";
 
@@ -25,28 +28,25 @@ fn key(tenant: Option<&str>) -> ApiKey {
 
 fn event(n: u8, change: impl Fn(&mut KeywordEvent)) -> EventChange {
     let mut event = KeywordEvent {
-        post: format!("p{n}").into(),
-        keyword: "tge".into(),
-        entity: Some("example".into()),
-        company: Some("Example Corp".into()),
-        matched: "TGE".into(),
-        span: (4, 7),
-        context: "the TGE".into(),
         confidence: 900_000 + i32::from(n),
-        suppressed_by: None,
-        story: "p0".into(),
-        duplicate_of: None,
-        source: ("outlet".into(), Dim::of("outlet")),
-        entity_dim: Dim::of("example"),
-        title: None,
-        url: Some("https://example.com/a".into()),
         created_at: 1_000 * i64::from(n),
+        ..testing::event(0)
     };
+    event.post = format!("p{n}").into();
     change(&mut event);
     let event = Some(Arc::new(event));
     EventChange {
         id: u128::from(n),
         event,
+        was_news: false,
+    }
+}
+
+fn gone(n: u8) -> EventChange {
+    EventChange {
+        id: u128::from(n),
+        event: None,
+        was_news: true,
     }
 }
 
@@ -85,10 +85,7 @@ fn served(options: ServeOptions) -> Running {
         ],
     );
     // Revised: moved in time; and taken back.
-    apply(
-        2,
-        vec![event(1, |e| e.created_at = 9_000), EventChange { id: 6, event: None }],
-    );
+    apply(2, vec![event(1, |e| e.created_at = 9_000), gone(6)]);
     running.ready();
     running
 }
@@ -212,6 +209,72 @@ fn a_tenant_sees_the_events_of_its_own() {
         assert_eq!(running.get("/api/v1/tge-events").status, 401);
         running.server.shutdown();
     }
+}
+
+#[test]
+fn a_tenant_follows_the_events_of_its_own_and_goes_on_from_where_it_was() {
+    let auth = AuthOptions {
+        keys: vec![key(Some("other"))],
+        jwt: None,
+        tenant: Some(GroupColumn::Source),
+    };
+    let running = served(ServeOptions {
+        auth: Some(auth),
+        ..ServeOptions::default()
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("runtime");
+    let apply = |tick, events| {
+        running.hub.apply(&TickChanges {
+            tick,
+            events,
+            ..TickChanges::default()
+        })
+    };
+    let theirs = |n: u8| event(n, |e| e.source = ("other".into(), Dim::of("other")));
+    let open = async || {
+        let mut upgrade = format!("ws://{}/ws", running.server.addr())
+            .into_client_request()
+            .expect("a request");
+        upgrade
+            .headers_mut()
+            .insert("x-api-key", KEY.parse().expect("a header"));
+        tokio_tungstenite::connect_async(upgrade).await.expect("let in").0
+    };
+    let ids = |rows: &Value| {
+        let rows = rows.as_array().expect("rows").iter();
+        rows.map(|row| u8::from_str_radix(row["id"].as_str().expect("an id"), 16).expect("small"))
+            .collect::<Vec<_>>()
+    };
+    runtime.block_on(async {
+        let mut socket = open().await;
+        say(&mut socket, &json!({"op": "subscribe", "view": "_events"})).await;
+        let first = hear(&mut socket).await.expect("a snapshot");
+        assert_eq!(
+            (first["type"].as_str(), ids(&first["rows"])),
+            (Some("snapshot"), vec![5])
+        );
+        assert_eq!(hear(&mut socket).await.expect("progress")["type"], "progress");
+        // Of others' events nothing is said, not even that they are gone.
+        apply(3, vec![event(7, |_| ()), gone(1), theirs(8)]);
+        let delta = hear(&mut socket).await.expect("a delta");
+        assert_eq!((ids(&delta["rows"]), ids(&delta["gone"])), (vec![8], vec![]));
+        drop(socket);
+        apply(4, vec![gone(7), event(9, |_| ())]);
+        // One of theirs is of somebody else from now on: for them it is gone.
+        apply(5, vec![event(8, |_| ()), gone(5), theirs(10)]);
+        let mut socket = open().await;
+        say(&mut socket, &json!({"op": "subscribe", "view": "_events", "from": 3})).await;
+        assert_eq!(hear(&mut socket).await.expect("resumed")["type"], "resumed");
+        let delta = hear(&mut socket).await.expect("a delta");
+        assert_eq!(
+            (&delta["at"], ids(&delta["rows"]), ids(&delta["gone"])),
+            (&json!(5), vec![10], vec![8, 5])
+        );
+    });
+    running.server.shutdown();
 }
 
 #[test]

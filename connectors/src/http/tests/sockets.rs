@@ -5,7 +5,8 @@ use super::{Running, SocketLimits};
 use crate::hub::filter::Filter;
 use crate::hub::render::{AlertJson, PostJson, RowJson};
 use crate::hub::testing::{ENTITIES, THREADS, VIEWS};
-use crate::hub::{ALERTS_FEED, Content, Feed, Hub, HubLimits, POSTS_FEED};
+use crate::hub::{ALERTS_FEED, Content, EVENTS_FEED, Feed, Hub, HubLimits, POSTS_FEED};
+use crate::json::event::EventJson;
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 pub(super) type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
 
-const FEEDS: [&str; 4] = [VIEWS[0], VIEWS[1], POSTS_FEED, ALERTS_FEED];
+const FEEDS: [&str; 5] = [VIEWS[0], VIEWS[1], POSTS_FEED, ALERTS_FEED, EVENTS_FEED];
 
 pub(super) async fn connect(addr: SocketAddr) -> Socket {
     connect_with(addr, "").await
@@ -54,7 +55,7 @@ pub(super) async fn hear(socket: &mut Socket) -> Option<Value> {
 
 /// Every feed as JSON rows.
 fn content(hub: &Hub) -> Vec<Vec<Value>> {
-    let feeds = [Feed::View(0), Feed::View(1), Feed::Posts, Feed::Alerts];
+    let feeds = [Feed::View(0), Feed::View(1), Feed::Posts, Feed::Alerts, Feed::Events];
     feeds.iter().map(|feed| rows(hub, *feed)).collect()
 }
 
@@ -102,6 +103,11 @@ fn rows(hub: &Hub, feed: Feed) -> Vec<Value> {
             })
             .map(|row| wire(&row))
             .collect(),
+        (Content::Events(events), _) => events
+            .all()
+            .iter()
+            .filter_map(|change| Some(wire(&EventJson::of(change.id, change.event.as_deref()?))))
+            .collect(),
         _ => unreachable!("feeds and contents go together"),
     }
 }
@@ -119,10 +125,39 @@ fn plan(client: usize) -> Vec<(Option<String>, usize, Value)> {
         (None, 2, json!({})),
         (Some("posts".into()), 2, json!({"thread": thread})),
         (Some("firing".into()), 3, json!({"state": "firing"})),
+        (None, 4, json!({})),
+        (
+            Some("sure".into()),
+            4,
+            json!({"company": ["EXAMPLE corp", "nobody"], "confidence_min": 0.9, "keyword": "tge"}),
+        ),
+        (
+            Some("every".into()),
+            4,
+            json!({"suppressed": true, "duplicates": client.is_multiple_of(2), "since": 1_200_000}),
+        ),
     ]
 }
 
+/// Whether an event is wanted, in other words than the filter's.
+fn tells(filter: &Value, event: &Value) -> bool {
+    let any = |name: &str| filter.get(name).is_none_or(|wanted| *wanted == event[name]);
+    let company = |wanted: &Value| {
+        let name = event["company"].as_str().map(str::to_lowercase);
+        wanted[0].as_str().map(str::to_lowercase) == name
+    };
+    (filter["suppressed"] == true || event["suppressed_by"].is_null())
+        && (filter["duplicates"] == true || event["duplicate_of"].is_null())
+        && (filter.get("since").is_none() || event["created_at"].as_str() >= Some("1970-01-01T00:20:00.000Z"))
+        && event["confidence"].as_f64() >= filter["confidence_min"].as_f64()
+        && filter.get("company").is_none_or(company)
+        && any("keyword")
+}
+
 fn matches(filter: &Value, row: &Value) -> bool {
+    if row.get("matched_text").is_some() {
+        return tells(filter, row);
+    }
     filter
         .as_object()
         .expect("object")

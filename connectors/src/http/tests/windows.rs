@@ -51,6 +51,7 @@ impl Served {
             limits: HubLimits::default(),
             k_anonymity: None,
             feeds: None,
+            events: false,
         }));
         let options = ServeOptions {
             addr: ([127, 0, 0, 1], 0).into(),

@@ -6,27 +6,36 @@
 use super::request::Wanted;
 use crate::http::error::ApiError;
 use crate::hub::alerts::AlertRecord;
+use crate::hub::events::EventStep;
 use crate::hub::frame::{Encoding, Frame, Kind, Writer};
 use crate::hub::history::{Changes, Delta};
 use crate::hub::posts::Entry;
 use crate::hub::render::{self, AlertJson, PostJson, RowJson};
 use crate::hub::table::Row;
 use crate::hub::{Content, Feed, Hub, Snapshot};
+use crate::json::event::EventJson;
 use groundswell_core::id::PostKey;
+use groundswell_core::keywords::KeywordEvent;
 use groundswell_core::spec::{ViewKey, ViewSpec};
 use groundswell_core::time::{EventTime, Tick};
 use serde_json::json;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// The posts or alerts a client holds, where the ids of others are not for it to know.
 #[derive(Default)]
 pub struct Held(HashSet<u128>);
 
 impl Held {
+    /// Whether that has to be known of a feed: its changes do not say what a row was, or a filter goes by what never changes.
+    pub fn is_needed(feed: Feed) -> bool {
+        matches!(feed, Feed::Posts | Feed::Alerts)
+    }
+
     /// All that a snapshot gives.
     pub fn of(content: &Content, wanted: &Wanted) -> Self {
         Held(match content {
-            Content::Rows(_) => HashSet::new(),
+            Content::Rows(_) | Content::Events(_) => HashSet::new(),
             Content::Posts(posts) => {
                 let posts = posts.iter().filter(|(_, entry)| wanted.post(&entry.post));
                 posts.map(|(key, _)| key.0).collect()
@@ -45,7 +54,7 @@ impl Held {
             false => drop(self.0.remove(&id)),
         };
         match &delta.changes {
-            Changes::Rows(_) => {}
+            Changes::Rows(_) | Changes::Events(_) => {}
             Changes::Posts(changes) => changes
                 .iter()
                 .for_each(|(key, e)| note(key.0, e.as_ref().is_some_and(|e| wanted.post(&e.post)))),
@@ -67,7 +76,7 @@ pub fn snapshot(
     let mut frame = begin(hub, feed, (encoding, Kind::Snapshot), snapshot.at, snapshot.clock);
     let key = match feed {
         Feed::View(index) => hub.specs().get(index).map(render::key_columns).unwrap_or_default(),
-        Feed::Posts | Feed::Alerts => vec!["id"],
+        Feed::Posts | Feed::Alerts | Feed::Events => vec!["id"],
     };
     frame.field("key", &key);
     match (&snapshot.content, feed) {
@@ -88,13 +97,30 @@ pub fn snapshot(
             let alerts = alerts.iter().filter(|alert| wanted.alert(&alert.latest));
             frame.list("rows", alerts.map(|alert| alert_json(hub, alert)));
         }
+        (Content::Events(events), _) => {
+            let (events, next) = events.page(None, most, |event| wanted.event(event));
+            if next.is_some() {
+                return None;
+            }
+            frame.list("rows", events.iter().map(|(id, event)| EventJson::of(*id, event)));
+        }
         (Content::Rows(_), _) => return None,
     }
     Some(frame.end())
 }
 
+/// Whether a delta has anything for those without a filter.
+pub fn concerns(delta: &Delta, wanted: &Wanted) -> bool {
+    let is = |event: &Option<Arc<KeywordEvent>>| event.as_ref().is_some_and(|event| wanted.event(event));
+    match &delta.changes {
+        // Some events are for nobody who does not ask for them.
+        Changes::Events(steps) => steps.iter().any(|step| is(&step.before) || is(&step.now)),
+        changes => !changes.is_empty(),
+    }
+}
+
 /// The changes of one tick, as far as they are wanted, and how many there are. Rows whose values moved out of the filter
-/// are reported as gone, whether or not the client had them, unless it is known what it has.
+/// are reported as gone, whether or not the client had them, unless it is known what it has or what they were.
 pub fn delta(
     hub: &Hub,
     (feed, encoding): (Feed, Encoding),
@@ -144,7 +170,7 @@ pub fn delta(
             rows + frame.list("gone", gone)
         }
         (Changes::Alerts(changes), _) => {
-            let kept = |a: &Option<std::sync::Arc<AlertRecord>>| a.as_ref().is_some_and(|a| wanted.alert(&a.latest));
+            let kept = |a: &Option<Arc<AlertRecord>>| a.as_ref().is_some_and(|a| wanted.alert(&a.latest));
             let rows = changes.iter().filter(|(_, a)| kept(a));
             let rows = frame.list(
                 "rows",
@@ -155,6 +181,13 @@ pub fn delta(
                 .filter(|(id, a)| !kept(a) && had(*id))
                 .map(|(id, _)| json!({ "id": render::alert_id(*id) }));
             rows + frame.list("gone", gone)
+        }
+        (Changes::Events(steps), _) => {
+            let kept = |event: &Option<Arc<KeywordEvent>>| event.as_ref().is_some_and(|event| wanted.event(event));
+            let rows = steps.iter().filter(|step| kept(&step.now));
+            let rows = frame.list("rows", rows.filter_map(event_json));
+            let gone = steps.iter().filter(|step| kept(&step.before) && !kept(&step.now));
+            rows + frame.list("gone", gone.map(|step| json!({ "id": render::alert_id(step.id) })))
         }
         (Changes::Rows(_), _) => 0,
     };
@@ -220,6 +253,10 @@ fn alert_json<'a>(hub: &'a Hub, alert: &'a AlertRecord) -> AlertJson<'a> {
         record: None,
         posts: None,
     }
+}
+
+fn event_json(step: &EventStep) -> Option<EventJson<'_>> {
+    step.now.as_deref().map(|event| EventJson::of(step.id, event))
 }
 
 /// What frames of a feed have in common.

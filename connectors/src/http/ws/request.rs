@@ -1,9 +1,11 @@
 //! What a client may say.
 
 use crate::http::auth::Tenancy;
+use crate::hub::events::filter::EventFilter;
 use crate::hub::filter::{AlertFilter, Filter, Invalid, view_parameters};
 use crate::hub::render::is_sliding;
 use crate::hub::{Feed, Hub};
+use groundswell_core::keywords::KeywordEvent;
 use groundswell_core::serving::AlertChange;
 use groundswell_core::spec::{GroupColumn, ViewSpec};
 use groundswell_core::time::Tick;
@@ -48,6 +50,8 @@ pub enum Wanted {
     Posts(Filter),
     /// Alerts.
     Alerts(AlertFilter),
+    /// Keyword events.
+    Events(EventFilter),
 }
 
 impl Wanted {
@@ -71,6 +75,7 @@ impl Wanted {
                 }
                 Ok(Wanted::Alerts(wanted))
             }
+            Feed::Events => events(filter).map(Wanted::Events),
         }
     }
 
@@ -84,15 +89,17 @@ impl Wanted {
             }
             (Wanted::Posts(filter), _) => tenancy.posts(filter),
             (Wanted::Alerts(filter), _) => tenancy.alerts(hub, filter),
+            (Wanted::Events(filter), _) => tenancy.events(filter),
             (Wanted::Rows(_), _) => {}
         }
     }
 
-    /// Whether it is about everything, so that all such subscriptions can share frames.
+    /// Whether no filter was given, so that all such subscriptions can share frames.
     pub fn is_all(&self) -> bool {
         match self {
             Wanted::Rows(f) | Wanted::Posts(f) => f.is_empty(),
             Wanted::Alerts(f) => f.is_empty(),
+            Wanted::Events(f) => f.is_empty(),
         }
     }
 
@@ -118,6 +125,15 @@ impl Wanted {
     pub fn alert(&self, alert: &AlertChange) -> bool {
         if let Wanted::Alerts(f) = self {
             f.alert(alert)
+        } else {
+            true
+        }
+    }
+
+    /// Whether a keyword event is wanted.
+    pub fn event(&self, event: &KeywordEvent) -> bool {
+        if let Wanted::Events(f) = self {
+            f.event(event)
         } else {
             true
         }
@@ -151,6 +167,28 @@ fn columns(allowed: &[GroupColumn], filter: &Map<String, Value>) -> Result<Filte
     let mut wanted = Filter::default();
     for (name, value) in values(filter)? {
         wanted.column(allowed, name, value)?;
+    }
+    Ok(wanted)
+}
+
+/// A filter on keyword events: as over HTTP, and numbers and flags as they are.
+fn events(filter: &Map<String, Value>) -> Result<EventFilter, Invalid> {
+    let mut wanted = EventFilter::default();
+    for (name, value) in filter {
+        let one = std::slice::from_ref(value);
+        for value in value.as_array().map_or(one, Vec::as_slice) {
+            match value {
+                Value::String(text) => wanted.add(name, text)?,
+                Value::Number(_) | Value::Bool(_) => wanted.add(name, &value.to_string())?,
+                other => {
+                    return Err(Invalid::value(
+                        name,
+                        &other.to_string(),
+                        &["a string", "a number", "a flag"],
+                    ));
+                }
+            }
+        }
     }
     Ok(wanted)
 }
@@ -200,6 +238,10 @@ mod tests {
             ),
             ("_posts", json!({"author": null, "source": "x"})),
             ("_alerts", json!({"rule": "r", "state": ["firing", "resolved"]})),
+            (
+                "_events",
+                json!({"company": ["a", "b"], "confidence_min": 0.9, "suppressed": true, "duplicates": "true", "since": 0}),
+            ),
         ] {
             assert!(!parse(good.0, &good.1).expect("valid").is_all());
         }
@@ -211,6 +253,11 @@ mod tests {
             (VIEWS[1], json!({"since": 0}), "since"),
             ("_alerts", json!({"state": "gone"}), "state"),
             ("_posts", json!({"since": "0"}), "since"),
+            ("_events", json!({"companies": "a"}), "companies"),
+            ("_events", json!({"company": null}), "company"),
+            ("_events", json!({"confidence_min": 2}), "confidence_min"),
+            ("_events", json!({"suppressed": "yes"}), "suppressed"),
+            ("_events", json!({"until": ["0", "1"]}), "until"),
         ] {
             assert_eq!(parse(view, &bad).expect_err("invalid").parameter, parameter, "{bad}");
         }

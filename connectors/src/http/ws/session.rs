@@ -12,7 +12,7 @@ use crate::http::error::{ApiError, nearest};
 use crate::hub::frame::{Encoding, Frame};
 use crate::hub::history::Delta;
 use crate::hub::render;
-use crate::hub::{ALERTS_FEED, Content, Feed, Hub, Missed, POSTS_FEED};
+use crate::hub::{ALERTS_FEED, EVENTS_FEED, Feed, Hub, Missed, POSTS_FEED};
 use crate::metrics::Metrics;
 use axum::http::StatusCode;
 use groundswell_core::time::{EventTime, Tick};
@@ -195,7 +195,7 @@ impl Session {
             id,
             feed,
             wanted,
-            held: (self.tenancy.is_some() && !matches!(feed, Feed::View(_))).then(Held::default),
+            held: (self.tenancy.is_some() && Held::is_needed(feed)).then(Held::default),
             at: 0,
             window: None,
             resyncs: 0,
@@ -255,7 +255,7 @@ impl Session {
         let seen = specs.filter(|(index, _)| self.sees(Feed::View(*index)));
         let mut available: Vec<&str> = seen.map(|(_, v)| v.name.as_str()).collect();
         available.extend(
-            [POSTS_FEED, ALERTS_FEED]
+            [POSTS_FEED, ALERTS_FEED, EVENTS_FEED]
                 .into_iter()
                 .filter(|name| self.hub.feed(name).is_some()),
         );
@@ -372,13 +372,7 @@ fn too_many(hub: &Hub, feed: Feed, deltas: &[Arc<Delta>], limits: &SocketLimits)
         return true;
     }
     let rows: usize = deltas.iter().map(|d| d.changes.len()).sum();
-    deltas.len() > 1
-        && rows > ROWS_BEHIND
-        && match hub.snapshot(feed).content {
-            Content::Rows(table) => rows > table.len(),
-            Content::Posts(posts) => rows > posts.len(),
-            Content::Alerts(alerts) => rows > alerts.len(),
-        }
+    deltas.len() > 1 && rows > ROWS_BEHIND && rows > hub.snapshot(feed).content.len()
 }
 
 /// The frame of a delta, if there is anything in it for this subscription.
@@ -387,7 +381,7 @@ fn encode(hub: &Hub, encoding: Encoding, subscription: &mut Subscription, delta:
     if wanted.is_all() {
         let frame = delta.encoded(encoding, || frames::delta(hub, (feed, encoding), delta, wanted, None).0);
         let moved = window(hub, feed, delta.clock).is_some();
-        return (moved || !delta.changes.is_empty()).then(|| frame.named(subscription.id.as_deref()));
+        return (moved || frames::concerns(delta, wanted)).then(|| frame.named(subscription.id.as_deref()));
     }
     let held = subscription.held.as_ref();
     let (frame, changed) = frames::delta(hub, (feed, encoding), delta, wanted, held);

@@ -143,6 +143,43 @@ fn snapshots_and_subscriptions_are_bounded() {
 }
 
 #[test]
+fn frames_of_events_name_what_is_held_and_say_something() {
+    for filter in [
+        json!({}),
+        json!({"company": "Example Corp"}),
+        json!({"duplicates": true}),
+    ] {
+        let mut bench = Bench::new(SocketLimits::default(), 100);
+        bench.ticks(1);
+        let mut fold = Fold::default();
+        for frame in bench.say(&json!({"op": "subscribe", "view": "_events", "filter": filter})) {
+            if frame["type"] == "snapshot" {
+                fold.take(&frame);
+            }
+        }
+        let (mut gone, mut quiet) = (0, 0);
+        for _ in 0..500 {
+            bench.ticks(1);
+            let frames = bench.frames();
+            let Some(delta) = frames.iter().find(|frame| frame["type"] == "delta") else {
+                quiet += 1;
+                continue;
+            };
+            let held: Vec<Value> = fold.rows().iter().map(|row| row["id"].clone()).collect();
+            let left = delta["gone"].as_array().expect("a list");
+            assert!(left.iter().all(|key| held.contains(&key["id"])), "{filter}: {delta}");
+            assert!(!left.is_empty() || delta["rows"] != json!([]), "{filter}: {delta}");
+            gone += left.len();
+            fold.take(delta);
+        }
+        assert!(
+            gone > 50 && quiet > 50,
+            "{filter}: {gone} gone, {quiet} ticks without a word"
+        );
+    }
+}
+
+#[test]
 fn clients_without_a_filter_share_one_encoding() {
     let mut bench = Bench::new(SocketLimits::default(), 100);
     bench.ticks(1);

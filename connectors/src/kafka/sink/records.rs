@@ -2,6 +2,7 @@
 
 use super::Encode;
 use crate::dlq::{ATTEMPT, Facts, Origin};
+use crate::json::event::{NewsJson, event_id, news_json};
 use crate::json::{PostIds, TimeJson, alert_json, key_json, row_json};
 use crate::kafka::producer::Outgoing;
 use crate::kafka::{
@@ -138,6 +139,30 @@ impl Encode for Rows {
     }
 }
 
+/// The keyword events that are news.
+pub(super) struct Events;
+
+impl Encode for Events {
+    fn encode(&self, changes: &TickChanges, out: &mut Vec<Outgoing>) -> Result<(), String> {
+        for change in &changes.events {
+            let value = match news_json(change, changes.tick) {
+                None => continue,
+                Some(NewsJson::Gone { .. }) => None,
+                Some(news) => Some(json(&news)?),
+            };
+            let mut headers = Headers::new();
+            header(&mut headers, TICK, changes.tick);
+            out.push(Outgoing {
+                key: Some(event_id(change.id).into_bytes()),
+                value,
+                headers,
+                timestamp: timestamp(changes.tick),
+            });
+        }
+        Ok(())
+    }
+}
+
 /// Dead letters with their original bytes.
 pub(super) struct DeadLetters {
     pub origin: Origin,
@@ -198,6 +223,7 @@ mod tests {
     use super::*;
     use groundswell_core::acc::Acc;
     use groundswell_core::id::{Dim, ModelKey};
+    use groundswell_core::keywords::{EventChange, KeywordEvent};
     use groundswell_core::record::{DeadLetter, Header, HeaderValue};
     use groundswell_core::spec::{GroupColumn, Measure, Sessions, ViewKey};
 
@@ -285,6 +311,36 @@ mod tests {
         assert_eq!(out.iter().map(start).collect::<Vec<_>>(), [false, true]);
         assert!(text(out[0].value.as_ref()).contains(r#""window_end":"1970-01-01T00:00:00.060Z""#));
         assert_eq!(out[1].value, None);
+    }
+
+    #[test]
+    fn an_event_has_one_key_and_a_topic_of_news_has_no_other() {
+        let change = |id, event, was_news| EventChange { id, event, was_news };
+        let news = |n| Some(Arc::new(crate::hub::testing::event(n)));
+        let suppressed = Some(Arc::new(KeywordEvent {
+            suppressed_by: Some("rumor".into()),
+            ..crate::hub::testing::event(3)
+        }));
+        let changes = TickChanges {
+            tick: 100,
+            events: vec![
+                change(1, news(1), false),
+                change(2, None, true),
+                change(3, suppressed.clone(), true),
+                change(4, suppressed, false),
+                change(5, None, false),
+            ],
+            ..TickChanges::default()
+        };
+        let mut out = Vec::new();
+        Events.encode(&changes, &mut out).expect("encoded");
+        let keys: Vec<&str> = out.iter().map(|record| text(record.key.as_ref())).collect();
+        assert_eq!(keys, [1, 2, 3].map(|id| format!("{id:032x}")));
+        assert!(
+            text(out[0].value.as_ref())
+                .starts_with(r#"{"id":"00000000000000000000000000000001","company":"Other Corp""#)
+        );
+        assert_eq!((&out[1].value, &out[2].value), (&None, &None));
     }
 
     #[test]

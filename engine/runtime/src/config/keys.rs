@@ -503,10 +503,14 @@ const TABLE: &[Key] = &[
         .required()
         .example("file"),
     key("sinks.*.path", Path, "The file.").required().only("type", "file").example("alerts.jsonl"),
-    key("sinks.*.from", Text, "`rules` (their alerts), `dead_letters`, or the name of a view (its changes).")
-        .required()
-        .only("type", "file|kafka")
-        .example("rules"),
+    key(
+        "sinks.*.from",
+        Text,
+        "`rules` (their alerts), `events` (keyword events that are news), `dead_letters`, or the name of a view (its changes). \
+         Files and topics need it; a webhook posts alerts unless told `events`.",
+    )
+    .only("type", "file|kafka|http")
+    .example("rules"),
     key("sinks.*.format", Choice(&["jsonl"]), "One JSON object a line.")
         .default("jsonl")
         .only("type", "file")
@@ -515,7 +519,7 @@ const TABLE: &[Key] = &[
         .required()
         .only("type", "kafka")
         .example("\"localhost:9092\""),
-    key("sinks.*.topic", Text, "The topic. A view's is made for compaction: the key is the row, null when it is gone.")
+    key("sinks.*.topic", Text, "The topic. Those of views and events are made for compaction: the key is the row or event, null when it is gone.")
         .required()
         .only("type", "kafka")
         .example("sentiment.alerts"),
@@ -556,7 +560,7 @@ const TABLE: &[Key] = &[
         "sinks.*.url",
         Text,
         "The database, `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…`; its tables are in the schema of the pipeline's \
-         name. Of a webhook, the address that alerts are posted to. A secret: give it as `${NAME}` or `file:PATH`.",
+         name. Of a webhook, the address that is posted to. A secret: give it as `${NAME}` or `file:PATH`.",
     )
     .required()
     .only("type", "postgres|http")

@@ -2,12 +2,14 @@
 
 mod feed;
 mod serve;
+mod sink;
 
 pub use feed::FeedConfig;
 pub use serve::{
     AuthConfig, FeedModel, FeedRoutes, JwtConfig, JwtKeys, KeyConfig, RoutesConfig, SentimentRoutes, ServeConfig,
     ThreadRoutes,
 };
+pub use sink::SinkFrom;
 
 use super::fallback::FallbackConfig;
 use super::kafka::{KafkaSinkConfig, KafkaSourceConfig};
@@ -367,19 +369,6 @@ pub struct SinkConfig {
     pub kind: SinkKind,
 }
 
-/// What a sink takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SinkFrom {
-    /// Alerts.
-    Rules,
-    /// Records that could not be accepted.
-    DeadLetters,
-    /// The changes of a view.
-    View(String),
-    /// Several of these, each into a table of its own.
-    Tables,
-}
-
 /// The kinds of sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SinkKind {
@@ -561,18 +550,6 @@ pub(super) fn is_time(field: &str) -> bool {
         field,
         "created_at" | "observed_at" | "air_time" | "ends_at" | "at" | "version"
     )
-}
-
-impl SinkFrom {
-    /// The word for it in the pipeline file.
-    pub fn name(&self) -> &str {
-        match self {
-            SinkFrom::Rules => "rules",
-            SinkFrom::DeadLetters => "dead_letters",
-            SinkFrom::View(view) => view,
-            SinkFrom::Tables => "tables",
-        }
-    }
 }
 
 impl SourceConfig {

@@ -89,7 +89,7 @@ impl Pipeline {
                         }
                     }
                 }
-                SinkKind::Webhook(webhook) => out.webhook(webhook),
+                SinkKind::Webhook(webhook) => out.webhook(sink.from.name(), webhook),
                 SinkKind::Postgres {
                     url,
                     views,
@@ -408,8 +408,9 @@ impl Yaml {
         self.line(2, "count_neutral", fallback.count_neutral);
     }
 
-    fn webhook(&mut self, webhook: &WebhookConfig) {
+    fn webhook(&mut self, from: &str, webhook: &WebhookConfig) {
         self.line(2, "type", "http");
+        self.line(2, "from", from);
         self.line(2, "url", text(&webhook.url.to_string()));
         if let Some(secret) = &webhook.secret {
             self.line(2, "secret", text(&secret.to_string()));

@@ -11,17 +11,26 @@ use std::path::{Path, PathBuf};
 /// Name of the sink for dead letters that is there without being configured.
 const DEAD_LETTERS: &str = "dead_letters";
 
+/// What a sink can take besides alerts and dead letters.
+#[derive(Clone, Copy)]
+pub(super) struct Origins<'a> {
+    /// The views.
+    pub(super) views: &'a [String],
+    /// Whether there can be keyword events.
+    pub(super) events: bool,
+}
+
 /// Reads the sinks and adds the one for dead letters if there is none.
 pub(super) fn sinks(
     root: &Section<'_>,
-    views: &[String],
+    origins: Origins<'_>,
     sources: Option<&[SourceConfig]>,
     state: Option<&StateConfig>,
 ) -> Option<Vec<SinkConfig>> {
     let mut sinks: Vec<SinkConfig> = Vec::new();
     let mut good = true;
     for (name, field) in root.section("sinks")?.named() {
-        match sink(&name, &field, views, sources, &sinks) {
+        match sink(&name, &field, origins, sources, &sinks) {
             Some(sink) => sinks.push(sink),
             None => good = false,
         }
@@ -45,7 +54,7 @@ pub(super) fn sinks(
 fn sink(
     name: &str,
     field: &Field<'_>,
-    views: &[String],
+    origins: Origins<'_>,
     sources: Option<&[SourceConfig]>,
     before: &[SinkConfig],
 ) -> Option<SinkConfig> {
@@ -53,7 +62,7 @@ fn sink(
     let (section, kind) = field.variant("type")?;
     if kind == "postgres" {
         let url = section.required("url").and_then(|f| database(&f));
-        let tables = section.get("views").and_then(|f| tables(&f, views));
+        let tables = section.get("views").and_then(|f| tables(&f, origins.views));
         let events = section.get("events").and_then(|f| f.bool());
         let (alerts, dead) = (section.get("alerts"), section.get("dead_letters"));
         let (alerts, dead) = (alerts.and_then(|f| f.bool()), dead.and_then(|f| f.bool()));
@@ -74,6 +83,10 @@ fn sink(
         });
     }
     if kind == "http" {
+        let from = match section.given("from") {
+            Some(field) => posted(&field, origins),
+            None => Some(SinkFrom::Rules),
+        };
         let webhook = webhook(&section);
         if name == DEAD_LETTERS {
             kept(field);
@@ -81,13 +94,13 @@ fn sink(
         }
         return Some(SinkConfig {
             name: checked?,
-            from: SinkFrom::Rules,
+            from: from?,
             kind: SinkKind::Webhook(Box::new(webhook?)),
         });
     }
     if kind == "kafka" {
         let kafka = super::kafka::sink(&section, sources);
-        let from = section.required("from").and_then(|f| from(&f, views));
+        let from = section.required("from").and_then(|f| from(&f, origins));
         if name == DEAD_LETTERS && from.as_ref().is_some_and(|f| *f != SinkFrom::DeadLetters) {
             kept(field);
             return None;
@@ -102,7 +115,7 @@ fn sink(
         format.choice();
     }
     let path = section.required("path").and_then(|f| target(&f, sources, before));
-    let from = section.required("from").and_then(|f| from(&f, views));
+    let from = section.required("from").and_then(|f| from(&f, origins));
     if name == DEAD_LETTERS && from.as_ref().is_some_and(|f| *f != SinkFrom::DeadLetters) {
         kept(field);
         return None;
@@ -188,14 +201,32 @@ fn tables(field: &Field<'_>, views: &[String]) -> Option<Vec<String>> {
     good.then_some(named)
 }
 
-fn from(field: &Field<'_>, views: &[String]) -> Option<SinkFrom> {
+/// What a webhook posts.
+fn posted(field: &Field<'_>, origins: Origins<'_>) -> Option<SinkFrom> {
+    match from(field, origins)? {
+        from @ (SinkFrom::Rules | SinkFrom::Events) => Some(from),
+        _ => {
+            let hint = "`from: rules` or `from: events`; the others go to files, topics and tables".to_owned();
+            field.error("a webhook posts alerts or keyword events", Some(hint));
+            None
+        }
+    }
+}
+
+fn from(field: &Field<'_>, Origins { views, events }: Origins<'_>) -> Option<SinkFrom> {
     let word = field.text()?;
     match word.as_str() {
         "rules" => Some(SinkFrom::Rules),
+        "events" if events => Some(SinkFrom::Events),
+        "events" => {
+            let hint = "add `keywords:`, or a source with `into: keywords`".to_owned();
+            field.error("there are no keywords that could make events", Some(hint));
+            None
+        }
         "dead_letters" => Some(SinkFrom::DeadLetters),
         _ if views.contains(&word) => Some(SinkFrom::View(word)),
         _ => {
-            let known: Vec<&str> = ["rules", "dead_letters"]
+            let known: Vec<&str> = ["rules", "events", "dead_letters"]
                 .into_iter()
                 .chain(views.iter().map(String::as_str))
                 .collect();

@@ -36,16 +36,19 @@ impl Strings {
 
     /// What changed, of a whole tick.
     pub(crate) fn told(&self, changes: Vec<(Event, isize)>) -> Vec<EventChange> {
-        let mut last = BTreeMap::<u128, Option<Event>>::new();
+        let mut last = BTreeMap::<u128, (Option<Event>, bool)>::new();
         for (event, diff) in changes {
-            let slot = last.entry(event.id()).or_insert(None);
+            let (now, was_news) = last.entry(event.id()).or_default();
             if diff > 0 {
-                *slot = Some(event);
+                *now = Some(event);
+            } else {
+                *was_news = event.is_news();
             }
         }
-        let change = |(id, event): (u128, Option<Event>)| EventChange {
+        let change = |(id, (event, was_news)): (u128, (Option<Event>, bool))| EventChange {
             id,
             event: event.map(|event| Arc::new(self.words(&event))),
+            was_news,
         };
         last.into_iter().map(change).collect()
     }

@@ -90,6 +90,7 @@ pub(super) fn sink(
     let names = Arc::clone(&shared.names);
     let opened = match &sink.from {
         SinkFrom::Rules => KafkaSink::alerts(spec, Arc::clone(views), names, post_ids),
+        SinkFrom::Events => KafkaSink::events(spec),
         SinkFrom::DeadLetters => KafkaSink::dead_letters(spec, super::sinks::origin(pipeline)),
         SinkFrom::View(name) => {
             let found = (0..).zip(views.iter()).find(|(_, view)| view.name == *name);

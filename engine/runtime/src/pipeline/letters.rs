@@ -81,6 +81,7 @@ fn choose<'p>(pipeline: &'p Pipeline, name: Option<&str>) -> Result<&'p SinkConf
             name: name.to_owned(),
             takes: match &sink.from {
                 SinkFrom::Rules => "alerts".to_owned(),
+                SinkFrom::Events => "keyword events".to_owned(),
                 SinkFrom::View(view) => format!("the view \"{view}\""),
                 SinkFrom::Tables | SinkFrom::DeadLetters => "tables".to_owned(),
             },

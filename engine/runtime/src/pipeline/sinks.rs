@@ -6,8 +6,8 @@ use crate::engine::Shared;
 use groundswell_connectors::dlq::Origin;
 use groundswell_connectors::json::PostIds;
 use groundswell_connectors::postgres::{PostgresOptions, PostgresSink};
-use groundswell_connectors::sink_file::{AlertFile, DeadLetterFile, ViewFile};
-use groundswell_connectors::webhook::{Webhook, WebhookOptions};
+use groundswell_connectors::sink_file::{AlertFile, DeadLetterFile, EventFile, ViewFile};
+use groundswell_connectors::webhook::{Posts, Webhook, WebhookOptions};
 use groundswell_core::scoring::ScoringSpec;
 use groundswell_core::serving::Sink;
 use groundswell_core::spec::{GraphSpec, ViewSpec};
@@ -79,6 +79,10 @@ fn webhook(
         name: sink.name.clone(),
         url: config.url.expose().to_owned(),
         secret: config.secret.as_ref().map(|secret| secret.expose().to_owned()),
+        posts: match &sink.from {
+            SinkFrom::Events => Posts::Events,
+            _ => Posts::Alerts,
+        },
         body: config.body,
         timeout: ms(config.timeout_ms),
         longest_pause: ms(config.longest_pause_ms),
@@ -133,6 +137,7 @@ fn file(
     let names = Arc::clone(&shared.names);
     Ok(Some(match &sink.from {
         SinkFrom::DeadLetters => Box::new(DeadLetterFile::open(&sink.name, path, state, origin(pipeline))?),
+        SinkFrom::Events => Box::new(EventFile::open(&sink.name, path, state)?),
         SinkFrom::Rules => {
             let ids = post_ids(shared);
             Box::new(AlertFile::open(&sink.name, path, state, Arc::clone(views), names, ids)?)

@@ -270,6 +270,12 @@ proptest! {
     #[test]
     fn events_are_those_from_scratch_at_every_tick(ticks in history(), workers in 1..4_usize) {
         let told = run(&ticks, workers);
+        // What an event was before a tick, and is after it, is said once: sinks take back what was news by that.
+        let mut said = BTreeMap::<(u64, u128, isize), usize>::new();
+        for (at, event, diff) in &told {
+            *said.entry((*at, event.id(), *diff)).or_default() += 1;
+        }
+        prop_assert!(said.iter().all(|((.., diff), n)| diff.abs() == 1 && *n == 1));
         for (n, tick) in ticks.iter().enumerate() {
             let mut net = BTreeMap::<Happening, isize>::new();
             for (_, event, diff) in told.iter().filter(|(at, ..)| *at <= tick.tick) {

@@ -22,11 +22,12 @@ pub struct Tally {
     pub frames: u64,
     pub compared: u64,
     pub with_rows: u64,
+    pub with_events: u64,
     pub resumed: u64,
     pub resynced: u64,
 }
 
-/// One view with a filter.
+/// One view, or the keyword events, with a filter.
 struct Subscription {
     id: String,
     view: &'static str,
@@ -80,13 +81,14 @@ impl Subscriber {
     /// One to three views, with filters of values that occur.
     async fn choose(&mut self) {
         for n in 0..self.random.random_range(1..=3) {
-            let (view, columns): (_, &[&str]) = match self.random.random_range(0..3) {
+            let (view, columns): (_, &[&str]) = match self.random.random_range(0..4) {
                 0 => ("by_minute", &["thread", "entity"]),
                 1 => ("by_source", &["source"]),
+                2 => ("_events", &["keyword", "source"]),
                 _ => ("last_hour", &["entity"]),
             };
             let rows = loop {
-                let answer = get(self.addr, &format!("/api/v1/views/{view}?limit=50")).await;
+                let answer = get(self.addr, &format!("{}?limit=50", listing(view))).await;
                 let rows = answer["data"].as_array().unwrap().clone();
                 if rows.len() > 3 || (view == "by_source" && !rows.is_empty()) {
                     break rows;
@@ -176,7 +178,7 @@ impl Subscriber {
         let filter: String = subscription.filter.iter().map(|(c, v)| format!("&{c}={v}")).collect();
         let answer = get(
             self.addr,
-            &format!("/api/v1/views/{}?limit={LIMIT}{filter}", subscription.view),
+            &format!("{}?limit={LIMIT}{filter}", listing(subscription.view)),
         )
         .await;
         let at = answer["metadata"]["at"].as_u64().unwrap();
@@ -214,6 +216,15 @@ impl Subscription {
         );
         tally.compared += 1;
         tally.with_rows += u64::from(!expected.is_empty());
+        tally.with_events += u64::from(view == "_events" && !expected.is_empty());
+    }
+}
+
+/// Where HTTP lists what a feed tells.
+fn listing(view: &str) -> String {
+    match view {
+        "_events" => "/api/v1/tge-events".to_owned(),
+        view => format!("/api/v1/views/{view}"),
     }
 }
 

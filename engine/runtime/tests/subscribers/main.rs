@@ -1,7 +1,7 @@
 //! Fifty subscribers follow a running engine while its generator revises: whatever each of them has folded is, at the tick of
 //! an HTTP answer, that answer.
 //!
-//! Each chooses views and filters at random, breaks off now and then, at times in the middle of a frame's tick, and comes
+//! Each chooses views, keyword events and filters at random, breaks off now and then, at times in the middle of a frame's tick, and comes
 //! back with the last tick it has everything up to.
 
 #![allow(clippy::unwrap_used)]
@@ -30,7 +30,10 @@ fn what_each_of_fifty_subscribers_holds_is_what_http_says_of_the_same_tick() {
         \x20 by_minute: {group_by: [thread, entity], window: {tumble: 1m}}\n\
         \x20 by_source: {group_by: [source], window: {hop: {size: 10m, every: 5m}}}\n\
         \x20 last_hour: {group_by: [entity], window: {sliding: {size: 1h, every: 1s}}}\n\
-        serve: {http: \"127.0.0.1:0\"}\n";
+        keywords:\n\
+        \x20 orchard: {phrases: [Glass Orchard, Cold Harbour], exclude: [disappointed, painfully, backstage]}\n\
+        \x20 lanterns: {phrases: [Run the Lanterns, Velvet Static], exclude: [butchered, loved]}\n\
+        serve: {http: \"127.0.0.1:0\", routes: {events: true}}\n";
     std::fs::write(&file, text).unwrap();
     let pipeline = config::load(&file).unwrap_or_else(|e| panic!("{e}"));
     let running = start(&pipeline, Connections::default()).unwrap();
@@ -57,13 +60,15 @@ fn what_each_of_fifty_subscribers_holds_is_what_http_says_of_the_same_tick() {
 
     let sum = |part: fn(&Tally) -> u64| tallies.iter().map(part).sum::<u64>();
     println!(
-        "{} answers compared, {} of them with rows; {} frames, {} resumed, {} resynced",
+        "{} answers compared, {} of them with rows, {} with events; {} frames, {} resumed, {} resynced",
         sum(|t| t.compared),
         sum(|t| t.with_rows),
+        sum(|t| t.with_events),
         sum(|t| t.frames),
         sum(|t| t.resumed),
         sum(|t| t.resynced)
     );
     assert!(tallies.iter().all(|t| t.compared > 0), "everybody compares");
-    assert!(sum(|t| t.with_rows) > 100 && sum(|t| t.resumed) > 50 && sum(|t| t.resynced) > 0);
+    assert!(sum(|t| t.with_rows) > 100 && sum(|t| t.with_events) > 20);
+    assert!(sum(|t| t.resumed) > 50 && sum(|t| t.resynced) > 0);
 }

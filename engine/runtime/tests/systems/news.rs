@@ -4,9 +4,10 @@
 use super::world::{Record, World, data, document, record};
 use groundswell_core::id::PostKey;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 const ARTICLES: usize = 2_500;
 const HOUR: i64 = 3_600_000;
@@ -377,6 +378,7 @@ fn news_sweeper_equals_sql_over_the_raw_records() {
     assert!(counts.iter().all(|n| *n > 10) && count("confidence > 0.9") > 10);
     check(&mut world);
     on_the_wire(&world, metrics);
+    on_the_topic(&world);
     world.stop();
 }
 
@@ -478,4 +480,53 @@ fn on_the_wire(world: &World, metrics: std::net::SocketAddr) {
         text.starts_with("HTTP/1.1 200")
             && text.contains("groundswell_feed_up{feed=\"coindesk\",source=\"outlets\"} 1")
     );
+}
+
+/// The topic of news, folded: what HTTP lists by default, each change once.
+fn on_the_topic(world: &World) {
+    let (mut listed, mut cursor) = (BTreeMap::new(), String::new());
+    loop {
+        let page = world.get(&format!("/api/v1/tge-events?limit=1000&cursor={cursor}"));
+        for event in page["data"].as_array().unwrap() {
+            listed.insert(event["id"].as_str().unwrap().to_owned(), event.clone());
+        }
+        match page["metadata"]["next_cursor"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => break,
+        }
+    }
+    let in_sql =
+        world.sql("select count(*) from news_sweeper.events where suppressed_by is null and duplicate_of is null");
+    assert_eq!(listed.len().to_string(), in_sql);
+    let end = Instant::now() + Duration::from_secs(60);
+    let (changes, gone, folded) = loop {
+        let (mut folded, mut seen, mut gone) = (BTreeMap::<String, Value>::new(), BTreeSet::new(), 0);
+        let records = world.topic("news.events");
+        for (key, tick, mut value) in records {
+            assert!(seen.insert((key.clone(), tick)), "{key} twice at {tick}");
+            let Some(event) = value.as_object_mut() else {
+                assert!(folded.remove(&key).is_some(), "{key} was not there at {tick}");
+                gone += 1;
+                continue;
+            };
+            assert_eq!(event.remove("tick"), Some(json!(tick)));
+            assert_eq!(event["id"], *key);
+            folded.insert(key, value);
+        }
+        if folded == listed || Instant::now() > end {
+            break (seen.len(), gone, folded);
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    };
+    assert!(
+        folded == listed,
+        "{} in the topic, {} over HTTP",
+        folded.len(),
+        listed.len()
+    );
+    println!(
+        "topic of news: {changes} changes, {gone} taken back, {} left",
+        folded.len()
+    );
+    assert!(gone > 10);
 }

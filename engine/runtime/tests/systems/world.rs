@@ -154,6 +154,36 @@ impl World {
         self.running = Some(command.stdin(Stdio::null()).stdout(out).stderr(log).spawn().unwrap());
     }
 
+    /// What a reader of committed records finds in a topic: key, tick, and value, null for a tombstone.
+    pub fn topic(&self, topic: &str) -> Vec<(String, u64, Value)> {
+        let mut kcat = Command::new("kcat");
+        kcat.args([
+            "-C",
+            "-e",
+            "-q",
+            "-o",
+            "beginning",
+            "-X",
+            "isolation.level=read_committed",
+        ]);
+        kcat.args(["-b", self.kafka.bootstrap(), "-t", topic, "-f", "%k\t%h\t%S\t%s\n"]);
+        let read = kcat.output().expect("kcat is installed (scripts/setup.sh test)");
+        let text = String::from_utf8(read.stdout).unwrap();
+        let record = |line: &str| {
+            let mut parts = line.splitn(4, '\t');
+            let mut part = || parts.next().unwrap_or_else(|| panic!("{line}"));
+            let (key, headers, size, value) = (part(), part(), part(), part());
+            let tick = headers.split(',').find_map(|h| h.strip_prefix("groundswell-tick="));
+            let value = if size == "-1" { "null" } else { value };
+            (
+                key.to_owned(),
+                tick.unwrap().parse().unwrap(),
+                serde_json::from_str(value).unwrap(),
+            )
+        };
+        text.lines().map(record).collect()
+    }
+
     /// Kills it as a crash would, and starts it again.
     pub fn crash(&mut self) {
         let mut running = self.running.take().unwrap();

@@ -14,7 +14,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "sinks.*.body",
         Choice(&["alert", "slack"]),
-        "What is posted: the alert record as on a topic, or `{\"text\": …}` as Slack's incoming webhooks take it.",
+        "What is posted: the record of an alert or event as on a topic, or `{\"text\": …}` as Slack's incoming webhooks take it.",
     )
     .default("alert")
     .only("type", "http")
@@ -30,7 +30,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "sinks.*.past",
         Choice(&["skip", "send"]),
-        "What becomes of alerts from before the sink was there.",
+        "What becomes of alerts and events from before the sink was there.",
     )
     .default("skip")
     .only("type", "http")

@@ -288,6 +288,26 @@ fn the_effective_file_gives_the_same_pipeline() {
 }
 
 #[test]
+fn news_goes_to_topics_files_and_addresses() {
+    let folder = folder();
+    let text = LEAST.to_owned()
+        + r#"
+keywords: {launches: {phrases: [TGE]}}
+sinks:
+  topic: {type: kafka, brokers: "h:9092", topic: news, from: events}
+  file: {type: file, path: news.jsonl, from: events}
+  chat: {type: http, url: "${NAME:-https://h/x}", from: events, body: slack}
+  alerts: {type: http, url: "${NAME:-https://h/x}"}
+"#;
+    let pipeline = parse_in(folder.path(), &text).unwrap_or_else(|e| panic!("{e}"));
+    let from: Vec<&str> = pipeline.sinks.iter().map(|s| s.from.name()).collect();
+    assert_eq!(from, ["events", "events", "events", "rules", "dead_letters"]);
+    let effective = pipeline.effective_yaml();
+    let shown = |from: &str| effective.matches(&format!("from: {from}\n")).count();
+    assert_eq!((shown("events"), shown("rules")), (3, 1), "{effective}");
+}
+
+#[test]
 fn the_effective_file_shows_all_keys() {
     let folder = folder();
     let effective = parse_in(folder.path(), LEAST).expect("parses").effective_yaml();

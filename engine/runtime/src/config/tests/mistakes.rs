@@ -734,6 +734,14 @@ fn rule_and_sink_mistakes() {
             "4:46: sinks.a.from: unknown origin \"rule\"; did you mean \"rules\"?",
         ),
         (
+            "sinks: {a: {type: file, path: a.jsonl, from: events}}",
+            "4:46: sinks.a.from: there are no keywords that could make events; add `keywords:`, or a source with `into: keywords`",
+        ),
+        (
+            "sinks: {a: {type: http, url: \"${NAME:-https://h/x}\", from: v}}",
+            "4:60: sinks.a.from: a webhook posts alerts or keyword events; `from: rules` or `from: events`; the others go to files, topics and tables",
+        ),
+        (
             "sinks: {a: {type: file, path: a, from: v}, b: {type: file, path: ./a, from: rules}}",
             "4:66: sinks.b.path: FOLDER/a is what sinks.a writes",
         ),
