@@ -103,7 +103,7 @@ pub enum NewsJson<'a> {
     Is {
         /// The event.
         #[serde(flatten)]
-        event: EventJson<'a>,
+        event: Box<EventJson<'a>>,
         /// Tick of the change.
         tick: Tick,
     },
@@ -122,7 +122,7 @@ pub enum NewsJson<'a> {
 pub fn news_json(change: &EventChange, tick: Tick) -> Option<NewsJson<'_>> {
     Some(match change.news()? {
         News::New(event) | News::Revised(event) => NewsJson::Is {
-            event: EventJson::of(change.id, event),
+            event: Box::new(EventJson::of(change.id, event)),
             tick,
         },
         News::Gone => NewsJson::Gone {
