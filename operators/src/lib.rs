@@ -7,6 +7,7 @@
 pub mod aggregate;
 pub mod anchor;
 pub mod authors;
+mod bars;
 pub mod compare;
 pub mod dedupe;
 pub mod engagement;

@@ -4,6 +4,7 @@
 //! holds, for every id, the one that wins. [`Record::identity`] and [`Envelope::supersedes`] define "wins" in one place
 //! for the log fold and for the dedupe operator.
 
+use crate::erasure::{Erasure, Subject};
 use crate::id::{Collision, Dim, ModelKey, Names, PostKey, TextKey};
 use crate::keywords::Keyword;
 use crate::score::Score;
@@ -332,6 +333,8 @@ pub enum Record {
     Author(Author),
     /// What a user did with a post, or whom they follow; or that it was undone.
     Tie(Tie),
+    /// An author, a post or a thread is to be forgotten, or no more.
+    Erasure(Erasure),
 }
 
 /// What a record replaces: records with equal identity compete, the winner stays.
@@ -361,6 +364,8 @@ pub enum Identity {
     Author(Dim),
     /// A tie, by user, kind and target.
     Tie(TextKey),
+    /// Whether something is erased.
+    Erasure(Subject),
     /// Dead letters are events; they replace nothing and are not folded.
     None,
 }
@@ -385,6 +390,7 @@ impl Record {
             Record::AlertMuted { id, .. } => Identity::AlertMuted(TextKey(*id)),
             Record::Author(author) => Identity::Author(Dim::of(&author.id)),
             Record::Tie(tie) => Identity::Tie(TextKey::of(tie.key().as_bytes())),
+            Record::Erasure(erasure) => Identity::Erasure(erasure.of),
             Record::Dead(_) => Identity::None,
         }
     }

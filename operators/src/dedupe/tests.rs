@@ -21,7 +21,7 @@ fn run(table: &mut Table, events: &[PostEvent]) -> (Vec<(Upserted, isize)>, u64)
     let (mut out, mut stale) = (Vec::new(), Vec::new());
     let events: Vec<_> = events.iter().map(|e| ((PostKey(1), *e), 1)).collect();
     let mut count = |key, event: &PostEvent| stale.push(Stale::of(key, event));
-    table.apply(PostKey(1), &events, &mut count, &BTreeMap::new(), &mut |r, d| {
+    table.apply(PostKey(1), &events, &mut count, &Flipped::new(), &mut |r, d| {
         out.push((r, d))
     });
     (out, stale.len() as u64)
@@ -114,7 +114,7 @@ fn deleting_a_thread_removes_and_restores_what_hangs_on_it() {
     run(&mut table, &[at(1, Some((row("a"), (5, Some(3)))))]);
     let flip = |table: &mut Table, order, deleted| {
         let id = Dim::of("t");
-        let flipped = table.threads(
+        let flipped = table.bars.learn(
             [Control::Thread {
                 id,
                 rank: (0, order, 0, 0),
@@ -124,7 +124,7 @@ fn deleting_a_thread_removes_and_restores_what_hangs_on_it() {
             .into_iter(),
         );
         let mut out = Vec::new();
-        for (key, events) in table.posts_in(&flipped) {
+        for (key, events) in table.posts_of(&flipped) {
             table.apply(key, events, &mut |_, _| {}, &flipped, &mut |r, d| out.push((r, d)));
         }
         out

@@ -5,7 +5,8 @@
 //! adds which object it is in.
 
 use super::schema::{GIVEN, Kind, SARCASTIC, TOXIC, UNDONE};
-use crate::id::{ModelKey, TextKey};
+use crate::erasure::{Erasure, Subject};
+use crate::id::{Dim, ModelKey, PostKey, TextKey};
 use crate::record::{
     AlertFloor, Author, DeadLetter, Envelope, Header, Identity, Interned, Past, Post, Rank, Record, Thread, Votes,
 };
@@ -254,6 +255,10 @@ impl<'a> Rows<'a> {
                 muted: number(self.flags, row, "flags")? != 0,
             },
             Kind::Tie => Record::Tie(self.tie(row)?),
+            kind @ (Kind::ErasedAuthor | Kind::ErasedPost | Kind::ErasedThread) => Record::Erasure(Erasure {
+                of: subject(kind, text_key()?.0),
+                undo: number(self.flags, row, "flags")? & UNDONE != 0,
+            }),
             Kind::Dead => Record::Dead(DeadLetter {
                 stage: text(self.stage, row, "stage")?,
                 code: text(self.code, row, "code")?,
@@ -373,6 +378,16 @@ fn rung_of(kind: Kind) -> Option<Rung> {
     }
 }
 
+/// What an erasure of this kind is about.
+#[allow(clippy::cast_possible_truncation)] // made from a `u64`
+fn subject(kind: Kind, digest: u128) -> Subject {
+    match kind {
+        Kind::ErasedAuthor => Subject::Author(Dim(digest as u64)),
+        Kind::ErasedThread => Subject::Thread(Dim(digest as u64)),
+        _ => Subject::Post(PostKey(digest)),
+    }
+}
+
 /// What each row replaces and with which rank, from the [`COMPETING`] columns.
 ///
 /// "Who wins" stays defined in `record.rs` alone: each row is turned into the smallest record that competes as the row
@@ -434,6 +449,10 @@ pub(super) fn competitors(batch: &RecordBatch) -> Result<Vec<Competitor>, String
                 id: id()?,
                 observed_at: number(observed_at, row, "observed_at")?,
                 numbers: None,
+            }),
+            kind @ (Kind::ErasedAuthor | Kind::ErasedPost | Kind::ErasedThread) => Record::Erasure(Erasure {
+                of: subject(kind, digest(text_key, row, "text_key")?),
+                undo: false,
             }),
             // Its identity is the digest of what stands in `id`.
             Kind::Tie | Kind::Dead => Record::Dead(DeadLetter::default()),

@@ -14,6 +14,7 @@ use super::error::StoreError;
 use super::log::{self, Header, LogName};
 use super::objects::Objects;
 use super::snapshot::{Part, PartWriter, Snapshot, read_part};
+use crate::erasure::Subject;
 use crate::id::{DigestMap, Dim, ModelKey, PostKey, TextKey};
 use crate::record::{Binding, Identity, Rank, SourceId};
 use crate::time::{EventTime, Tick};
@@ -121,6 +122,7 @@ struct Winners {
     floors: HashMap<TextKey, (Rank, Place)>,
     /// With the date of those that are forgotten.
     ties: HashMap<TextKey, (Rank, Place, Option<EventTime>)>,
+    erasures: HashMap<Subject, (Rank, Place)>,
     live_model: Option<Place>,
 }
 
@@ -154,6 +156,7 @@ impl Winners {
                 }
                 return;
             }
+            Identity::Erasure(of) => self.erasures.entry(of).or_insert(new),
             Identity::LiveModel => {
                 self.live_model = Some(place);
                 return;
@@ -214,6 +217,7 @@ impl Winners {
         let places = ranked
             .chain(self.scores.into_values())
             .chain(self.floors.into_values())
+            .chain(self.erasures.into_values())
             .map(|(_, place)| place)
             .chain(self.ties.into_values().map(|(_, place, _)| place))
             .chain(self.live_model);

@@ -15,7 +15,7 @@ use crossbeam_channel::Receiver;
 use groundswell_core::id::PostKey;
 use groundswell_core::record::SourceId;
 use groundswell_core::serving::{
-    AlertChange, AlertState, DeadChange, PostChange, RowChange, ThreadChange, TickChanges,
+    AlertChange, AlertState, DeadChange, ErasureChange, PostChange, RowChange, ThreadChange, TickChanges,
 };
 use groundswell_core::spec::ViewSpec;
 use groundswell_core::time::{EventTime, Tick};
@@ -74,6 +74,7 @@ pub(crate) enum ToDispatch {
         clock: EventTime,
         dead: Vec<DeadChange>,
         threads: Vec<ThreadChange>,
+        erasures: Vec<ErasureChange>,
         counts: Tally,
         models: ModelFacts,
     },
@@ -123,6 +124,7 @@ pub(crate) struct Gathered {
     events: Vec<(Event, isize)>,
     dead: Vec<DeadChange>,
     threads: Vec<ThreadChange>,
+    erasures: Vec<ErasureChange>,
     counts: Tally,
     wanted: Vec<(Wanted, isize)>,
     tallies: Vec<(ModelTally, isize)>,
@@ -140,6 +142,7 @@ impl Dispatcher {
                     clock,
                     dead,
                     threads,
+                    erasures,
                     counts,
                     models,
                 } => {
@@ -149,6 +152,7 @@ impl Dispatcher {
                     slot.clock = slot.clock.max(Some(clock));
                     slot.dead.extend(dead);
                     slot.threads.extend(threads);
+                    slot.erasures.extend(erasures);
                     slot.models.merge(models);
                 }
                 ToDispatch::Complete(below) => {
@@ -263,6 +267,7 @@ impl Dispatcher {
             alerts,
             dead: gathered.dead,
             threads: gathered.threads,
+            erasures: gathered.erasures,
             ties: gathered.ties.changes(),
             events: self.strings.told(gathered.events),
         });
