@@ -367,6 +367,7 @@ impl Hub {
         }
         state.threads.apply(&changes.threads, tick);
         state.threads.erase(&changes.erasures, tick);
+        state.threads.purge(&changes.purged);
         if let Some(ties) = &mut state.ties {
             ties.apply(changes, &state.posts, first);
         }

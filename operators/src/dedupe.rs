@@ -6,14 +6,15 @@
 //! the winning row with its rank, deletions included (a stale redelivery must lose against them), and the newest vote
 //! observation, which may come before the post; and which threads are deleted, and what is erased. *Emits* at the tick of the change, net.
 //! *A retraction* of a post takes its votes along; deleting a thread retracts all that hangs on it, and bringing the
-//! thread back brings them back, and so it is with the erasure of an author, a post or a thread. Where numbers are declared, those of the winning row go along with it, apart from it as the
+//! thread back brings them back, and so it is with the erasure of an author, a post or a thread. A purge turns the rows of what
+//! was erased into deletions, with their rank. Where numbers are declared, those of the winning row go along with it, apart from it as the
 //! votes are; they are kept beside the posts, in a table that is empty elsewhere.
 //!
 //! With a *retention*, a post written longer than that before the clock is forgotten with all that is known of it: it is
 //! retracted, which lets everything behind forget it too, and changes no row, as the windows it was in are gone. So are
 //! deletions and votes of posts that never came, by the clock they came at.
 
-use crate::bars::{Bar, Bars, Flipped};
+use crate::bars::{Bar, Bars, Turned};
 use crate::event::{Control, PostEvent, PostRow, VoteAt, clock_of};
 use crate::expiry::Expiry;
 use crate::score::Recalled;
@@ -183,7 +184,7 @@ pub fn dedupe<'s>(
             Control::Clock(_) => retention.is_some(),
             other => matches!(
                 other,
-                Control::Thread { .. } | Control::Erasure { .. } | Control::Watched
+                Control::Thread { .. } | Control::Erasure { .. } | Control::Purged(_) | Control::Watched
             ),
         }),
         "Dedupe",
@@ -193,7 +194,7 @@ pub fn dedupe<'s>(
             if let Some(clock) = clock_of(side) {
                 table.forget(clock, &mut |key, row| out.give((key, row), -1));
             }
-            let flipped = table.bars.learn(side.drain(..).map(|(control, _)| control));
+            let turned = table.bars.learn(side.drain(..).map(|(control, _)| control));
             rows.sort_unstable_by_key(|((key, _), _)| *key);
             let (mut counts, mut list) = (BTreeMap::new(), Vec::new());
             let mut stale = |key, event: &PostEvent| {
@@ -203,18 +204,18 @@ pub fn dedupe<'s>(
                 }
             };
             let groups = rows.chunk_by(|a, b| a.0.0 == b.0.0).map(|g| (g[0].0.0, g));
-            if flipped.is_empty() {
+            if turned.is_empty() {
                 for (key, group) in groups {
-                    table.apply(key, group, &mut stale, &flipped, &mut |row, diff| {
+                    table.apply(key, group, &mut stale, &turned, &mut |row, diff| {
                         out.give((key, row), diff)
                     });
                 }
             } else {
                 // Posts that those keep out change whether or not something came for them; each must change once.
-                let mut touched = table.posts_of(&flipped);
+                let mut touched = table.posts_of(&turned);
                 touched.extend(groups);
                 for (key, group) in touched {
-                    table.apply(key, group, &mut stale, &flipped, &mut |row, diff| {
+                    table.apply(key, group, &mut stale, &turned, &mut |row, diff| {
                         out.give((key, row), diff)
                     });
                 }
@@ -453,28 +454,33 @@ impl Table {
         values.filter(|values| !values.is_empty())
     }
 
-    /// Applies a post's events and emits its net change; `stale` hears of those that change nothing. `flipped` bars stood before
-    /// the tick or not, as told, and are the opposite now.
+    /// Applies a post's events and emits its net change; `stale` hears of those that change nothing. `turned` is what the
+    /// tick says about bars.
     fn apply(
         &mut self,
         key: PostKey,
         events: &[Arrived],
         stale: &mut impl FnMut(PostKey, &PostEvent),
-        flipped: &Flipped,
+        turned: &Turned,
         give: &mut impl FnMut(Upserted, isize),
     ) {
         let numbers_before = self.numbers_of(key);
         events.iter().for_each(|((_, event), _)| self.number(key, event));
-        let numbers_after = self.numbers_of(key);
         let bars = &self.bars;
         let entry = self.posts.get_or_default(key);
         let known = entry.is_known();
         let had = about_of(&self.abouts, key);
-        let before = entry.standing(had, |stored| bars.any_before(stored.bars(key), flipped));
+        let before = entry.standing(had, |stored| bars.any_before(stored.bars(key), turned));
         let mut has = had;
         for ((_, event), _) in events {
             if !entry.take(event, &mut has) {
                 stale(key, event);
+            }
+        }
+        if entry.row.is_some_and(|row| turned.purges(row.bars(key))) {
+            (entry.row, has) = (None, TextKey::NONE);
+            if let Some((_, values)) = self.numbers.get_mut(&key) {
+                *values = Values::default();
             }
         }
         if has != had {
@@ -490,6 +496,7 @@ impl Table {
             }
         }
         let after = entry.standing(has, |stored| bars.any(stored.bars(key)));
+        let numbers_after = self.numbers_of(key);
         differ(before.0.map(Upserted::Row), after.0.map(Upserted::Row), give);
         differ(before.1.map(Upserted::Votes), after.1.map(Upserted::Votes), give);
         let (was, is) = (
@@ -499,13 +506,10 @@ impl Table {
         differ(was.map(Upserted::Numbers), is.map(Upserted::Numbers), give);
     }
 
-    /// Posts that these bars keep out, or did. Rare and linear in what this worker holds: an index by thread and author would
+    /// Posts that the tick says something about. Rare and linear in what this worker holds: an index by thread and author would
     /// cost memory on every post instead.
-    fn posts_of<'a>(&self, flipped: &Flipped) -> BTreeMap<PostKey, &'a [Arrived]> {
-        let under = |key, entry: &Entry| {
-            let bars = entry.row.map(|row| row.bars(key));
-            bars.is_some_and(|bars| bars.iter().any(|bar| flipped.contains_key(bar)))
-        };
+    fn posts_of<'a>(&self, turned: &Turned) -> BTreeMap<PostKey, &'a [Arrived]> {
+        let under = |key, entry: &Entry| entry.row.is_some_and(|row| turned.concerns(row.bars(key)));
         self.posts
             .iter()
             .filter(|(key, entry)| under(*key, entry))

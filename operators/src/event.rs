@@ -214,6 +214,8 @@ pub enum Control {
         /// Whether it is, or no more.
         stands: bool,
     },
+    /// What is known of something erased is gone for good, at the end of the tick.
+    Purged(Subject),
     /// Of this tick somebody wants to know which records changed nothing, not only how many.
     Watched,
 }
@@ -337,6 +339,7 @@ impl Event {
                 rank,
                 stands: !erasure.undo,
             }),
+            Record::Purged(of) => Event::Control(Control::Purged(*of)),
             Record::LiveModel { model, .. } => Event::Control(Control::LiveModel(*model)),
             Record::Thread(t) => Event::Control(Control::Thread {
                 id: names.intern(&t.id)?,

@@ -5,13 +5,13 @@
 //! (a stale redelivery must lose against them); per live post its parent, author and time; per post the one it passes on, by
 //! the record with the highest rank. *Emits* at the tick of the change,
 //! net. *A retraction* of a row takes what hangs with it; undoing a tie retracts it, and the erasure of an author takes all
-//! ties of that user and with that user along, which come back when it is undone.
+//! ties of that user and with that user along, which come back when it is undone. A purge forgets them.
 //!
 //! A tie stands whether its post is there or not.
 //!
 //! With a *retention*, interactions older than that before the clock are forgotten, and so is what posts pass on; follows never.
 
-use crate::bars::{Bar, Bars, Flipped};
+use crate::bars::{Bar, Bars, Turned};
 use crate::event::{Control, PostRow, TieEvent, clock_of};
 use crate::expiry::Expiry;
 use differential_dataflow::VecCollection;
@@ -84,7 +84,7 @@ pub fn ties<'s>(
             .concat(rows.map(|(key, row)| Input::Row(key, Brief::of(&row)))),
         control.filter(move |c| match c {
             Control::Clock(_) => retention.is_some(),
-            other => matches!(other, Control::Erasure { .. }),
+            other => matches!(other, Control::Erasure { .. } | Control::Purged(_)),
         }),
         "Ties",
         Input::route,
@@ -148,7 +148,7 @@ enum Due {
 struct Before {
     ties: HashMap<TieKey, Option<EventTime>>,
     posts: DigestMap<PostKey, Post>,
-    flipped: Flipped,
+    turned: Turned,
 }
 
 #[derive(Default)]
@@ -177,30 +177,27 @@ fn bars(key: &TieKey) -> impl Iterator<Item = Bar> {
 impl Table {
     /// Learns from erasures; what stood before, of the ties that they are about.
     fn learn(&mut self, control: impl Iterator<Item = Control>) -> Before {
-        let flipped = self.bars.learn(control);
+        let turned = self.bars.learn(control);
         let mut before = Before::default();
-        if !flipped.is_empty() {
+        if !turned.is_empty() {
             // Rare and linear in what this worker holds.
-            let about = self
-                .ties
-                .keys()
-                .filter(|key| bars(key).any(|bar| flipped.contains_key(&bar)));
-            before.ties = about.map(|key| (*key, self.stood(key, &flipped))).collect();
-            before.flipped = flipped;
+            let about = self.ties.keys().filter(|key| turned.concerns(bars(key)));
+            before.ties = about.map(|key| (*key, self.stood(key, &turned))).collect();
+            before.turned = turned;
         }
         before
     }
 
     /// Since when a tie stood before the tick.
-    fn stood(&self, key: &TieKey, flipped: &Flipped) -> Option<EventTime> {
-        standing(self.ties.get(key)).filter(|_| !self.bars.any_before(bars(key), flipped))
+    fn stood(&self, key: &TieKey, turned: &Turned) -> Option<EventTime> {
+        standing(self.ties.get(key)).filter(|_| !self.bars.any_before(bars(key), turned))
     }
 
     fn take(&mut self, input: Input, diff: isize, before: &mut Before) {
         match input {
             Input::Event(TieEvent::Tie { key, rank, at, stands }) => {
-                let Before { ties, flipped, .. } = before;
-                ties.entry(key).or_insert_with(|| self.stood(&key, flipped));
+                let Before { ties, turned, .. } = before;
+                ties.entry(key).or_insert_with(|| self.stood(&key, turned));
                 let new = (rank, at, stands);
                 let known = self.ties.insert(key, new);
                 if known.is_some_and(|known| known.0 >= rank) {
@@ -235,10 +232,10 @@ impl Table {
                 // A later record of the tie may have dated it anew; then it comes up again.
                 Due::Tie(key) => {
                     if self.ties.get(&key).is_some_and(|(_, at, _)| expiry.is_due(*at)) {
-                        let Before { ties, flipped, .. } = &mut *before;
+                        let Before { ties, turned, .. } = &mut *before;
                         let was = standing(self.ties.get(&key));
                         ties.entry(key)
-                            .or_insert_with(|| was.filter(|_| !self.bars.any_before(bars(&key), flipped)));
+                            .or_insert_with(|| was.filter(|_| !self.bars.any_before(bars(&key), turned)));
                         self.ties.remove(&key);
                     }
                 }
@@ -258,7 +255,10 @@ impl Table {
     /// Emits the difference to what stood before, and forgets posts of which nothing is known any more.
     fn differ(&mut self, before: Before, give: &mut impl FnMut(Standing, isize)) {
         for (key, was) in before.ties {
-            let now = self.stood(&key, &Flipped::new());
+            if before.turned.purges(bars(&key)) {
+                self.ties.remove(&key);
+            }
+            let now = self.stood(&key, &Turned::default());
             if was != now {
                 was.into_iter().for_each(|at| give(Standing::Tie(key, at), -1));
                 now.into_iter().for_each(|at| give(Standing::Tie(key, at), 1));

@@ -52,6 +52,18 @@ impl Threads {
         }
     }
 
+    /// Forgets the titles of threads that are purged.
+    pub fn purge(&mut self, of: &[Subject]) {
+        for of in of {
+            let Subject::Thread(id) = of else { continue };
+            if self.known.contains_key(id) {
+                Arc::make_mut(&mut self.known)
+                    .entry(*id)
+                    .and_modify(|(_, thread)| Arc::make_mut(thread).title.clear());
+            }
+        }
+    }
+
     fn is_erased(&self, id: Dim) -> bool {
         self.erased.get(&id).is_some_and(|(_, erased)| *erased)
     }

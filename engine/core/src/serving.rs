@@ -4,7 +4,7 @@
 //! digests; [`crate::id::Names`] turns them into strings.
 
 use crate::acc::Acc;
-use crate::erasure::Erasure;
+use crate::erasure::{Erasure, Subject};
 use crate::id::{Dim, PostKey, TextKey};
 use crate::keywords::EventChange;
 use crate::number::Numbers;
@@ -270,6 +270,8 @@ pub struct TickChanges {
     pub threads: Vec<ThreadChange>,
     /// Records of erasures, as they came.
     pub erasures: Vec<ErasureChange>,
+    /// What is purged for good.
+    pub purged: Vec<Subject>,
     /// What is known through ties.
     pub ties: TieChanges,
     /// Changed keyword events.

@@ -96,6 +96,12 @@ kinds! {
     ErasedPost = 61 "erased_post",
     /// A thread's.
     ErasedThread = 62 "erased_thread",
+    /// What was known of an erased author is gone.
+    PurgedAuthor = 63 "purged_author",
+    /// Of an erased post.
+    PurgedPost = 64 "purged_post",
+    /// Of an erased thread.
+    PurgedThread = 65 "purged_thread",
 }
 
 /// Bits of the `flags` column.
@@ -289,7 +295,8 @@ fn payload_bytes(record: &Record) -> (usize, usize) {
         Record::Author(a) => (0, a.id.len() + len(&a.numbers)),
         Record::AlertFloor(floor) => (0, floor.key.len() * 2 + 128),
         Record::Rule(r) => (0, 2 * r.id.len() + r.view.len() + r.when.text().len()),
-        Record::Score { .. } | Record::Unscorable { .. } | Record::AlertMuted { .. } | Record::Erasure(_) => (0, 32),
+        Record::Score { .. } | Record::Unscorable { .. } | Record::AlertMuted { .. } => (0, 32),
+        Record::Erasure(_) | Record::Purged(_) => (0, 32),
         Record::Tie(tie) => (0, 2 * (tie.user.len() + tie.target.len()) + 32),
         Record::LiveModel { past, .. } => (0, 128 + 40 * past.before.len()),
         Record::Dead(d) => (
@@ -397,6 +404,14 @@ impl Columns {
                     Subject::Author(_) => Kind::ErasedAuthor,
                     Subject::Post(_) => Kind::ErasedPost,
                     Subject::Thread(_) => Kind::ErasedThread,
+                }
+            }
+            Record::Purged(of) => {
+                self.digest(row, of.digest())?;
+                match of {
+                    Subject::Author(_) => Kind::PurgedAuthor,
+                    Subject::Post(_) => Kind::PurgedPost,
+                    Subject::Thread(_) => Kind::PurgedThread,
                 }
             }
             Record::Tie(tie) => {
@@ -554,7 +569,7 @@ mod tests {
 
     #[test]
     fn codes_and_kinds_agree() {
-        for code in (1..=15).chain([20, 21]).chain(60..=62) {
+        for code in (1..=15).chain([20, 21]).chain(60..=65) {
             assert_eq!(Kind::from_code(code).map(|k| k as u8), Some(code));
         }
         assert_eq!(Kind::from_code(0), None);

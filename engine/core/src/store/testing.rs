@@ -170,12 +170,19 @@ fn dead_letters() -> impl Strategy<Value = Record> {
 }
 
 fn erasures() -> impl Strategy<Value = Record> {
-    let of = prop_oneof![
-        prop_oneof![0..3_u64, any::<u64>()].prop_map(|id| Subject::Author(Dim(id))),
-        prop_oneof![0..3_u64, any::<u64>()].prop_map(|id| Subject::Thread(Dim(id))),
-        prop_oneof![0..3_u128, any::<u128>()].prop_map(|key| Subject::Post(PostKey(key))),
-    ];
-    (of, any::<bool>()).prop_map(|(of, undo)| Record::Erasure(Erasure { of, undo }))
+    let of = || {
+        prop_oneof![
+            2 => strings().prop_map(|id| Subject::author(&id)),
+            2 => strings().prop_map(|id| Subject::thread(&id)),
+            2 => strings().prop_map(|id| Subject::post(&id)),
+            1 => any::<u64>().prop_map(|id| Subject::Author(Dim(id))),
+            1 => any::<u128>().prop_map(|key| Subject::Post(PostKey(key))),
+        ]
+    };
+    prop_oneof![
+        (of(), any::<bool>()).prop_map(|(of, undo)| Record::Erasure(Erasure { of, undo })),
+        of().prop_map(Record::Purged),
+    ]
 }
 
 pub(super) fn records() -> impl Strategy<Value = Record> {

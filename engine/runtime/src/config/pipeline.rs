@@ -156,6 +156,8 @@ pub enum Collection {
     Interactions,
     /// Whom users follow.
     Follows,
+    /// What is to be forgotten.
+    Erasures,
 }
 
 /// How fast a file is read.

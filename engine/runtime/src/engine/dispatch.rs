@@ -12,6 +12,7 @@ use super::sinks::SinkThread;
 use super::status::Status;
 use super::ties::GatheredTies;
 use crossbeam_channel::Receiver;
+use groundswell_core::erasure::Subject;
 use groundswell_core::id::PostKey;
 use groundswell_core::record::SourceId;
 use groundswell_core::serving::{
@@ -75,6 +76,7 @@ pub(crate) enum ToDispatch {
         dead: Vec<DeadChange>,
         threads: Vec<ThreadChange>,
         erasures: Vec<ErasureChange>,
+        purged: Vec<Subject>,
         counts: Tally,
         models: ModelFacts,
     },
@@ -125,6 +127,7 @@ pub(crate) struct Gathered {
     dead: Vec<DeadChange>,
     threads: Vec<ThreadChange>,
     erasures: Vec<ErasureChange>,
+    purged: Vec<Subject>,
     counts: Tally,
     wanted: Vec<(Wanted, isize)>,
     tallies: Vec<(ModelTally, isize)>,
@@ -143,6 +146,7 @@ impl Dispatcher {
                     dead,
                     threads,
                     erasures,
+                    purged,
                     counts,
                     models,
                 } => {
@@ -153,6 +157,7 @@ impl Dispatcher {
                     slot.dead.extend(dead);
                     slot.threads.extend(threads);
                     slot.erasures.extend(erasures);
+                    slot.purged.extend(purged);
                     slot.models.merge(models);
                 }
                 ToDispatch::Complete(below) => {
@@ -268,6 +273,7 @@ impl Dispatcher {
             dead: gathered.dead,
             threads: gathered.threads,
             erasures: gathered.erasures,
+            purged: gathered.purged,
             ties: gathered.ties.changes(),
             events: self.strings.told(gathered.events),
         });

@@ -137,7 +137,7 @@ impl Recorder {
         while let Some(batch) = ticks.next() {
             let batch = batch.map_err(|e| e.to_string())?;
             for envelope in &batch.records {
-                self.remember(envelope);
+                self.remember(envelope, batch.tick);
                 self.ledger.note(envelope);
             }
             self.counters.tally(&batch.records);
@@ -155,11 +155,11 @@ impl Recorder {
     }
 
     /// What later decisions need to know about the recorded past.
-    fn remember(&mut self, envelope: &Envelope) {
+    fn remember(&mut self, envelope: &Envelope, tick: Tick) {
         match &envelope.record {
             Record::LiveModel { model, past } => self.pointer.remember(*model, past),
             Record::AlertFloor(_) | Record::AlertMuted { .. } => self.bounds.remember(envelope),
-            Record::Erasure(_) => self.erasures.remember(envelope),
+            Record::Erasure(_) | Record::Purged(_) => self.erasures.remember(envelope, tick),
             Record::Rule(rule) if envelope.source == CONTROL => {
                 self.config_rules.insert(rule.id.clone(), rule.clone());
             }
@@ -421,8 +421,13 @@ impl Recorder {
             .extend(self.bounds.take(&self.floors, &self.names, tick));
         // What is folded away cannot be handed to a sink that has not committed it: fold only what all have.
         let end = self.bounds.fold_end(complete.min(self.status.committed()));
-        if let Some(folded) = self.log.maintain(end) {
+        let soon = self.erasures.is_overdue(tick);
+        if self.log.is_due(end, soon) && !self.erasures.lets_fold(end) {
+            let purges = self.own(self.erasures.purges());
+            collected.records.extend(purges.records);
+        } else if let Some(folded) = self.log.maintain(end) {
             self.bounds.folded(folded);
+            self.erasures.folded(folded);
         }
         let mut batch = TickBatch {
             tick,
@@ -432,7 +437,7 @@ impl Recorder {
         };
         for envelope in &batch.records {
             if matches!(envelope.source, CONTROL | SCORER) || matches!(envelope.record, Record::Erasure(_)) {
-                self.remember(envelope);
+                self.remember(envelope, tick);
             }
         }
         self.log.append(&batch).map_err(|e| format!("cannot record: {e}"))?;
@@ -495,12 +500,17 @@ impl Recorder {
             }),
             _ => None,
         });
+        let purged = batch.records.iter().filter_map(|e| match &e.record {
+            Record::Purged(of) => Some(*of),
+            _ => None,
+        });
         let tick = ToDispatch::Tick {
             tick: batch.tick,
             clock: batch.clock,
             dead: dead.collect(),
             threads: threads.collect(),
             erasures: erasures.collect(),
+            purged: purged.collect(),
             counts,
             models: ModelFacts::of(batch),
         };

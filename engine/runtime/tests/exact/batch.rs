@@ -100,6 +100,30 @@ impl Oracle {
         self.alerts.tick(&plan.views, &watched, seen, self.clock);
     }
 
+    /// How many posts are kept out by an erasure.
+    pub fn kept_out(&self) -> usize {
+        let erased = |of: &Subject| matches!(self.erased.get(of), Some((_, true)));
+        let posts = self.posts.values().filter_map(|(_, post)| post.as_ref());
+        posts.filter(|post| Subject::of_post(post).iter().any(erased)).count()
+    }
+
+    /// What is erased now.
+    pub fn erased(&self) -> Vec<Subject> {
+        let erased = self.erased.iter().filter(|(_, (_, erased))| *erased);
+        erased.map(|(of, _)| *of).collect()
+    }
+
+    /// Nothing stays of it but the ranks of posts.
+    fn purge(&mut self, of: Subject) {
+        for (_, post) in self.posts.values_mut() {
+            *post = post.take().filter(|post| !Subject::of_post(post).contains(&of));
+        }
+        let is = |user: &str| of == Subject::author(user);
+        self.ties
+            .retain(|_, (_, tie)| !is(&tie.user) && (tie.kind != TieKind::Follow || !is(&tie.target)));
+        self.authors.retain(|id, _| !is(id));
+    }
+
     fn apply(&mut self, batch: &TickBatch) {
         let o = self;
         o.clock = o.clock.max(batch.clock);
@@ -138,10 +162,17 @@ impl Oracle {
                 Record::Unscorable { text, model } => o.learn(*text, *model, None),
                 Record::LiveModel { model, .. } => o.live = Some(*model),
                 Record::Author(a) => put(&mut o.authors, &a.id, rank, a.numbers.clone()),
+                // At the end of the tick.
+                Record::Purged(_) => {}
                 // What the engine notes about its own past; the past is here.
                 Record::AlertFloor(_) | Record::AlertMuted { .. } | Record::Dead(_) => {}
                 // Views have nothing of them; `events` has an oracle of its own.
                 Record::Keyword(_) | Record::KeywordDeleted { .. } => {}
+            }
+        }
+        for e in &batch.records {
+            if let Record::Purged(of) = e.record {
+                o.purge(of);
             }
         }
     }

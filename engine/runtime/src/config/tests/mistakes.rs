@@ -374,8 +374,8 @@ fn source_mistakes() {
             "4:42: sources.s.into: unknown value \"post\"; did you mean \"posts\"?",
         ),
         (
-            "{type: file, path: cast.yaml, into: erasures, map: {id: who}}",
-            "4:58: sources.s.map.id: unknown field of erasures \"id\"; known: author, post, thread, undo, version",
+            "{type: file, path: cast.yaml, into: erasures, map: {undoo: back}}",
+            "4:58: sources.s.map.undoo: unknown field of erasures \"undoo\"; did you mean \"undo\"?",
         ),
         (
             "{type: file, path: cast.yaml, into: posts, pace: -1x}",
