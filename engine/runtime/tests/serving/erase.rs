@@ -88,8 +88,12 @@ fn an_author_is_forgotten_on_screen_and_on_disk() {
     counted(&running, 2);
     eventually("what names nothing is dead letters", || {
         let metrics = get(running.addr(), "/metrics");
-        let dead = |l: &str| l.contains("dead_letter") && l.contains("erasures") && l.ends_with(" 2");
-        metrics.lines().any(dead).then_some(())
+        let dead = |l: &&str| l.starts_with("groundswell_records_dead_lettered_total") && l.contains("\"erasures\"");
+        let letters = metrics
+            .lines()
+            .filter(dead)
+            .filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok());
+        (letters.sum::<f64>() == 2.0).then_some(())
     });
 
     for (args, code) in [
