@@ -55,11 +55,13 @@ pub enum Collection {
     Interactions,
     /// Whom users follow.
     Follows,
+    /// What is to be forgotten.
+    Erasures,
 }
 
 impl Collection {
     /// All collections, in the order of the documentation.
-    pub const ALL: [Collection; 9] = [
+    pub const ALL: [Collection; 10] = [
         Collection::Posts,
         Collection::Votes,
         Collection::Threads,
@@ -69,6 +71,7 @@ impl Collection {
         Collection::Authors,
         Collection::Interactions,
         Collection::Follows,
+        Collection::Erasures,
     ];
 
     /// The collection's name in config and messages.
@@ -83,6 +86,7 @@ impl Collection {
             Collection::Authors => "authors",
             Collection::Interactions => "interactions",
             Collection::Follows => "follows",
+            Collection::Erasures => "erasures",
         }
     }
 }

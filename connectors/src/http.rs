@@ -2,7 +2,7 @@
 //!
 //! In: a [`Hub`], [`Metrics`], somebody who knows whether the engine is ready. Out: a listening port on threads of its own,
 //! until the [`ServerHandle`] is shut down. State: open connections, all bounded. It reads the hub
-//! and changes nothing; what operators tell sinks, dead letters they give again, and switches of models it hands on.
+//! and changes nothing; what operators tell sinks, dead letters they give again, erasures, and switches of models it hands on.
 //!
 //! Who may ask what is decided by [`auth`]; without it everybody who reaches the port may do everything, which is for the
 //! loopback, where the server is by default. Against other people's pages in the same browser it checks `Host` on a loopback
@@ -17,6 +17,7 @@ mod compat;
 mod console;
 mod dead_letters;
 mod docs;
+mod erasures;
 mod error;
 mod events;
 mod export;
@@ -39,6 +40,7 @@ mod ws;
 
 pub use compat::{CompatRoutes, SentimentViews, ThreadViews};
 pub use docs::document as openapi;
+pub use erasures::EraseRefusal;
 pub use error::{ApiError, nearest};
 pub use health::{Health, HealthReport, Service, SinkAction, SinkRefusal, SinkStatus};
 pub use models::{

@@ -396,6 +396,8 @@ impl Hub {
             state.feeds[self.slot(Feed::Alerts)].push(tick, changes.clock, first, || alerts);
         }
         state.threads.apply(&changes.threads, tick);
+        state.threads.erase(&changes.erasures, tick);
+        state.threads.purge(&changes.purged);
         if let Some(ties) = &mut state.ties {
             ties.apply(changes, &state.posts, first);
         }

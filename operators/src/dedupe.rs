@@ -1,18 +1,20 @@
 //! Dedupe and upsert: of all records of a post, the one with the highest source offset stands.
 //!
-//! *In*: post events (rows, deletions, vote observations) and thread control events. *Out*: the live row of every post,
+//! *In*: post events (rows, deletions, vote observations), and control events of threads and erasures. *Out*: the live row of every post,
 //! and apart from it its votes, so that a change of votes touches neither text nor links nor scores; and, where the counts of
 //! [`Duplicates`] travel, those. *State*: per post id
 //! the winning row with its rank, deletions included (a stale redelivery must lose against them), and the newest vote
-//! observation, which may come before the post; and which threads are deleted. *Emits* at the tick of the change, net.
+//! observation, which may come before the post; and which threads are deleted, and what is erased. *Emits* at the tick of the change, net.
 //! *A retraction* of a post takes its votes along; deleting a thread retracts all that hangs on it, and bringing the
-//! thread back brings them back. Where numbers are declared, those of the winning row go along with it, apart from it as the
+//! thread back brings them back, and so it is with the erasure of an author, a post or a thread. A purge turns the rows of what
+//! was erased into deletions, with their rank. Where numbers are declared, those of the winning row go along with it, apart from it as the
 //! votes are; they are kept beside the posts, in a table that is empty elsewhere.
 //!
 //! With a *retention*, a post written longer than that before the clock is forgotten with all that is known of it: it is
 //! retracted, which lets everything behind forget it too, and changes no row, as the windows it was in are gone. So are
 //! deletions and votes of posts that never came, by the clock they came at.
 
+use crate::bars::{Bar, Bars, Turned};
 use crate::event::{Control, PostEvent, PostRow, VoteAt, clock_of};
 use crate::expiry::Expiry;
 use crate::score::Recalled;
@@ -20,7 +22,7 @@ use differential_dataflow::VecCollection;
 use groundswell_core::dataflow::{Complete, per_tick};
 use groundswell_core::id::{DigestMap, Dim, PostKey, TextKey};
 use groundswell_core::number::Values;
-use groundswell_core::record::{Rank, SourceId, UNRANKED, votes_rank};
+use groundswell_core::record::{Rank, SourceId, votes_rank};
 use groundswell_core::score::Score;
 use groundswell_core::table;
 use groundswell_core::time::{EventTime, Tick};
@@ -180,7 +182,10 @@ pub fn dedupe<'s>(
         events,
         control.filter(move |c| match c {
             Control::Clock(_) => retention.is_some(),
-            other => matches!(other, Control::Thread { .. } | Control::Watched),
+            other => matches!(
+                other,
+                Control::Thread { .. } | Control::Erasure { .. } | Control::Purged(_) | Control::Watched
+            ),
         }),
         "Dedupe",
         |(key, _)| key.route(),
@@ -189,7 +194,7 @@ pub fn dedupe<'s>(
             if let Some(clock) = clock_of(side) {
                 table.forget(clock, &mut |key, row| out.give((key, row), -1));
             }
-            let flipped = table.threads(side.drain(..).map(|(control, _)| control));
+            let turned = table.bars.learn(side.drain(..).map(|(control, _)| control));
             rows.sort_unstable_by_key(|((key, _), _)| *key);
             let (mut counts, mut list) = (BTreeMap::new(), Vec::new());
             let mut stale = |key, event: &PostEvent| {
@@ -199,18 +204,18 @@ pub fn dedupe<'s>(
                 }
             };
             let groups = rows.chunk_by(|a, b| a.0.0 == b.0.0).map(|g| (g[0].0.0, g));
-            if flipped.is_empty() {
+            if turned.is_empty() {
                 for (key, group) in groups {
-                    table.apply(key, group, &mut stale, &flipped, &mut |row, diff| {
+                    table.apply(key, group, &mut stale, &turned, &mut |row, diff| {
                         out.give((key, row), diff)
                     });
                 }
             } else {
-                // Posts of those threads change whether or not something came for them; each must change once.
-                let mut touched = table.posts_in(&flipped);
+                // Posts that those keep out change whether or not something came for them; each must change once.
+                let mut touched = table.posts_of(&turned);
                 touched.extend(groups);
                 for (key, group) in touched {
-                    table.apply(key, group, &mut stale, &flipped, &mut |row, diff| {
+                    table.apply(key, group, &mut stale, &turned, &mut |row, diff| {
                         out.give((key, row), diff)
                     });
                 }
@@ -275,6 +280,11 @@ struct Stored {
 }
 
 impl Stored {
+    /// What may keep the post out.
+    fn bars(&self, key: PostKey) -> [Bar; 4] {
+        Bar::of_post(key, self.thread, self.author)
+    }
+
     fn row(&self, about: TextKey) -> PostRow {
         PostRow {
             text: self.text,
@@ -321,10 +331,10 @@ impl Entry {
         (self.order, self.source, self.offset)
     }
 
-    /// What stands, given whether the post's thread is deleted and what its row says of its address and title.
-    fn standing(&self, about: TextKey, deleted: impl Fn(Dim) -> bool) -> (Option<PostRow>, Option<i64>) {
+    /// What stands, given whether the post is kept out and what its row says of its address and title.
+    fn standing(&self, about: TextKey, kept_out: impl Fn(&Stored) -> bool) -> (Option<PostRow>, Option<i64>) {
         match &self.row {
-            Some(kept) if !deleted(kept.thread) => {
+            Some(kept) if !kept_out(kept) => {
                 let (_, votes) = self.votes.max(kept.votes);
                 (Some(kept.row(about)), (votes != i64::MIN).then_some(votes))
             }
@@ -375,7 +385,7 @@ impl Entry {
 #[derive(Default)]
 struct Table {
     posts: table::Table<PostKey, Entry>,
-    threads: DigestMap<Dim, (Rank, bool)>,
+    bars: Bars,
     /// Of the posts whose row has one: [`PostRow::about`].
     abouts: DigestMap<PostKey, TextKey>,
     /// Of the posts with numbers: those of the winning row, and its rank.
@@ -408,9 +418,9 @@ impl Table {
                 expiry.push(needed, key);
                 continue;
             }
-            let threads = &self.threads;
+            let bars = &self.bars;
             let about = self.abouts.remove(&key).unwrap_or(TextKey::NONE);
-            let (row, votes) = entry.standing(about, |thread| threads.get(&thread).is_some_and(|t| t.1));
+            let (row, votes) = entry.standing(about, |stored| bars.any(stored.bars(key)));
             row.into_iter().for_each(|row| give(key, Upserted::Row(row)));
             votes.into_iter().for_each(|votes| give(key, Upserted::Votes(votes)));
             if let Some((_, values)) = self.numbers.remove(&key)
@@ -444,31 +454,33 @@ impl Table {
         values.filter(|values| !values.is_empty())
     }
 
-    /// Applies a post's events and emits its net change; `stale` hears of those that change nothing. `flipped` threads were alive or deleted before the tick, as told,
-    /// and are the opposite now.
+    /// Applies a post's events and emits its net change; `stale` hears of those that change nothing. `turned` is what the
+    /// tick says about bars.
     fn apply(
         &mut self,
         key: PostKey,
         events: &[Arrived],
         stale: &mut impl FnMut(PostKey, &PostEvent),
-        flipped: &BTreeMap<Dim, bool>,
+        turned: &Turned,
         give: &mut impl FnMut(Upserted, isize),
     ) {
         let numbers_before = self.numbers_of(key);
         events.iter().for_each(|((_, event), _)| self.number(key, event));
-        let numbers_after = self.numbers_of(key);
-        let threads = &self.threads;
-        let deleted = |thread| threads.get(&thread).is_some_and(|t| t.1);
+        let bars = &self.bars;
         let entry = self.posts.get_or_default(key);
         let known = entry.is_known();
         let had = about_of(&self.abouts, key);
-        let before = entry.standing(had, |thread| {
-            flipped.get(&thread).copied().unwrap_or_else(|| deleted(thread))
-        });
+        let before = entry.standing(had, |stored| bars.any_before(stored.bars(key), turned));
         let mut has = had;
         for ((_, event), _) in events {
             if !entry.take(event, &mut has) {
                 stale(key, event);
+            }
+        }
+        if entry.row.is_some_and(|row| turned.purges(row.bars(key))) {
+            (entry.row, has) = (None, TextKey::NONE);
+            if let Some((_, values)) = self.numbers.get_mut(&key) {
+                *values = Values::default();
             }
         }
         if has != had {
@@ -483,7 +495,8 @@ impl Table {
                 expiry.push(entry.needed(), key);
             }
         }
-        let after = entry.standing(has, deleted);
+        let after = entry.standing(has, |stored| bars.any(stored.bars(key)));
+        let numbers_after = self.numbers_of(key);
         differ(before.0.map(Upserted::Row), after.0.map(Upserted::Row), give);
         differ(before.1.map(Upserted::Votes), after.1.map(Upserted::Votes), give);
         let (was, is) = (
@@ -493,30 +506,13 @@ impl Table {
         differ(was.map(Upserted::Numbers), is.map(Upserted::Numbers), give);
     }
 
-    /// Applies thread events; returns the threads that flipped, with whether they were deleted before.
-    fn threads(&mut self, events: impl Iterator<Item = Control>) -> BTreeMap<Dim, bool> {
-        let mut before = BTreeMap::new();
-        for control in events {
-            let Control::Thread { id, rank, deleted, .. } = control else {
-                continue;
-            };
-            let slot = self.threads.entry(id).or_insert((UNRANKED, false));
-            before.entry(id).or_insert(slot.1);
-            if slot.0 <= rank {
-                *slot = (rank, deleted);
-            }
-        }
-        before.retain(|id, was| self.threads.get(id).is_some_and(|now| now.1 != *was));
-        before
-    }
-
-    /// Posts of these threads. Rare and linear in what this worker holds: an index by thread would cost memory on every
-    /// post instead.
-    fn posts_in<'a>(&self, threads: &BTreeMap<Dim, bool>) -> BTreeMap<PostKey, &'a [Arrived]> {
-        let inside = |entry: &Entry| entry.row.is_some_and(|row| threads.contains_key(&row.thread));
+    /// Posts that the tick says something about. Rare and linear in what this worker holds: an index by thread and author would
+    /// cost memory on every post instead.
+    fn posts_of<'a>(&self, turned: &Turned) -> BTreeMap<PostKey, &'a [Arrived]> {
+        let under = |key, entry: &Entry| entry.row.is_some_and(|row| turned.concerns(row.bars(key)));
         self.posts
             .iter()
-            .filter(|(_, entry)| inside(entry))
+            .filter(|(key, entry)| under(*key, entry))
             .map(|(key, _)| (key, &[][..]))
             .collect()
     }

@@ -3,6 +3,7 @@
 //! In: [`Envelope`]s of a recorded tick. Out: events by the key they are routed by, and [`Control`] events every worker
 //! sees. Strings stay behind in the text store and the names; the graph holds digests.
 
+use groundswell_core::erasure::Subject;
 use groundswell_core::id::{Collision, Dim, ModelKey, Names, PostKey, TextKey};
 use groundswell_core::keywords::Keyword;
 use groundswell_core::number::{self, MOST_OF_AUTHORS, NumberSpec, Values};
@@ -204,6 +205,17 @@ pub enum Control {
         /// The author's numbers.
         values: Values<MOST_OF_AUTHORS>,
     },
+    /// Whether something is erased.
+    Erasure {
+        /// Whom or what.
+        of: Subject,
+        /// Competes with other records of the same.
+        rank: Rank,
+        /// Whether it is, or no more.
+        stands: bool,
+    },
+    /// What is known of something erased is gone for good, at the end of the tick.
+    Purged(Subject),
     /// Of this tick somebody wants to know which records changed nothing, not only how many.
     Watched,
 }
@@ -322,6 +334,12 @@ impl Event {
                     stands: !tie.undone,
                 })
             }
+            Record::Erasure(erasure) => Event::Control(Control::Erasure {
+                of: erasure.of,
+                rank,
+                stands: !erasure.undo,
+            }),
+            Record::Purged(of) => Event::Control(Control::Purged(*of)),
             Record::LiveModel { model, .. } => Event::Control(Control::LiveModel(*model)),
             Record::Thread(t) => Event::Control(Control::Thread {
                 id: names.intern(&t.id)?,

@@ -10,7 +10,7 @@
 //!                  └─ rows ─┬▶ keywords ─▶ events ─▶ keyword events
 //!                           └▶ stories ────▲
 //! ```
-//! Control events (clock, dictionary, rules, threads, live model) go to every worker.
+//! Control events (clock, dictionary, rules, threads, erasures, live model) go to every worker.
 
 use crate::aggregate::{Row, aggregate};
 use crate::anchor::{Anchored, anchor};

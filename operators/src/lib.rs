@@ -7,6 +7,7 @@
 pub mod aggregate;
 pub mod anchor;
 pub mod authors;
+mod bars;
 mod beside;
 pub mod compare;
 pub mod dedupe;

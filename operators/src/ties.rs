@@ -1,19 +1,22 @@
 //! Ties: which likes, reposts, comments, views and follows stand, and which posts hang on which.
 //!
-//! *In*: ties as they were recorded, what records say they pass on, live rows, and the clock. *Out*: standing ties, and every
+//! *In*: ties as they were recorded, what records say they pass on, live rows, erasures, and the clock. *Out*: standing ties, and every
 //! live post that replies to another or passes it on. *State*: per tie the record with the highest rank, undone ones included
 //! (a stale redelivery must lose against them); per live post its parent, author and time; per post the one it passes on, by
 //! the record with the highest rank. *Emits* at the tick of the change,
-//! net. *A retraction* of a row takes what hangs with it; undoing a tie retracts it.
+//! net. *A retraction* of a row takes what hangs with it; undoing a tie retracts it, and the erasure of an author takes all
+//! ties of that user and with that user along, which come back when it is undone. A purge forgets them.
 //!
 //! A tie stands whether its post is there or not.
 //!
 //! With a *retention*, interactions older than that before the clock are forgotten, and so is what posts pass on; follows never.
 
+use crate::bars::{Bar, Bars, Turned};
 use crate::event::{Control, PostRow, TieEvent, clock_of};
 use crate::expiry::Expiry;
 use differential_dataflow::VecCollection;
 use groundswell_core::dataflow::{Complete, mix, per_tick};
+use groundswell_core::erasure::Subject;
 use groundswell_core::id::{DigestMap, Dim, PostKey};
 use groundswell_core::record::Rank;
 use groundswell_core::tie::{Child, TieKey, TieKind};
@@ -79,17 +82,21 @@ pub fn ties<'s>(
         events
             .map(Input::Event)
             .concat(rows.map(|(key, row)| Input::Row(key, Brief::of(&row)))),
-        control.filter(move |c| retention.is_some() && matches!(c, Control::Clock(_))),
+        control.filter(move |c| match c {
+            Control::Clock(_) => retention.is_some(),
+            other => matches!(other, Control::Erasure { .. } | Control::Purged(_)),
+        }),
         "Ties",
         Input::route,
         move |Complete { rows, side, .. }, out| {
-            let mut before = Before::default();
+            let clock = clock_of(side);
+            let mut before = table.learn(side.drain(..).map(|(control, _)| control));
             // Of a post's rows the one that goes comes before the one that stays.
             rows.sort_unstable_by_key(|(_, diff)| *diff);
             for (input, diff) in rows.drain(..) {
                 table.take(input, diff, &mut before);
             }
-            if let Some(clock) = clock_of(side) {
+            if let Some(clock) = clock {
                 table.forget(clock, &mut before);
             }
             table.differ(before, &mut |standing, diff| out.give(standing, diff));
@@ -141,6 +148,7 @@ enum Due {
 struct Before {
     ties: HashMap<TieKey, Option<EventTime>>,
     posts: DigestMap<PostKey, Post>,
+    turned: Turned,
 }
 
 #[derive(Default)]
@@ -148,6 +156,8 @@ struct Table {
     ties: HashMap<TieKey, Best>,
     /// Live ones, and those of which there was a record.
     posts: DigestMap<PostKey, Post>,
+    /// Users that are erased.
+    bars: Bars,
     expiry: Option<Expiry<Due>>,
 }
 
@@ -155,11 +165,39 @@ fn standing(best: Option<&Best>) -> Option<EventTime> {
     best.filter(|(.., stands)| *stands).map(|(_, at, _)| *at)
 }
 
+/// What may keep a tie out.
+fn bars(key: &TieKey) -> impl Iterator<Item = Bar> {
+    let users = [Some(key.user), key.followed()];
+    users
+        .into_iter()
+        .flatten()
+        .map(|user| Bar::Erased(Subject::Author(user)))
+}
+
 impl Table {
+    /// Learns from erasures; what stood before, of the ties that they are about.
+    fn learn(&mut self, control: impl Iterator<Item = Control>) -> Before {
+        let turned = self.bars.learn(control);
+        let mut before = Before::default();
+        if !turned.is_empty() {
+            // Rare and linear in what this worker holds.
+            let about = self.ties.keys().filter(|key| turned.concerns(bars(key)));
+            before.ties = about.map(|key| (*key, self.stood(key, &turned))).collect();
+            before.turned = turned;
+        }
+        before
+    }
+
+    /// Since when a tie stood before the tick.
+    fn stood(&self, key: &TieKey, turned: &Turned) -> Option<EventTime> {
+        standing(self.ties.get(key)).filter(|_| !self.bars.any_before(bars(key), turned))
+    }
+
     fn take(&mut self, input: Input, diff: isize, before: &mut Before) {
         match input {
             Input::Event(TieEvent::Tie { key, rank, at, stands }) => {
-                before.ties.entry(key).or_insert_with(|| standing(self.ties.get(&key)));
+                let Before { ties, turned, .. } = before;
+                ties.entry(key).or_insert_with(|| self.stood(&key, turned));
                 let new = (rank, at, stands);
                 let known = self.ties.insert(key, new);
                 if known.is_some_and(|known| known.0 >= rank) {
@@ -194,7 +232,10 @@ impl Table {
                 // A later record of the tie may have dated it anew; then it comes up again.
                 Due::Tie(key) => {
                     if self.ties.get(&key).is_some_and(|(_, at, _)| expiry.is_due(*at)) {
-                        before.ties.entry(key).or_insert_with(|| standing(self.ties.get(&key)));
+                        let Before { ties, turned, .. } = &mut *before;
+                        let was = standing(self.ties.get(&key));
+                        ties.entry(key)
+                            .or_insert_with(|| was.filter(|_| !self.bars.any_before(bars(&key), turned)));
                         self.ties.remove(&key);
                     }
                 }
@@ -214,7 +255,10 @@ impl Table {
     /// Emits the difference to what stood before, and forgets posts of which nothing is known any more.
     fn differ(&mut self, before: Before, give: &mut impl FnMut(Standing, isize)) {
         for (key, was) in before.ties {
-            let now = standing(self.ties.get(&key));
+            if before.turned.purges(bars(&key)) {
+                self.ties.remove(&key);
+            }
+            let now = self.stood(&key, &Turned::default());
             if was != now {
                 was.into_iter().for_each(|at| give(Standing::Tie(key, at), -1));
                 now.into_iter().for_each(|at| give(Standing::Tie(key, at), 1));
@@ -280,6 +324,38 @@ mod tests {
         assert_eq!(run(&mut table, 7_100, &[]), [-1]);
         assert_eq!(run(&mut table, 1 << 40, &[]), [] as [isize; 0]);
         assert_eq!(table.ties.len(), 1);
+    }
+
+    #[test]
+    fn an_erased_user_likes_nothing_until_it_is_undone() {
+        let mut table = Table::default();
+        let erase = |order, stands| Control::Erasure {
+            of: Subject::author("ann"),
+            rank: (0, order, 0, 0),
+            stands,
+        };
+        let mut run = |control: Vec<Control>, inputs: &[Input]| {
+            let (mut before, mut out) = (table.learn(control.into_iter()), Vec::new());
+            inputs.iter().for_each(|input| table.take(*input, 1, &mut before));
+            table.differ(before, &mut |_, diff| out.push(diff));
+            out
+        };
+        let follow = Input::Event(TieEvent::Tie {
+            key: TieKey::follow(Dim::of("bob"), Dim::of("ann")),
+            rank: (0, 1, 0, 0),
+            at: 0,
+            stands: true,
+        });
+        let said = [like("ann", 1, 1, true), like("bob", 1, 1, true), follow];
+        assert_eq!(run(vec![], &said), [1, 1, 1]);
+        assert_eq!(
+            run(vec![erase(5, true)], &[]),
+            [-1, -1],
+            "what bob did with others stays"
+        );
+        assert_eq!(run(vec![], &[like("ann", 2, 7, true)]), [] as [isize; 0]);
+        assert_eq!(run(vec![erase(4, false)], &[]), [] as [isize; 0], "an older word");
+        assert_eq!(run(vec![erase(6, false)], &[like("ann", 3, 9, false)]), [1]);
     }
 
     #[test]

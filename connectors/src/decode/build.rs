@@ -1,5 +1,6 @@
 //! Fields of one object → the record of its collection.
 
+mod erasures;
 mod ties;
 
 use super::code::{Code, Fault, fault};
@@ -60,6 +61,12 @@ impl<'d> Builder<'d> {
 
     /// A null value: the record under the key is gone.
     pub(super) fn tombstone(&self) -> Decoded {
+        if self.decoder.spec.into == Collection::Erasures {
+            return fault(
+                Code::NotDeletable,
+                "a null value does not say what is brought back; send the record again with `\"undo\": true`",
+            );
+        }
         if matches!(self.decoder.spec.into, Collection::Interactions | Collection::Follows) {
             return fault(
                 Code::NotDeletable,
@@ -92,6 +99,9 @@ impl<'d> Builder<'d> {
         if let Some(fields) = ties::fields(self.decoder.spec.into) {
             return ties::tie(self, &fields, found);
         }
+        if self.decoder.spec.into == Collection::Erasures {
+            return erasures::erasure(self, found);
+        }
         let id = self.id(found)?;
         let version = self.version(found)?;
         let deleted = self.flag(found, Field::Deleted)?;
@@ -106,7 +116,9 @@ impl<'d> Builder<'d> {
             Collection::Keywords => self.keyword(id, found)?,
             Collection::Authors => self.author(id, found, false)?,
             // Have no id, and were built above.
-            Collection::Interactions | Collection::Follows => return Err(self.missing(Field::Id)),
+            Collection::Interactions | Collection::Follows | Collection::Erasures => {
+                return Err(self.missing(Field::Id));
+            }
         };
         Ok((record, version))
     }
@@ -286,7 +298,9 @@ impl<'d> Builder<'d> {
                 self.intern(&id)?;
                 Record::RuleDeleted { id }
             }
-            Collection::Interactions | Collection::Follows => return Err(self.missing(Field::Id)),
+            Collection::Interactions | Collection::Follows | Collection::Erasures => {
+                return Err(self.missing(Field::Id));
+            }
             Collection::Keywords => {
                 self.intern(&id)?;
                 Record::KeywordDeleted { id }

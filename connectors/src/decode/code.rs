@@ -49,10 +49,11 @@ codes! {
     InvalidDuration = "invalid_duration", "A duration is not a number with a unit, like `2m`.";
     InvalidCondition = "invalid_condition", "A rule's `when` or `clear` does not parse.";
     UnknownKind = "unknown_kind", "An interaction is none of `like`, `repost`, `comment` and `view`.";
+    NotOneSubject = "not_one_subject", "An erasure names more than one of `author`, `post` and `thread`.";
     UnknownView = "unknown_view", "A rule watches a view that the pipeline does not have (stage `validate`).";
     IdCollision = "id_collision", "Two different names have the same 64-bit digest; the second is refused.";
     Late = "late", "The post was written before anything a view still keeps (stage `window`).";
-    NotDeletable = "not_deletable", "A null value in a source of votes, interactions or follows: votes are revised, not deleted; the others say `deleted` beside what they are.";
+    NotDeletable = "not_deletable", "A null value in a source of votes, interactions, follows or erasures: votes are revised, not deleted; the others say `deleted`, or `undo`, beside what they are.";
     TimeInFuture = "time_in_future", "An item of a feed says that it was written later than now; it is taken when that has come (stage `validate`).";
 }
 

@@ -161,6 +161,7 @@ pub(super) enum Field {
     Followed,
     At,
     Phrases,
+    Undo,
     /// What belongs to the id besides its own field.
     IdWith,
     /// And what else does.
@@ -214,6 +215,7 @@ impl Field {
             Field::At => "at",
             Field::IdWith | Field::IdWithToo => "id",
             Field::Phrases => "phrases",
+            Field::Undo => "undo",
         }
     }
 
@@ -226,7 +228,10 @@ impl Field {
 
     /// Whether it holds an id, so that it may have a prefix.
     fn is_id(self) -> bool {
-        matches!(self, Field::Id | Field::Thread | Field::Parent | Field::Author)
+        matches!(
+            self,
+            Field::Id | Field::Thread | Field::Parent | Field::Author | Field::Post
+        )
     }
 
     /// Read only when the map names it.
@@ -274,6 +279,7 @@ impl Field {
             ],
             Collection::Keywords => &[Id, Phrases, Exclude, Deleted, Version],
             Collection::Authors => &[Id, ObservedAt, Deleted],
+            Collection::Erasures => &[Author, Post, Thread, Undo, Version],
         }
     }
 }

@@ -22,6 +22,7 @@ pub(super) use tenant::Tenancy;
 
 use super::App;
 use super::compat::happenings::SEARCH;
+use super::erasures;
 use super::error::ApiError;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::request::Parts;
@@ -206,6 +207,7 @@ fn needed(method: &Method, route: Option<&str>) -> Option<Role> {
         None | Some("/health/live" | "/health/ready" | "/ready" | "/openapi.json" | "/docs" | "/docs/{file}") => None,
         // They hold what came in as it came, of any tenant.
         Some(route) if route.starts_with("/api/v1/dead-letters") => Some(Role::Operate),
+        Some(route) if route == erasures::ROUTE => Some(Role::Admin),
         // Questions whose body is longer than an address may be.
         Some("/predict" | SEARCH) => Some(Role::Read),
         Some(_) if read => Some(Role::Read),
@@ -329,6 +331,7 @@ mod tests {
         let post = |route| needed(&Method::POST, Some(route));
         assert_eq!(post("/api/v1/sinks/{sink}/{action}"), Some(Role::Operate));
         assert_eq!(post("/predict"), Some(Role::Read));
+        assert_eq!(post("/api/v1/erasures"), Some(Role::Admin));
         assert_eq!(needed(&Method::DELETE, Some("/health")), Some(Role::Operate));
         // What is no route is a page of the console or nothing.
         assert_eq!(needed(&Method::GET, None), None);
@@ -336,6 +339,7 @@ mod tests {
             "/metrics",
             "/health",
             "/api/v1/sinks",
+            "/api/v1/erasures",
             "/api/v1/dead-letters/replay",
             "/api/v1/viewsx",
             "/api/health",

@@ -2,6 +2,7 @@
 
 use super::App;
 use super::api::answers::Guarded;
+use super::erasures::EraseRefusal;
 use super::error::ApiError;
 use super::models::ModelControl;
 use super::predict::{PredictRefusal, Predicting};
@@ -12,6 +13,8 @@ use crate::hub::render;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use groundswell_core::erasure::Erasure;
+use groundswell_core::time::Tick;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -78,7 +81,8 @@ pub enum SinkRefusal {
     Cannot(String),
 }
 
-/// Somebody who knows how the engine is. Asked for every health request; must not wait, but for [`Health::replay`].
+/// Somebody who knows how the engine is. Asked for every health request; must not wait, but for [`Health::replay`] and
+/// [`Health::erase`].
 pub trait Health: Send + Sync + 'static {
     /// How the engine is now.
     fn report(&self) -> HealthReport;
@@ -105,6 +109,15 @@ pub trait Health: Send + Sync + 'static {
     fn replay(&self, letters: &[Letter], dry_run: bool) -> Result<Replayed, Refusal> {
         let _ = (letters, dry_run);
         Err(Refusal::NotNow("there is no engine to replay into".to_owned()))
+    }
+
+    /// Records an erasure; returns the tick from which it holds, when the views have it. Not called where nothing may wait.
+    ///
+    /// # Errors
+    /// If the engine cannot take it now.
+    fn erase(&self, erasure: Erasure) -> Result<Tick, EraseRefusal> {
+        let _ = erasure;
+        Err(EraseRefusal("there is no engine that could erase".to_owned()))
     }
 
     /// Asks the model about texts; nothing of it is recorded. Returns at once, the answers come later.

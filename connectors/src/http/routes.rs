@@ -3,8 +3,8 @@
 use super::api::answers::Guarded;
 use super::error::ApiError;
 use super::{
-    App, alerts, analytics, api, auth, compat, console, dead_letters, docs, events, export, feeds, guard, health, me,
-    models, posts, predict, rules, sinks, views, ws,
+    App, alerts, analytics, api, auth, compat, console, dead_letters, docs, erasures, events, export, feeds, guard,
+    health, me, models, posts, predict, rules, sinks, views, ws,
 };
 use crate::hub::export::Format;
 use axum::Router;
@@ -47,6 +47,7 @@ pub(super) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(models::promote))
         .routes(routes!(me::show))
         .routes(dead_letters::route())
+        .routes(routes!(erasures::erase))
         .routes(predict::route())
         .routes(routes!(health::full))
         .routes(routes!(health::live))

@@ -4,6 +4,7 @@ mod auth;
 pub(crate) mod client;
 mod compat;
 mod dead_letters;
+mod erasures;
 mod events;
 mod export;
 mod feeds;

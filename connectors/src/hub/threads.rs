@@ -1,11 +1,12 @@
 //! Threads as their records have them.
 //!
-//! In: records of threads, in any order. Out: those that are not deleted. State: per thread the record that counts, deletions
-//! included, as a stale record must lose against them.
+//! In: records of threads and of their erasures, in any order. Out: those that are neither deleted nor erased. State: per
+//! thread the records that count, deletions included, as a stale record must lose against them.
 
+use groundswell_core::erasure::Subject;
 use groundswell_core::id::Dim;
-use groundswell_core::record::{Rank, Thread};
-use groundswell_core::serving::ThreadChange;
+use groundswell_core::record::{Rank, Thread, UNRANKED};
+use groundswell_core::serving::{ErasureChange, ThreadChange};
 use groundswell_core::time::Tick;
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use std::sync::Arc;
 #[derive(Clone, Default)]
 pub struct Threads {
     known: Arc<HashMap<Dim, (Rank, Arc<Thread>)>>,
+    /// Whether each is erased.
+    erased: Arc<HashMap<Dim, (Rank, bool)>>,
     version: Tick,
 }
 
@@ -34,15 +37,47 @@ impl Threads {
         }
     }
 
-    /// A thread that is not deleted.
-    pub fn get(&self, id: Dim) -> Option<&Arc<Thread>> {
-        self.known.get(&id).map(|(_, thread)| thread).filter(|t| !t.deleted)
+    /// Applies the erasures of one tick.
+    pub fn erase(&mut self, changes: &[ErasureChange], tick: Tick) {
+        for ErasureChange { erasure, rank } in changes {
+            let Subject::Thread(id) = erasure.of else { continue };
+            let was = self.is_erased(id);
+            let slot = *self.erased.get(&id).unwrap_or(&(UNRANKED, false));
+            if slot.0 < *rank {
+                Arc::make_mut(&mut self.erased).insert(id, (*rank, !erasure.undo));
+            }
+            if self.is_erased(id) != was {
+                self.version = tick;
+            }
+        }
     }
 
-    /// All that are not deleted, in no order.
+    /// Forgets the titles of threads that are purged.
+    pub fn purge(&mut self, of: &[Subject]) {
+        for of in of {
+            let Subject::Thread(id) = of else { continue };
+            if self.known.contains_key(id) {
+                Arc::make_mut(&mut self.known)
+                    .entry(*id)
+                    .and_modify(|(_, thread)| Arc::make_mut(thread).title.clear());
+            }
+        }
+    }
+
+    fn is_erased(&self, id: Dim) -> bool {
+        self.erased.get(&id).is_some_and(|(_, erased)| *erased)
+    }
+
+    /// A thread that is neither deleted nor erased.
+    pub fn get(&self, id: Dim) -> Option<&Arc<Thread>> {
+        let thread = self.known.get(&id).map(|(_, thread)| thread);
+        thread.filter(|thread| !thread.deleted && !self.is_erased(id))
+    }
+
+    /// All that are neither deleted nor erased, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (Dim, &Arc<Thread>)> {
         let all = self.known.iter().map(|(id, (_, thread))| (*id, thread));
-        all.filter(|(_, thread)| !thread.deleted)
+        all.filter(|(id, thread)| !thread.deleted && !self.is_erased(*id))
     }
 
     /// The tick that last changed one.
@@ -54,6 +89,38 @@ impl Threads {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use groundswell_core::erasure::Erasure;
+
+    #[test]
+    fn an_erased_thread_is_not_there_until_it_is_undone() {
+        let thread = ThreadChange {
+            thread: Thread {
+                id: "t".into(),
+                ..Thread::default()
+            },
+            rank: (0, 9, 0, 0),
+        };
+        let erase = |order, undo| ErasureChange {
+            erasure: Erasure {
+                of: Subject::thread("t"),
+                undo,
+            },
+            rank: (0, order, 0, 0),
+        };
+        let mut threads = Threads::default();
+        let mut at = |tick, thread: &[ThreadChange], erasures: &[ErasureChange]| {
+            threads.apply(thread, tick);
+            threads.erase(erasures, tick);
+            let known = threads.get(Dim::of("t")).is_some();
+            assert_eq!(threads.iter().count(), usize::from(known));
+            (known, threads.version())
+        };
+        // It may come before the thread.
+        assert_eq!(at(1, &[], &[erase(2, false)]), (false, 1));
+        assert_eq!(at(2, &[thread], &[]), (false, 2));
+        assert_eq!(at(3, &[], &[erase(1, true)]), (false, 2), "an older word");
+        assert_eq!(at(4, &[], &[erase(3, true)]), (true, 4));
+    }
 
     #[test]
     fn the_greatest_rank_counts_whatever_comes_first() {

@@ -7,6 +7,7 @@
 
 pub mod acc;
 pub mod dataflow;
+pub mod erasure;
 pub mod expr;
 pub mod id;
 pub mod keywords;

@@ -4,6 +4,7 @@
 //! holds, for every id, the one that wins. [`Record::identity`] and [`Envelope::supersedes`] define "wins" in one place
 //! for the log fold and for the dedupe operator.
 
+use crate::erasure::{Erasure, Subject};
 use crate::id::{Collision, Dim, ModelKey, Names, PostKey, TextKey};
 use crate::keywords::Keyword;
 use crate::score::Score;
@@ -332,6 +333,10 @@ pub enum Record {
     Author(Author),
     /// What a user did with a post, or whom they follow; or that it was undone.
     Tie(Tie),
+    /// An author, a post or a thread is to be forgotten, or no more.
+    Erasure(Erasure),
+    /// What was known of something erased is gone for good at the end of this tick, and the next fold leaves it out.
+    Purged(Subject),
 }
 
 /// What a record replaces: records with equal identity compete, the winner stays.
@@ -361,7 +366,9 @@ pub enum Identity {
     Author(Dim),
     /// A tie, by user, kind and target.
     Tie(TextKey),
-    /// Dead letters are events; they replace nothing and are not folded.
+    /// Whether something is erased.
+    Erasure(Subject),
+    /// Dead letters and purges are events; they replace nothing and are not folded.
     None,
 }
 
@@ -385,7 +392,8 @@ impl Record {
             Record::AlertMuted { id, .. } => Identity::AlertMuted(TextKey(*id)),
             Record::Author(author) => Identity::Author(Dim::of(&author.id)),
             Record::Tie(tie) => Identity::Tie(TextKey::of(tie.key().as_bytes())),
-            Record::Dead(_) => Identity::None,
+            Record::Erasure(erasure) => Identity::Erasure(erasure.of),
+            Record::Dead(_) | Record::Purged(_) => Identity::None,
         }
     }
 }
@@ -418,7 +426,8 @@ impl Envelope {
     /// the first recorded stands. Authors compete by `(observed_at, order, source, offset)`, everything else by
     /// `(order, source, offset)`: the highest source offset (or mapped version) wins. Rules and keywords of the pipeline file
     /// stand below those that come as records, whatever came first: their orders are ticks and positions, which say nothing
-    /// about each other.
+    /// about each other. Erasures that the engine was asked for stand just above the order they name, and below the next one of a
+    /// source, be it the first.
     pub fn rank(&self) -> Rank {
         match &self.record {
             Record::Votes(v) => votes_rank(v.observed_at, v.votes),
@@ -427,6 +436,14 @@ impl Envelope {
             Record::Author(author) => (
                 author.observed_at,
                 i64::try_from(self.order).unwrap_or(i64::MAX),
+                self.source,
+                self.offset,
+            ),
+            Record::Erasure(_) => (
+                0,
+                i64::try_from(self.order)
+                    .unwrap_or(i64::MAX)
+                    .saturating_add(i64::from(self.source != CONTROL)),
                 self.source,
                 self.offset,
             ),

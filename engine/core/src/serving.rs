@@ -4,6 +4,7 @@
 //! digests; [`crate::id::Names`] turns them into strings.
 
 use crate::acc::Acc;
+use crate::erasure::{Erasure, Subject};
 use crate::id::{Dim, PostKey, TextKey};
 use crate::keywords::EventChange;
 use crate::number::Numbers;
@@ -241,6 +242,15 @@ pub struct ThreadChange {
     pub rank: Rank,
 }
 
+/// A record of an erasure. Of several about the same that with the greatest rank counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErasureChange {
+    /// What it says.
+    pub erasure: Erasure,
+    /// Competes with other records about the same.
+    pub rank: Rank,
+}
+
 /// Everything that changed at one tick. `views[i]` belongs to the i-th view of the pipeline.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TickChanges {
@@ -258,6 +268,10 @@ pub struct TickChanges {
     pub dead: Vec<DeadChange>,
     /// Records of threads, as they came.
     pub threads: Vec<ThreadChange>,
+    /// Records of erasures, as they came.
+    pub erasures: Vec<ErasureChange>,
+    /// What is purged for good.
+    pub purged: Vec<Subject>,
     /// What is known through ties.
     pub ties: TieChanges,
     /// Changed keyword events.

@@ -39,6 +39,7 @@ mod inspect;
 mod log;
 mod manifest;
 mod objects;
+mod purge;
 mod recover;
 mod restore;
 mod schema;
@@ -144,6 +145,8 @@ pub struct Store {
     fenced_by: Option<u64>,
     job: Option<FoldJob>,
     cancel: Arc<AtomicBool>,
+    /// The next fold is due however small the log is.
+    soon: bool,
     /// After a failed fold the next one waits until the log has grown to this size.
     retry_above: u64,
     garbage: VecDeque<String>,
@@ -191,6 +194,7 @@ impl Store {
             fenced_by: None,
             job: None,
             cancel: Arc::new(AtomicBool::new(false)),
+            soon: false,
             retry_above: 0,
             garbage: VecDeque::new(),
             pin,
@@ -312,10 +316,22 @@ impl Store {
         }
     }
 
-    fn is_due(&self, last: Tick) -> bool {
+    /// Makes the next fold due however small the log is.
+    pub fn fold_soon(&mut self) {
+        self.soon = true;
+    }
+
+    /// Whether a fold of the ticks up to `last` would begin now.
+    pub fn is_due(&self, last: Tick) -> bool {
+        if self.job.is_some() || self.log_bytes < self.retry_above {
+            return false;
+        }
         let least = self.options.fold_after_bytes.max(self.bytes().snapshot);
         let due = |bytes, ticks| bytes >= least || ticks >= self.options.fold_after_ticks;
-        if !due(self.log_bytes, self.log.len()) || self.log_bytes < self.retry_above {
+        if self.soon {
+            return self.log.front().is_some_and(|e| e.name.tick <= last);
+        }
+        if !due(self.log_bytes, self.log.len()) {
             return false;
         }
         let through = self.log.iter().take_while(|e| e.name.tick <= last);
@@ -390,7 +406,7 @@ impl Store {
             }
         }
         fail::fail_point!("store::installed");
-        self.retry_above = 0;
+        (self.retry_above, self.soon) = (0, false);
         let folded = self.manifest.snapshot.as_ref();
         let (tick, rows, bytes) = folded.map_or((0, 0, 0), |s| (s.tick, s.rows, s.bytes()));
         tracing::info!(

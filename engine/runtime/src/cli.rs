@@ -2,9 +2,11 @@
 //!
 //! 0 done; 2 usage or configuration; 3 a dependency could not be reached in time; 1 anything else.
 
+mod address;
 mod cluster;
 mod demo;
 mod dlq;
+mod erase;
 mod export;
 mod fresh;
 mod key;
@@ -91,6 +93,8 @@ enum Command {
         #[command(subcommand)]
         command: dlq::DlqCommand,
     },
+    /// Let a running pipeline forget an author, a post or a thread, whatever comes later; or take that back.
+    Erase(erase::EraseArgs),
     /// Look into a state folder.
     State {
         #[command(subcommand)]
@@ -213,6 +217,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Key => key::run(),
         Command::Export(args) => export::run(&args),
         Command::Dlq { command } => dlq::run(&command),
+        Command::Erase(args) => erase::run(&args),
         Command::State { command } => state::run(&command),
         Command::Reference { page } => {
             let page = match page {

@@ -11,6 +11,7 @@
 pub mod cluster;
 mod counters;
 mod dispatch;
+mod erase;
 mod events;
 mod fallback;
 mod floors;
@@ -24,6 +25,7 @@ mod revisions;
 mod rules;
 mod scoring;
 mod sinks;
+mod sources;
 mod status;
 mod ties;
 mod watch;
@@ -31,6 +33,7 @@ mod worker;
 mod workers;
 
 pub use dispatch::Observer;
+pub use erase::{Eraser, NotErased};
 pub use fallback::Rungs;
 pub use log::{MemoryLog, OpenState, State};
 pub use models::{
@@ -44,14 +47,14 @@ pub use sinks::{FullState, SinkCondition, SinkError, SinkReport, SinkState};
 pub use status::Status;
 
 use counters::Counters;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 use dispatch::{Dispatcher, ToDispatch};
 use groundswell_connectors::metrics::Metrics;
 use groundswell_core::id::{Names, PostKey, TextKey};
 use groundswell_core::keywords::Keyword;
-use groundswell_core::record::{Binding, SourceId};
+use groundswell_core::record::SourceId;
 use groundswell_core::serving::Sink;
-use groundswell_core::source::{Durable, Source, SourceBatch, SourceContext, StopFlag};
+use groundswell_core::source::{Durable, Source, SourceBatch, StopFlag};
 use groundswell_core::spec::{GraphSpec, RuleSpec};
 use groundswell_core::store::StoreError;
 use groundswell_core::text::Texts;
@@ -62,6 +65,7 @@ use recorder::Recorder;
 use release::Asked;
 use scoring::Strict;
 use sinks::SinkThread;
+use sources::{SourceStart, of_source};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -255,6 +259,7 @@ pub struct Engine {
     models: Arc<Models>,
     stats: Arc<ScorerStats>,
     replayer: Arc<Replayer>,
+    eraser: Arc<Eraser>,
     to_dispatch: Sender<ToDispatch>,
     input: Option<Sender<SourceBatch>>,
 }
@@ -368,6 +373,7 @@ impl Engine {
             ledger: ledger.clone(),
         };
         let (replayer, again) = Replayer::new(&sources, &durable, parts);
+        let (eraser, erasures) = Eraser::new(Arc::clone(&status));
         let mut ticks = options.ticks;
         if strict.is_some() {
             ticks.max_records = ticks.max_records.min(scoring::STRICT_RECORDS);
@@ -403,6 +409,7 @@ impl Engine {
             background: options.models.background(&known),
             pointer: models::Pointer::new(known, options.models.as_configured),
             switches,
+            erasures,
             config_rules: std::collections::BTreeMap::new(),
             config_keywords: std::collections::BTreeMap::new(),
         };
@@ -440,6 +447,7 @@ impl Engine {
             models,
             stats,
             replayer,
+            eraser,
             to_dispatch,
             input: Some(input),
         })
@@ -463,6 +471,11 @@ impl Engine {
     /// Who takes dead letters again.
     pub fn replayer(&self) -> &Arc<Replayer> {
         &self.replayer
+    }
+
+    /// Who takes erasures.
+    pub fn eraser(&self) -> &Arc<Eraser> {
+        &self.eraser
     }
 
     /// Waits until all sources are read to their end and everything that follows is done; false if time ran out.
@@ -545,49 +558,4 @@ fn same_graph(options: &EngineOptions, joined: &cluster::Joined) -> Result<(), E
     }
     let why = "the engine's options are not those this process joined the others with, as process 0";
     Err(EngineError::Failed(why.into()))
-}
-
-/// What every source is started with.
-struct SourceStart {
-    input: Sender<SourceBatch>,
-    stop: StopFlag,
-    names: Arc<Names>,
-    horizon: Arc<AtomicI64>,
-    resume: Vec<Binding>,
-    durable: Vec<Durable>,
-}
-
-fn of_source(id: usize, bindings: &[Binding]) -> Vec<Binding> {
-    bindings
-        .iter()
-        .filter(|b| usize::from(b.source) == id)
-        .copied()
-        .collect()
-}
-
-impl SourceStart {
-    fn spawn(
-        &self,
-        id: SourceId,
-        source: Box<dyn Source>,
-        ready: &Receiver<()>,
-        status: &Arc<Status>,
-    ) -> Result<JoinHandle<()>, EngineError> {
-        let context = SourceContext {
-            source: id,
-            resume: of_source(usize::from(id), &self.resume),
-            out: self.input.clone(),
-            stop: self.stop.clone(),
-            names: Arc::clone(&self.names),
-            horizon: Arc::clone(&self.horizon),
-            durable: self.durable.get(usize::from(id)).cloned().unwrap_or_default(),
-        };
-        let ready = ready.clone();
-        let name = format!("source-{}", source.name());
-        Ok(spawn(&name, status, move || {
-            // Closed, not sent to, once the past is restored.
-            let _ = ready.recv();
-            source.run(context).map_err(|e| e.to_string())
-        })?)
-    }
 }

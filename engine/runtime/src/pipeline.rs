@@ -258,6 +258,7 @@ pub fn start_with(pipeline: &Pipeline, extra: impl FnOnce(&Shared) -> Connection
     let _ = health.predictor.set(predictor.transpose()?);
     let _ = health.status.set(Arc::clone(engine.status()));
     let _ = health.replayer.set(Arc::clone(engine.replayer()));
+    let _ = health.eraser.set(Arc::clone(engine.eraser()));
     let _ = health.models.set(models::Control::new(engine.models(), &shared.names));
     Ok(Running {
         engine,
@@ -445,17 +446,6 @@ fn decoder(
     map: &BTreeMap<String, FieldRef>,
     deleted_body: DeletedBody,
 ) -> DecoderSpec {
-    let into = match into {
-        Collection::Posts => decode::Collection::Posts,
-        Collection::Votes => decode::Collection::Votes,
-        Collection::Threads => decode::Collection::Threads,
-        Collection::Entities => decode::Collection::Entities,
-        Collection::Rules => decode::Collection::Rules,
-        Collection::Keywords => decode::Collection::Keywords,
-        Collection::Authors => decode::Collection::Authors,
-        Collection::Interactions => decode::Collection::Interactions,
-        Collection::Follows => decode::Collection::Follows,
-    };
     let fields = map.iter().map(|(field, at)| {
         let unit = at.unit.map(|unit| match unit {
             TimeUnit::Seconds => decode::TimeUnit::Seconds,
@@ -477,7 +467,7 @@ fn decoder(
         .iter()
         .filter(|v| v.window.is_regular() && !v.extras.unwatched);
     let views = watchable.map(|v| v.name.clone());
-    let spec = DecoderSpec::new(into)
+    let spec = DecoderSpec::new(into.decoded())
         .with_map(FieldMap(fields.collect()))
         .with_views(views.collect())
         .with_source(

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 use super::*;
+use groundswell_core::erasure::Subject;
 use groundswell_core::id::TextKey;
 
 fn row(text: &str) -> PostRow {
@@ -21,7 +22,7 @@ fn run(table: &mut Table, events: &[PostEvent]) -> (Vec<(Upserted, isize)>, u64)
     let (mut out, mut stale) = (Vec::new(), Vec::new());
     let events: Vec<_> = events.iter().map(|e| ((PostKey(1), *e), 1)).collect();
     let mut count = |key, event: &PostEvent| stale.push(Stale::of(key, event));
-    table.apply(PostKey(1), &events, &mut count, &BTreeMap::new(), &mut |r, d| {
+    table.apply(PostKey(1), &events, &mut count, &Turned::default(), &mut |r, d| {
         out.push((r, d))
     });
     (out, stale.len() as u64)
@@ -114,7 +115,7 @@ fn deleting_a_thread_removes_and_restores_what_hangs_on_it() {
     run(&mut table, &[at(1, Some((row("a"), (5, Some(3)))))]);
     let flip = |table: &mut Table, order, deleted| {
         let id = Dim::of("t");
-        let flipped = table.threads(
+        let flipped = table.bars.learn(
             [Control::Thread {
                 id,
                 rank: (0, order, 0, 0),
@@ -124,7 +125,7 @@ fn deleting_a_thread_removes_and_restores_what_hangs_on_it() {
             .into_iter(),
         );
         let mut out = Vec::new();
-        for (key, events) in table.posts_in(&flipped) {
+        for (key, events) in table.posts_of(&flipped) {
             table.apply(key, events, &mut |_, _| {}, &flipped, &mut |r, d| out.push((r, d)));
         }
         out
@@ -141,6 +142,44 @@ fn deleting_a_thread_removes_and_restores_what_hangs_on_it() {
         [],
         "a stale record of the thread changes nothing"
     );
+}
+
+#[test]
+fn what_is_purged_is_a_deletion_and_comes_back_only_if_it_comes_again() {
+    let mut table = Table::default();
+    let erase = |order, stands| Control::Erasure {
+        of: Subject::thread("t"),
+        rank: (0, order, 0, 0),
+        stands,
+    };
+    let turn = |table: &mut Table, control: &[Control]| {
+        let turned = table.bars.learn(control.iter().cloned());
+        let mut out = Vec::new();
+        for (key, events) in table.posts_of(&turned) {
+            table.apply(key, events, &mut |_, _| {}, &turned, &mut |r, d| out.push((r, d)));
+        }
+        out
+    };
+    run(
+        &mut table,
+        &[at(5, Some((row("a"), (5, Some(3))))), PostEvent::Votes((9, Some(8)), 0)],
+    );
+    assert_eq!(turn(&mut table, &[erase(1, true)]).len(), 2);
+    assert_eq!(turn(&mut table, &[Control::Purged(Subject::thread("t"))]), []);
+    assert_eq!(turn(&mut table, &[erase(2, false)]), [], "nothing is left");
+    let (out, stale) = run(&mut table, &[at(4, Some((row("old"), (5, None))))]);
+    assert_eq!((out, stale), (vec![], 1), "its rank still stands");
+    let (out, _) = run(&mut table, &[at(6, Some((row("again"), (5, None))))]);
+    assert_eq!(out, [(Upserted::Row(row("again")), 1), (Upserted::Votes(8), 1)]);
+    // Even of what nothing keeps out.
+    let out = turn(
+        &mut table,
+        &[
+            Control::Purged(Subject::post("p")),
+            Control::Purged(Subject::thread("t")),
+        ],
+    );
+    assert_eq!(out, [(Upserted::Row(row("again")), -1), (Upserted::Votes(8), -1)]);
 }
 
 #[test]

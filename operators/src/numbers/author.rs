@@ -1,6 +1,6 @@
 //! Author: what is known of a post's author, by post.
 //!
-//! *In*: live posts, records of authors (on every worker). *Out*: the author's numbers for every live post whose author has
+//! *In*: live posts, records and purges of authors (on every worker). *Out*: the author's numbers for every live post whose author has
 //! some. *State*: by author its newest record's numbers, and its live posts. *Emits* at the tick of the change; a record that
 //! changes an author's numbers changes those of all its posts. *A retraction* of a post takes them along; authors are not
 //! forgotten, as there is one entry for each however often it is observed.
@@ -9,6 +9,7 @@ use crate::event::Control;
 use crate::live::Live;
 use differential_dataflow::VecCollection;
 use groundswell_core::dataflow::{Complete, per_tick};
+use groundswell_core::erasure::Subject;
 use groundswell_core::id::{DigestMap, Dim, PostKey};
 use groundswell_core::number::{MOST_OF_AUTHORS, Values};
 use groundswell_core::record::Rank;
@@ -29,7 +30,7 @@ pub fn author<'s>(
     });
     per_tick(
         posts,
-        control.filter(|c| matches!(c, Control::Author { .. })),
+        control.filter(|c| matches!(c, Control::Author { .. } | Control::Purged(Subject::Author(_)))),
         "Author",
         |(author, _)| author.0,
         move |Complete { rows, side, .. }, out| {
@@ -38,7 +39,8 @@ pub fn author<'s>(
                 *posts.entry(at).or_default() += diff;
             }
             let records = side.drain(..).filter_map(|(control, _)| match control {
-                Control::Author { id, rank, values } => Some((id, rank, values)),
+                Control::Author { id, rank, values } => Some((id, Some((rank, values)))),
+                Control::Purged(Subject::Author(id)) => Some((id, None)),
                 _ => None,
             });
             table.tick(records, posts, &mut |post, values, diff| out.give((post, values), diff));
@@ -60,18 +62,26 @@ impl Table {
 
     fn tick(
         &mut self,
-        records: impl Iterator<Item = (Dim, Rank, OfAuthor)>,
+        records: impl Iterator<Item = (Dim, Option<(Rank, OfAuthor)>)>,
         posts: BTreeMap<(Dim, PostKey), isize>,
         give: &mut impl FnMut(PostKey, OfAuthor, isize),
     ) {
         // What was known before the tick of authors that are told of in it.
-        let mut before = BTreeMap::new();
-        for (author, rank, values) in records {
+        let (mut before, mut purged) = (BTreeMap::new(), Vec::new());
+        for (author, record) in records {
             before.entry(author).or_insert_with(|| self.values(author));
+            let Some((rank, values)) = record else {
+                purged.push(author);
+                continue;
+            };
             let slot = self.known.entry(author).or_insert((rank, values));
             if rank > slot.0 {
                 *slot = (rank, values);
             }
+        }
+        // Also what came with the purge's own tick.
+        for author in purged {
+            self.known.remove(&author);
         }
         before.retain(|author, was| self.values(*author) != *was);
         for (author, was) in &before {

@@ -5,12 +5,13 @@
 //! adds which object it is in.
 
 use super::schema::{GIVEN, Kind, SARCASTIC, TOXIC, UNDONE};
-use crate::id::{ModelKey, TextKey};
+use crate::erasure::{Erasure, Subject};
+use crate::id::{Dim, ModelKey, PostKey, TextKey};
 use crate::record::{
     AlertFloor, Author, DeadLetter, Envelope, Header, Identity, Interned, Past, Post, Rank, Record, Thread, Votes,
 };
 use crate::score::{Rung, Score};
-use crate::tie::Tie;
+use crate::tie::{Tie, TieKind};
 use crate::time::EventTime;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
@@ -254,6 +255,13 @@ impl<'a> Rows<'a> {
                 muted: number(self.flags, row, "flags")? != 0,
             },
             Kind::Tie => Record::Tie(self.tie(row)?),
+            kind @ (Kind::ErasedAuthor | Kind::ErasedPost | Kind::ErasedThread) => Record::Erasure(Erasure {
+                of: subject(kind, text_key()?.0),
+                undo: number(self.flags, row, "flags")? & UNDONE != 0,
+            }),
+            kind @ (Kind::PurgedAuthor | Kind::PurgedPost | Kind::PurgedThread) => {
+                Record::Purged(subject(kind, text_key()?.0))
+            }
             Kind::Dead => Record::Dead(DeadLetter {
                 stage: text(self.stage, row, "stage")?,
                 code: text(self.code, row, "code")?,
@@ -362,6 +370,8 @@ pub(super) struct Competitor {
     pub rank: Rank,
     /// When a post was written, or a fold dated its deletion.
     pub created_at: Option<EventTime>,
+    /// What is purged with the row's tick.
+    pub purged: Option<Subject>,
 }
 
 /// The rung that a kind of answer says; the others are in the flags.
@@ -370,6 +380,16 @@ fn rung_of(kind: Kind) -> Option<Rung> {
         Kind::ScoreHttp => Some(Rung::Http),
         Kind::ScoreNeutral => Some(Rung::Neutral),
         _ => None,
+    }
+}
+
+/// What an erasure or a purge of this kind is about.
+#[allow(clippy::cast_possible_truncation)] // made from a `u64`
+fn subject(kind: Kind, digest: u128) -> Subject {
+    match kind {
+        Kind::ErasedAuthor | Kind::PurgedAuthor => Subject::Author(Dim(digest as u64)),
+        Kind::ErasedThread | Kind::PurgedThread => Subject::Thread(Dim(digest as u64)),
+        _ => Subject::Post(PostKey(digest)),
     }
 }
 
@@ -435,6 +455,13 @@ pub(super) fn competitors(batch: &RecordBatch) -> Result<Vec<Competitor>, String
                 observed_at: number(observed_at, row, "observed_at")?,
                 numbers: None,
             }),
+            kind @ (Kind::ErasedAuthor | Kind::ErasedPost | Kind::ErasedThread) => Record::Erasure(Erasure {
+                of: subject(kind, digest(text_key, row, "text_key")?),
+                undo: false,
+            }),
+            kind @ (Kind::PurgedAuthor | Kind::PurgedPost | Kind::PurgedThread) => {
+                Record::Purged(subject(kind, digest(text_key, row, "text_key")?))
+            }
             // Its identity is the digest of what stands in `id`.
             Kind::Tie | Kind::Dead => Record::Dead(DeadLetter::default()),
         };
@@ -452,9 +479,27 @@ pub(super) fn competitors(batch: &RecordBatch) -> Result<Vec<Competitor>, String
             },
             rank: envelope.rank(),
             created_at: maybe(created_at, row),
+            purged: match envelope.record {
+                Record::Purged(of) => Some(of),
+                _ => None,
+            },
         });
     }
     Ok(out)
+}
+
+/// Whom a tie, or what is known of an author, is about; needs the columns `kind` and `id` only.
+pub(super) fn people(batch: &RecordBatch, row: usize) -> Result<Vec<Subject>, String> {
+    let id = || text(string(batch, "id")?, row, "id");
+    Ok(match kind(primitive::<UInt8Type>(batch, "kind")?, row)? {
+        Kind::Author => vec![Subject::author(&id()?)],
+        Kind::Tie => match Tie::parts(&id()?) {
+            Some((TieKind::Follow, user, followed)) => vec![Subject::author(&user), Subject::author(&followed)],
+            Some((_, user, _)) => vec![Subject::author(&user)],
+            None => Vec::new(),
+        },
+        _ => Vec::new(),
+    })
 }
 
 /// The text keys of the marked rows; needs the `text` column only.

@@ -4,16 +4,19 @@
 //! A pure function of the objects it reads, in two passes: the first reads only the columns that decide and keeps, for
 //! every identity, the rank and place of its winner (tens of bytes each, never a text); the second copies the winning
 //! rows. Deletions are rows like others and stay, so that a stale redelivery still loses. Dead letters are events and are
-//! dropped. The model pointer's rank is its position: the latest wins.
+//! dropped. The model pointer's rank is its position: the latest wins. What is purged goes as `purge.rs` has it, from rows that
+//! were recorded up to the purge.
 //!
 //! With a retention, posts written longer than that before the fold's clock go, with their votes and the answers about their
 //! texts. Deletions go by the clock of their tick, which the first fold that sees them writes into `created_at`.
 
-use super::decode::{COMPETING, Competitor, competitors, dated, text_keys};
+use super::decode::{COMPETING, Competitor, competitors, dated, people, text_keys};
 use super::error::StoreError;
 use super::log::{self, Header, LogName};
 use super::objects::Objects;
+use super::purge::{self, Purges};
 use super::snapshot::{Part, PartWriter, Snapshot, read_part};
+use crate::erasure::Subject;
 use crate::id::{DigestMap, Dim, ModelKey, PostKey, TextKey};
 use crate::record::{Binding, Identity, Rank, SourceId};
 use crate::time::{EventTime, Tick};
@@ -121,6 +124,7 @@ struct Winners {
     floors: HashMap<TextKey, (Rank, Place)>,
     /// With the date of those that are forgotten.
     ties: HashMap<TextKey, (Rank, Place, Option<EventTime>)>,
+    erasures: HashMap<Subject, (Rank, Place)>,
     live_model: Option<Place>,
 }
 
@@ -154,6 +158,7 @@ impl Winners {
                 }
                 return;
             }
+            Identity::Erasure(of) => self.erasures.entry(of).or_insert(new),
             Identity::LiveModel => {
                 self.live_model = Some(place);
                 return;
@@ -163,6 +168,22 @@ impl Winners {
         // Of equals the earlier stays, as `Envelope::supersedes` has it.
         if rank > best.0 {
             *best = new;
+        }
+    }
+
+    /// Forgets a winner of the competitor's identity that was purged before the competitor came; `gone` says it of the winner's
+    /// object. Only what a purge leaves nothing of: posts and threads leave their rank.
+    fn forget_purged(&mut self, competitor: &Competitor, gone: impl Fn(u32) -> bool) {
+        match competitor.identity {
+            Identity::Author(dim) => {
+                let known = self.dims.get(&(3, dim)).map(|(_, place)| place.object);
+                known.filter(|at| gone(*at)).and_then(|_| self.dims.remove(&(3, dim)));
+            }
+            Identity::Tie(key) => {
+                let known = self.ties.get(&key).map(|(_, place, _)| place.object);
+                known.filter(|at| gone(*at)).and_then(|_| self.ties.remove(&key));
+            }
+            _ => {}
         }
     }
 
@@ -214,6 +235,7 @@ impl Winners {
         let places = ranked
             .chain(self.scores.into_values())
             .chain(self.floors.into_values())
+            .chain(self.erasures.into_values())
             .map(|(_, place)| place)
             .chain(self.ties.into_values().map(|(_, place, _)| place))
             .chain(self.live_model);
@@ -245,6 +267,7 @@ pub(super) fn fold(objects: &Objects, plan: &Plan, cancel: &AtomicBool) -> Resul
     // When the rows of each object came, at the latest.
     let mut clocks = Vec::with_capacity(sources.len());
     let mut winners = Winners::default();
+    let mut purges = Purges::default();
     let mut counts = Vec::with_capacity(sources.len());
     for (at, source) in sources.iter().enumerate() {
         if cancel.load(Ordering::Relaxed) {
@@ -259,13 +282,21 @@ pub(super) fn fold(objects: &Objects, plan: &Plan, cancel: &AtomicBool) -> Resul
         }
         clocks.push(clock);
         let mut count = 0_usize;
+        let mut purged = Vec::new();
         for batch in batches {
-            for competitor in competitors(&batch?).map_err(damaged)? {
+            let batch = batch?;
+            for (i, competitor) in competitors(&batch).map_err(damaged)?.into_iter().enumerate() {
                 let row = u32::try_from(count).map_err(|e| damaged(e.to_string()))?;
+                if !purges.is_empty() {
+                    let people = people(&batch, i).map_err(damaged)?;
+                    winners.forget_purged(&competitor, |known| purges.between(&people, known, object));
+                }
+                purged.extend(competitor.purged);
                 winners.offer(&competitor, Place { object, row }, clock);
                 count += 1;
             }
         }
+        purged.into_iter().for_each(|of| purges.add(object, of));
         counts.push(count);
     }
 
@@ -273,7 +304,7 @@ pub(super) fn fold(objects: &Objects, plan: &Plan, cancel: &AtomicBool) -> Resul
         winners.forget(clock.saturating_sub(retention), objects, &sources)?;
     }
     let mut writer = PartWriter::new(objects, plan.epoch, tick, plan.part_bytes);
-    for ((source, came), mut bits) in sources.iter().zip(clocks).zip(winners.rows(&counts)) {
+    for (object, ((source, came), mut bits)) in (0..).zip(sources.iter().zip(clocks).zip(winners.rows(&counts))) {
         if cancel.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -282,6 +313,7 @@ pub(super) fn fold(objects: &Objects, plan: &Plan, cancel: &AtomicBool) -> Resul
             continue;
         }
         let damaged = |problem: String| StoreError::damaged(objects.full(&source.object()), problem);
+        let purged = purges.since(object);
         let mut at = 0;
         for batch in source.open(objects, None)?.1 {
             let batch = batch?;
@@ -291,11 +323,13 @@ pub(super) fn fold(objects: &Objects, plan: &Plan, cancel: &AtomicBool) -> Resul
             let mask = BooleanArray::new(wins.slice(at, batch.num_rows()), None);
             at += batch.num_rows();
             let kept = arrow_select::filter::filter_record_batch(&batch, &mask).map_err(|e| damaged(e.to_string()))?;
-            let kept = match plan.retention {
-                Some(_) => dated(kept, came).map_err(damaged)?,
-                None => kept,
-            };
-            writer.write(&kept)?;
+            for kept in purge::without(kept, &purged).map_err(damaged)? {
+                let kept = match plan.retention {
+                    Some(_) => dated(kept, came).map_err(damaged)?,
+                    None => kept,
+                };
+                writer.write(&kept)?;
+            }
         }
     }
     let parts = writer.finish()?;
@@ -340,6 +374,7 @@ mod tests {
                 identity,
                 rank: (0, order, 0, 0),
                 created_at: None,
+                purged: None,
             };
             winners.offer(&competitor, place(row), 0);
         };

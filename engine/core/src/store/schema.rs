@@ -5,6 +5,7 @@
 //! comes by the million has columns of its own. `decode.rs` is the inverse.
 
 use super::error::StoreError;
+use crate::erasure::Subject;
 use crate::record::{DeadLetter, Envelope, Header, Past, Post, Record, Thread};
 use crate::score::{Rung, Score};
 use crate::tie::TieKind;
@@ -89,6 +90,18 @@ kinds! {
     Author = 40 "author",
     /// What a user did with a post, dated by `created_at`; or whom they follow, dated by `observed_at`, as it is never forgotten.
     Tie = 50 "tie",
+    /// An author's erasure, or its end; the author's digest is the `text_key`.
+    ErasedAuthor = 60 "erased_author",
+    /// A post's.
+    ErasedPost = 61 "erased_post",
+    /// A thread's.
+    ErasedThread = 62 "erased_thread",
+    /// What was known of an erased author is gone.
+    PurgedAuthor = 63 "purged_author",
+    /// Of an erased post.
+    PurgedPost = 64 "purged_post",
+    /// Of an erased thread.
+    PurgedThread = 65 "purged_thread",
 }
 
 /// Bits of the `flags` column.
@@ -97,7 +110,7 @@ pub(super) const TOXIC: u8 = 1;
 pub(super) const SARCASTIC: u8 = 2;
 /// The score came with the record.
 pub(super) const GIVEN: u8 = 4;
-/// The tie was undone.
+/// The tie or the erasure was undone.
 pub(super) const UNDONE: u8 = 8;
 
 /// A builder whose missing rows are filled with nulls when the next value comes, so that a row costs only what it has.
@@ -283,6 +296,7 @@ fn payload_bytes(record: &Record) -> (usize, usize) {
         Record::AlertFloor(floor) => (0, floor.key.len() * 2 + 128),
         Record::Rule(r) => (0, 2 * r.id.len() + r.view.len() + r.when.text().len()),
         Record::Score { .. } | Record::Unscorable { .. } | Record::AlertMuted { .. } => (0, 32),
+        Record::Erasure(_) | Record::Purged(_) => (0, 32),
         Record::Tie(tie) => (0, 2 * (tie.user.len() + tie.target.len()) + 32),
         Record::LiveModel { past, .. } => (0, 128 + 40 * past.before.len()),
         Record::Dead(d) => (
@@ -379,10 +393,26 @@ impl Columns {
                 Kind::AlertFloor
             }
             Record::AlertMuted { id, muted } => {
-                let key = id.to_be_bytes();
-                self.text_key.at(row).append_value(key).map_err(|e| e.to_string())?;
+                self.digest(row, *id)?;
                 self.flags.at(row).append_value(u8::from(*muted));
                 Kind::AlertMuted
+            }
+            Record::Erasure(erasure) => {
+                self.digest(row, erasure.of.digest())?;
+                self.flags.at(row).append_value(if erasure.undo { UNDONE } else { 0 });
+                match erasure.of {
+                    Subject::Author(_) => Kind::ErasedAuthor,
+                    Subject::Post(_) => Kind::ErasedPost,
+                    Subject::Thread(_) => Kind::ErasedThread,
+                }
+            }
+            Record::Purged(of) => {
+                self.digest(row, of.digest())?;
+                match of {
+                    Subject::Author(_) => Kind::PurgedAuthor,
+                    Subject::Post(_) => Kind::PurgedPost,
+                    Subject::Thread(_) => Kind::PurgedThread,
+                }
             }
             Record::Tie(tie) => {
                 self.id.at(row).append_value(tie.key());
@@ -479,15 +509,17 @@ impl Columns {
 
     fn keys(&mut self, row: usize, text: Option<u128>, model: u128) -> Result<(), String> {
         if let Some(text) = text {
-            self.text_key
-                .at(row)
-                .append_value(text.to_be_bytes())
-                .map_err(|e| e.to_string())?;
+            self.digest(row, text)?;
         }
         self.model_key
             .at(row)
             .append_value(model.to_be_bytes())
             .map_err(|e| e.to_string())
+    }
+
+    fn digest(&mut self, row: usize, digest: u128) -> Result<(), String> {
+        let bytes = digest.to_be_bytes();
+        self.text_key.at(row).append_value(bytes).map_err(|e| e.to_string())
     }
 
     fn score(&mut self, row: usize, score: &Score) {
@@ -537,7 +569,7 @@ mod tests {
 
     #[test]
     fn codes_and_kinds_agree() {
-        for code in (1..=15).chain([20, 21]) {
+        for code in (1..=15).chain([20, 21]).chain(60..=65) {
             assert_eq!(Kind::from_code(code).map(|k| k as u8), Some(code));
         }
         assert_eq!(Kind::from_code(0), None);

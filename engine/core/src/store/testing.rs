@@ -1,8 +1,9 @@
 //! Records for the store's tests: hand-made ones, and generators that reach into the corners.
 #![allow(clippy::unwrap_used)]
 
+use crate::erasure::{Erasure, Subject};
 use crate::expr::Expr;
-use crate::id::{ModelKey, TextKey};
+use crate::id::{Dim, ModelKey, PostKey, TextKey};
 use crate::record::{
     AlertFloor, Author, Binding, Carried, DeadLetter, Entity, Envelope, Header, HeaderValue, Past, Post, Record,
     Thread, TickBatch, Votes,
@@ -168,6 +169,22 @@ fn dead_letters() -> impl Strategy<Value = Record> {
         )
 }
 
+fn erasures() -> impl Strategy<Value = Record> {
+    let of = || {
+        prop_oneof![
+            2 => strings().prop_map(|id| Subject::author(&id)),
+            2 => strings().prop_map(|id| Subject::thread(&id)),
+            2 => strings().prop_map(|id| Subject::post(&id)),
+            1 => any::<u64>().prop_map(|id| Subject::Author(Dim(id))),
+            1 => any::<u128>().prop_map(|key| Subject::Post(PostKey(key))),
+        ]
+    };
+    prop_oneof![
+        (of(), any::<bool>()).prop_map(|(of, undo)| Record::Erasure(Erasure { of, undo })),
+        of().prop_map(Record::Purged),
+    ]
+}
+
 pub(super) fn records() -> impl Strategy<Value = Record> {
     let keys = || (0..3_u128, 0..2_u128).prop_map(|(t, m)| (TextKey(u128::MAX - t), ModelKey(m << 77)));
     let names = || collection::vec(strings(), 0..3);
@@ -200,6 +217,7 @@ pub(super) fn records() -> impl Strategy<Value = Record> {
             let kind = TieKind::WITH_POSTS.get(kind).copied().unwrap_or(TieKind::Follow);
             Record::Tie(Tie { user, kind, target, at, undone })
         }),
+        2 => erasures(),
         1 => (0..3_u128, any::<bool>()).prop_map(|(id, muted)| Record::AlertMuted { id: id << 99, muted }),
         1 => dead_letters(),
         1 => (strings(), any::<u64>(), numbers(), option::of(numbers()), option::of(numbers()))

@@ -1,10 +1,12 @@
 //! The protocol as a whole: every crash, takeover and damage leaves the old state or the new one, or has a name.
 
+mod erasure;
 mod retention;
 
 use super::testing::{envelope, histories, post, votes};
 use super::*;
-use crate::id::ModelKey;
+use crate::erasure::Subject;
+use crate::id::{Dim, ModelKey};
 use crate::record::{Binding, Envelope, Identity, Past, Record};
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -58,6 +60,37 @@ fn history() -> Vec<TickBatch> {
     ]
 }
 
+fn purged(envelope: &Envelope) -> Option<Subject> {
+    match envelope.record {
+        Record::Purged(of) => Some(of),
+        _ => None,
+    }
+}
+
+/// Takes what is purged out of a record; whether nothing is left of it.
+fn forget(known: &mut Envelope, of: Subject) -> bool {
+    let is = |author: &str| of == Subject::Author(Dim::of(author));
+    match &mut known.record {
+        Record::Post(post) => {
+            let key = crate::id::PostKey::of(post.id.as_bytes());
+            let here = of == Subject::Post(key) || of == Subject::Thread(Dim::of(&post.thread));
+            if here || is(post.author.as_deref().unwrap_or_default()) {
+                known.record = Record::PostDeleted { id: post.id.clone() };
+            }
+            false
+        }
+        Record::Thread(thread) => {
+            if of == Subject::Thread(Dim::of(&thread.id)) {
+                thread.title.clear();
+            }
+            false
+        }
+        Record::Author(author) => is(&author.id),
+        Record::Tie(tie) => is(&tie.user) || (tie.kind == crate::tie::TieKind::Follow && is(&tie.target)),
+        _ => false,
+    }
+}
+
 /// What a state means: the winner of every identity, the net bindings, upper and clock.
 #[derive(Debug, PartialEq, Default)]
 struct Contents {
@@ -73,6 +106,7 @@ impl Contents {
         for batch in batches {
             contents.bindings.apply(&batch.bindings);
             (contents.upper, contents.clock) = (Some(batch.tick), Some(batch.clock));
+            let purged: Vec<_> = batch.records.iter().filter_map(purged).collect();
             for new in batch.records {
                 let identity = new.record.identity();
                 let old = contents.winners.get(&identity);
@@ -81,6 +115,9 @@ impl Contents {
                     contents.winners.insert(identity, new);
                 }
             }
+            contents
+                .winners
+                .retain(|_, known| !purged.iter().any(|of| forget(known, *of)));
         }
         contents
     }

@@ -212,10 +212,9 @@ const TABLE: &[Key] = &[
         .required()
         .only("type", "file")
         .example("posts.jsonl.gz"),
-    key("sources.*.into", Choice(&["posts", "votes", "threads", "entities", "rules", "keywords", "authors", "interactions", "follows"]), "What the records are.")
+    key("sources.*.into", Choice(&["posts", "votes", "threads", "entities", "rules", "keywords", "authors", "interactions", "follows", "erasures"]), "What the records are.")
         .required()
         .only("type", "file|kafka")
-        .later_values(&[("erasures", "erasures")])
         .example("posts"),
     key(
         "sources.*.format",

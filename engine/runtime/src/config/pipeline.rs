@@ -1,5 +1,6 @@
 //! A pipeline file after validation: the only form in which configuration reaches other code.
 
+mod collection;
 mod feed;
 mod serve;
 mod sink;
@@ -14,7 +15,6 @@ pub use sink::SinkFrom;
 use super::fallback::FallbackConfig;
 use super::kafka::{KafkaSinkConfig, KafkaSourceConfig};
 use super::secret::Secret;
-use groundswell_connectors::decode;
 use groundswell_connectors::webhook::Body;
 use groundswell_core::keywords::Keyword;
 use groundswell_core::spec::{GraphSpec, RuleSpec};
@@ -158,6 +158,8 @@ pub enum Collection {
     Interactions,
     /// Whom users follow.
     Follows,
+    /// What is to be forgotten.
+    Erasures,
 }
 
 /// How fast a file is read.
@@ -448,101 +450,14 @@ macro_rules! words {
 
 words!(Clock { Wall = "wall", Event = "event" });
 words!(Collection { Posts = "posts", Votes = "votes", Threads = "threads", Entities = "entities", Rules = "rules",
-    Keywords = "keywords", Authors = "authors", Interactions = "interactions", Follows = "follows" });
+    Keywords = "keywords", Authors = "authors", Interactions = "interactions", Follows = "follows",
+    Erasures = "erasures" });
 words!(DeletedBody { Gone = "gone", Text = "text" });
 words!(FileFormat { Jsonl = "jsonl", Json = "json", Yaml = "yaml" });
 words!(Schemas { Avro = "avro", Protobuf = "protobuf" });
 words!(TimeUnit { Seconds = "s", Millis = "ms", Micros = "us" });
 words!(FeedModel { Civility = "civility", Sentiment = "sentiment" });
 words!(Precision { Fp32 = "fp32", Bf16 = "bf16", Int8 = "int8" });
-
-impl Collection {
-    /// The decoder's name for it.
-    pub(super) fn decoded(self) -> decode::Collection {
-        match self {
-            Collection::Posts => decode::Collection::Posts,
-            Collection::Votes => decode::Collection::Votes,
-            Collection::Threads => decode::Collection::Threads,
-            Collection::Entities => decode::Collection::Entities,
-            Collection::Rules => decode::Collection::Rules,
-            Collection::Keywords => decode::Collection::Keywords,
-            Collection::Authors => decode::Collection::Authors,
-            Collection::Interactions => decode::Collection::Interactions,
-            Collection::Follows => decode::Collection::Follows,
-        }
-    }
-
-    /// The fields its records have, as the names `map` may use.
-    pub fn fields(self) -> &'static [&'static str] {
-        match self {
-            Collection::Posts => &[
-                "id",
-                "source",
-                "thread",
-                "parent",
-                "author",
-                "text",
-                "score",
-                "created_at",
-                "observed_at",
-                "title",
-                "url",
-                "lang",
-                "followers",
-                "likes",
-                "replies",
-                "reposts",
-                "views",
-                "dislikes",
-                "upvote_ratio",
-                "comments",
-                "downvotes",
-                "retweets",
-                "shares",
-                "upvotes",
-                "viewers",
-                "edited_at",
-                "hidden_score",
-                "kind",
-                "original_post_id",
-                "sentiment",
-                "deleted",
-                "version",
-            ],
-            Collection::Votes => &["id", "score", "observed_at", "hidden_score", "deleted"],
-            Collection::Authors => &["id", "observed_at", "deleted"],
-            Collection::Threads => &["thread", "title", "air_time", "ends_at", "deleted", "version"],
-            Collection::Entities => &[
-                "id",
-                "name",
-                "canonical_name",
-                "aliases",
-                "kind",
-                "exclude",
-                "deleted",
-                "version",
-            ],
-            Collection::Interactions => &["user", "post", "kind", "at", "deleted", "version"],
-            Collection::Follows => &["follower", "followed", "at", "deleted", "version"],
-            Collection::Keywords => &["id", "phrases", "exclude", "deleted", "version"],
-            Collection::Rules => &[
-                "id",
-                "view",
-                "when",
-                "clear",
-                "min_posts",
-                "min_authors",
-                "min_n_eff",
-                "baseline_weeks",
-                "baseline_min",
-                "for",
-                "cooldown",
-                "deleted",
-                "version",
-            ],
-        }
-    }
-}
 
 /// Whether a field of a record may be given as a time, so that it has a unit.
 pub(super) fn is_time(field: &str) -> bool {

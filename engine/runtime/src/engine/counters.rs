@@ -115,6 +115,7 @@ impl Counters {
                     | Record::RuleDeleted { .. }
                     | Record::Keyword(_)
                     | Record::KeywordDeleted { .. }
+                    | Record::Erasure(_)
             );
             if few && self.is_known(envelope.record.identity(), envelope) {
                 *tally.repeated.entry(envelope.source).or_default() += 1;

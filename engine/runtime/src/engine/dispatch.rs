@@ -12,10 +12,11 @@ use super::sinks::SinkThread;
 use super::status::Status;
 use super::ties::GatheredTies;
 use crossbeam_channel::Receiver;
+use groundswell_core::erasure::Subject;
 use groundswell_core::id::PostKey;
 use groundswell_core::record::SourceId;
 use groundswell_core::serving::{
-    AlertChange, AlertState, DeadChange, PostChange, RowChange, ThreadChange, TickChanges,
+    AlertChange, AlertState, DeadChange, ErasureChange, PostChange, RowChange, ThreadChange, TickChanges,
 };
 use groundswell_core::spec::ViewSpec;
 use groundswell_core::time::{EventTime, Tick};
@@ -74,6 +75,8 @@ pub(crate) enum ToDispatch {
         clock: EventTime,
         dead: Vec<DeadChange>,
         threads: Vec<ThreadChange>,
+        erasures: Vec<ErasureChange>,
+        purged: Vec<Subject>,
         counts: Tally,
         models: ModelFacts,
     },
@@ -123,6 +126,8 @@ pub(crate) struct Gathered {
     events: Vec<(Event, isize)>,
     dead: Vec<DeadChange>,
     threads: Vec<ThreadChange>,
+    erasures: Vec<ErasureChange>,
+    purged: Vec<Subject>,
     counts: Tally,
     wanted: Vec<(Wanted, isize)>,
     tallies: Vec<(ModelTally, isize)>,
@@ -140,6 +145,8 @@ impl Dispatcher {
                     clock,
                     dead,
                     threads,
+                    erasures,
+                    purged,
                     counts,
                     models,
                 } => {
@@ -149,6 +156,8 @@ impl Dispatcher {
                     slot.clock = slot.clock.max(Some(clock));
                     slot.dead.extend(dead);
                     slot.threads.extend(threads);
+                    slot.erasures.extend(erasures);
+                    slot.purged.extend(purged);
                     slot.models.merge(models);
                 }
                 ToDispatch::Complete(below) => {
@@ -263,6 +272,8 @@ impl Dispatcher {
             alerts,
             dead: gathered.dead,
             threads: gathered.threads,
+            erasures: gathered.erasures,
+            purged: gathered.purged,
             ties: gathered.ties.changes(),
             events: self.strings.told(gathered.events),
         });

@@ -132,6 +132,15 @@ impl Log {
         }
     }
 
+    /// Whether a fold of ticks up to `last` would begin; with `soon`, however little there is to fold.
+    pub(crate) fn is_due(&mut self, last: Tick, soon: bool) -> bool {
+        let Log::Durable(store) = self else { return false };
+        if soon {
+            store.fold_soon();
+        }
+        store.is_due(last)
+    }
+
     /// Lets a due fold of ticks up to `last` begin, or one that runs finish: then its tick. Cheap otherwise.
     pub(crate) fn maintain(&mut self, last: Tick) -> Option<Tick> {
         let Log::Durable(store) = self else { return None };

@@ -7,8 +7,11 @@
 //! Wall clock and arrival order end here: they decide which tick a record falls into and what the tick's clock says, and
 //! both are recorded. On a start the recorded past is released first, at its recorded times.
 
+mod cut;
+
 use super::counters::Counters;
 use super::dispatch::{Tally, ToDispatch};
+use super::erase::{Erase, Erasures};
 use super::floors::{Bounds, Floors};
 use super::log::{Log, Recorded};
 use super::models::{Ask, ModelFacts, Pointer, Switch};
@@ -18,10 +21,11 @@ use super::scoring::Strict;
 use super::status::Status;
 use super::workers::Feeds;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use cut::cut;
 use groundswell_core::id::{ModelKey, Names};
 use groundswell_core::keywords::Keyword;
 use groundswell_core::record::{Binding, CONTROL, Envelope, Record, SCORER, SourceId, TickBatch};
-use groundswell_core::serving::{DeadChange, ThreadChange};
+use groundswell_core::serving::{DeadChange, ErasureChange, ThreadChange};
 use groundswell_core::source::{Durable, SourceBatch, StopFlag};
 use groundswell_core::spec::RuleSpec;
 use groundswell_core::text::Texts;
@@ -102,6 +106,7 @@ pub(crate) struct Recorder {
     pub(crate) pointer: Pointer,
     /// Switches of models that are asked for.
     pub(crate) switches: Receiver<Switch>,
+    pub(crate) erasures: Erasures,
     /// What the graph is told of the models beside the live one, with the first tick.
     pub(crate) background: Option<Arc<[Background]>>,
     pub(crate) config_rules: BTreeMap<String, RuleSpec>,
@@ -132,7 +137,7 @@ impl Recorder {
         while let Some(batch) = ticks.next() {
             let batch = batch.map_err(|e| e.to_string())?;
             for envelope in &batch.records {
-                self.remember(envelope);
+                self.remember(envelope, batch.tick);
                 self.ledger.note(envelope);
             }
             self.counters.tally(&batch.records);
@@ -150,10 +155,11 @@ impl Recorder {
     }
 
     /// What later decisions need to know about the recorded past.
-    fn remember(&mut self, envelope: &Envelope) {
+    fn remember(&mut self, envelope: &Envelope, tick: Tick) {
         match &envelope.record {
             Record::LiveModel { model, past } => self.pointer.remember(*model, past),
             Record::AlertFloor(_) | Record::AlertMuted { .. } => self.bounds.remember(envelope),
+            Record::Erasure(_) | Record::Purged(_) => self.erasures.remember(envelope, tick),
             Record::Rule(rule) if envelope.source == CONTROL => {
                 self.config_rules.insert(rule.id.clone(), rule.clone());
             }
@@ -281,6 +287,13 @@ impl Recorder {
                 self.switch(&switch)?;
                 continue;
             }
+            if let Some(asked) = self.erasures.next() {
+                if !collected.is_empty() {
+                    collected = self.seal(collected)?;
+                }
+                self.erase(&asked)?;
+                continue;
+            }
             let something = !collected.is_empty();
             if (due && something) || self.idle_tick_due() {
                 collected = self.seal(collected)?;
@@ -329,6 +342,19 @@ impl Recorder {
         };
         // Nobody waits for it any more if the request was given up.
         let _ = switch.done.send(answer);
+        Ok(())
+    }
+
+    /// Records an erasure in a tick of its own, with the clock as it was.
+    fn erase(&mut self, asked: &Erase) -> Result<(), String> {
+        let collected = Collected {
+            records: vec![self.erasures.above(asked.erasure)],
+            stands: true,
+            ..Collected::default()
+        };
+        let (_, at) = self.seal_as(collected, Share::Whole)?;
+        // Nobody waits for it any more if the request was given up.
+        let _ = asked.done.send(at.tick);
         Ok(())
     }
 
@@ -395,8 +421,13 @@ impl Recorder {
             .extend(self.bounds.take(&self.floors, &self.names, tick));
         // What is folded away cannot be handed to a sink that has not committed it: fold only what all have.
         let end = self.bounds.fold_end(complete.min(self.status.committed()));
-        if let Some(folded) = self.log.maintain(end) {
+        let soon = self.erasures.is_overdue(tick);
+        if self.log.is_due(end, soon) && !self.erasures.lets_fold(end) {
+            let purges = self.own(self.erasures.purges());
+            collected.records.extend(purges.records);
+        } else if let Some(folded) = self.log.maintain(end) {
             self.bounds.folded(folded);
+            self.erasures.folded(folded);
         }
         let mut batch = TickBatch {
             tick,
@@ -405,8 +436,8 @@ impl Recorder {
             records: collected.records,
         };
         for envelope in &batch.records {
-            if matches!(envelope.source, CONTROL | SCORER) {
-                self.remember(envelope);
+            if matches!(envelope.source, CONTROL | SCORER) || matches!(envelope.record, Record::Erasure(_)) {
+                self.remember(envelope, tick);
             }
         }
         self.log.append(&batch).map_err(|e| format!("cannot record: {e}"))?;
@@ -462,11 +493,24 @@ impl Recorder {
             }),
             _ => None,
         });
+        let erasures = batch.records.iter().filter_map(|e| match &e.record {
+            Record::Erasure(erasure) => Some(ErasureChange {
+                erasure: *erasure,
+                rank: e.rank(),
+            }),
+            _ => None,
+        });
+        let purged = batch.records.iter().filter_map(|e| match &e.record {
+            Record::Purged(of) => Some(*of),
+            _ => None,
+        });
         let tick = ToDispatch::Tick {
             tick: batch.tick,
             clock: batch.clock,
             dead: dead.collect(),
             threads: threads.collect(),
+            erasures: erasures.collect(),
+            purged: purged.collect(),
             counts,
             models: ModelFacts::of(batch),
         };
@@ -494,93 +538,5 @@ impl Recorder {
             thread.unpark();
         }
         Ok(())
-    }
-}
-
-/// Cuts a batch into pieces of at most so many records. A piece's position is that of the record after it, so that a crash
-/// in between repeats nothing; where the batch says more than one position only the last piece moves them.
-fn cut(batch: SourceBatch, most: usize) -> VecDeque<SourceBatch> {
-    let (source, mut records) = (batch.source, VecDeque::from(batch.records));
-    let mut pieces = VecDeque::new();
-    while records.len() > most {
-        let piece: Vec<Envelope> = records.drain(..most).collect();
-        let next = match (&batch.bindings[..], records.front()) {
-            ([only], Some(first)) if only.partition == first.partition => Some(Binding {
-                next: first.offset,
-                ..*only
-            }),
-            _ => None,
-        };
-        pieces.push_back(SourceBatch {
-            source,
-            records: piece,
-            bindings: next.into_iter().collect(),
-            ..SourceBatch::default()
-        });
-    }
-    pieces.push_back(SourceBatch {
-        source,
-        records: records.into(),
-        bindings: batch.bindings,
-        clock: batch.clock,
-        finished: batch.finished,
-    });
-    pieces
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_is_cut_where_reading_may_go_on() {
-        let envelope = |offset| Envelope {
-            source: 3,
-            partition: 0,
-            offset,
-            order: offset,
-            record: Record::PostDeleted { id: String::new() },
-        };
-        let binding = |next| Binding {
-            source: 3,
-            partition: 0,
-            next,
-        };
-        let batch = SourceBatch {
-            source: 3,
-            records: (0..5).map(|n| envelope(n * 10)).collect(),
-            bindings: vec![binding(50)],
-            clock: Some(7),
-            finished: true,
-        };
-        let pieces = cut(batch.clone(), 2);
-        let said: Vec<_> = pieces
-            .iter()
-            .map(|p| (p.records.len(), p.bindings.clone(), p.clock, p.finished))
-            .collect();
-        assert_eq!(
-            said,
-            [
-                (2, vec![binding(20)], None, false),
-                (2, vec![binding(40)], None, false),
-                (1, vec![binding(50)], Some(7), true)
-            ]
-        );
-        assert_eq!(
-            Vec::from_iter(pieces.into_iter().flat_map(|p| p.records)),
-            batch.records
-        );
-        let several = SourceBatch {
-            bindings: vec![
-                binding(50),
-                Binding {
-                    partition: 1,
-                    ..binding(9)
-                },
-            ],
-            ..batch
-        };
-        let pieces = cut(several.clone(), 4);
-        assert!(pieces[0].bindings.is_empty() && pieces[1].bindings == several.bindings);
     }
 }

@@ -3,13 +3,14 @@
 use super::feed::Feeds;
 use super::models::Control;
 use super::registry::Registries;
-use crate::engine::{Predictor, Replayer, RuleReport, SinkCondition, SinkError, SinkReport, Status};
+use crate::engine::{Eraser, Predictor, Replayer, RuleReport, SinkCondition, SinkError, SinkReport, Status};
 use groundswell_connectors::dlq::{Letter, Refusal, Replayed, Replays};
 use groundswell_connectors::http::{
-    Health, HealthReport, ModelControl, PredictRefusal, Predicting, RuleInForce, Service, SinkAction, SinkRefusal,
-    SinkStatus,
+    EraseRefusal, Health, HealthReport, ModelControl, PredictRefusal, Predicting, RuleInForce, Service, SinkAction,
+    SinkRefusal, SinkStatus,
 };
-use groundswell_core::time::wall_now;
+use groundswell_core::erasure::Erasure;
+use groundswell_core::time::{Tick, wall_now};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
@@ -19,6 +20,7 @@ pub(super) struct EngineHealth {
     feeds: Feeds,
     pub(super) status: OnceLock<Arc<Status>>,
     pub(super) replayer: OnceLock<Arc<Replayer>>,
+    pub(super) eraser: OnceLock<Arc<Eraser>>,
     pub(super) models: OnceLock<Arc<Control>>,
     /// Who asks the model for others; none if there is no model.
     pub(super) predictor: OnceLock<Option<Predictor>>,
@@ -90,6 +92,12 @@ impl Health for EngineHealth {
         replayer.replay(letters, dry_run)
     }
 
+    fn erase(&self, erasure: Erasure) -> Result<Tick, EraseRefusal> {
+        let starting = || EraseRefusal("the engine is starting; ask again in a while".to_owned());
+        let eraser = self.eraser.get().ok_or_else(starting)?;
+        eraser.erase(erasure).map_err(|why| EraseRefusal(why.to_string()))
+    }
+
     fn predict(&self, texts: Vec<String>) -> Result<Predicting, PredictRefusal> {
         let predictor = self.predictor.get().ok_or(PredictRefusal::Starting)?;
         predictor.as_ref().ok_or(PredictRefusal::NoModel)?.ask(texts)
@@ -117,6 +125,7 @@ impl EngineHealth {
             feeds,
             status: OnceLock::new(),
             replayer: OnceLock::new(),
+            eraser: OnceLock::new(),
             models: OnceLock::new(),
             predictor: OnceLock::new(),
         }

@@ -4,6 +4,7 @@ use crate::alerts::{Alerts, Windows};
 use crate::harness::{Views, background};
 use crate::tied::Tied;
 use groundswell_core::acc::Acc;
+use groundswell_core::erasure::Subject;
 use groundswell_core::id::{Dim, ModelKey, PostKey, TextKey};
 use groundswell_core::number::{Numbers, Of, Stat, TopPost};
 use groundswell_core::record::{Entity, Post, Rank, Record, TickBatch};
@@ -12,7 +13,7 @@ use groundswell_core::scoring::{Policy, Sarcasm};
 use groundswell_core::spec::{
     Anchor, Edge, GroupColumn, LinkSpec, Measure, Phases, RuleSpec, Used, ViewKey, ViewSpec, WeightSpec, WindowSpec,
 };
-use groundswell_core::tie::Tie;
+use groundswell_core::tie::{Tie, TieKind};
 use groundswell_operators::compare::{Count, Tally};
 use groundswell_operators::graph::Plan;
 use groundswell_operators::matcher::Matcher;
@@ -27,6 +28,8 @@ pub struct Oracle {
     posts: Ranked<Post>,
     votes: BTreeMap<String, (i64, Option<i64>)>,
     deleted: Ranked<()>,
+    /// Whether each is erased.
+    erased: BTreeMap<Subject, (Rank, bool)>,
     /// When what a thread discusses starts, and ends.
     times: Ranked<(Option<i64>, Option<i64>)>,
     entities: Ranked<Entity>,
@@ -97,6 +100,30 @@ impl Oracle {
         self.alerts.tick(&plan.views, &watched, seen, self.clock);
     }
 
+    /// How many posts are kept out by an erasure.
+    pub fn kept_out(&self) -> usize {
+        let erased = |of: &Subject| matches!(self.erased.get(of), Some((_, true)));
+        let posts = self.posts.values().filter_map(|(_, post)| post.as_ref());
+        posts.filter(|post| Subject::of_post(post).iter().any(erased)).count()
+    }
+
+    /// What is erased now.
+    pub fn erased(&self) -> Vec<Subject> {
+        let erased = self.erased.iter().filter(|(_, (_, erased))| *erased);
+        erased.map(|(of, _)| *of).collect()
+    }
+
+    /// Nothing stays of it but the ranks of posts.
+    fn purge(&mut self, of: Subject) {
+        for (_, post) in self.posts.values_mut() {
+            *post = post.take().filter(|post| !Subject::of_post(post).contains(&of));
+        }
+        let is = |user: &str| of == Subject::author(user);
+        self.ties
+            .retain(|_, (_, tie)| !is(&tie.user) && (tie.kind != TieKind::Follow || !is(&tie.target)));
+        self.authors.retain(|id, _| !is(id));
+    }
+
     fn apply(&mut self, batch: &TickBatch) {
         let o = self;
         o.clock = o.clock.max(batch.clock);
@@ -122,6 +149,11 @@ impl Oracle {
                     put(&mut o.deleted, &t.id, rank, t.deleted.then_some(()));
                     put(&mut o.times, &t.id, rank, Some((t.air_time, t.ends_at)));
                 }
+                Record::Erasure(erasure) => {
+                    let new = (rank, !erasure.undo);
+                    let slot = o.erased.entry(erasure.of).or_insert(new);
+                    *slot = (*slot).max(new);
+                }
                 Record::Entity(x) => put(&mut o.entities, &x.id, rank, Some(x.clone())),
                 Record::EntityDeleted { id } => put(&mut o.entities, id, rank, None),
                 Record::Rule(r) => put(&mut o.rules, &r.id, rank, Some(r.clone())),
@@ -130,10 +162,17 @@ impl Oracle {
                 Record::Unscorable { text, model } => o.learn(*text, *model, None),
                 Record::LiveModel { model, .. } => o.live = Some(*model),
                 Record::Author(a) => put(&mut o.authors, &a.id, rank, a.numbers.clone()),
+                // At the end of the tick.
+                Record::Purged(_) => {}
                 // What the engine notes about its own past; the past is here.
                 Record::AlertFloor(_) | Record::AlertMuted { .. } | Record::Dead(_) => {}
                 // Views have nothing of them; `events` has an oracle of its own.
                 Record::Keyword(_) | Record::KeywordDeleted { .. } => {}
+            }
+        }
+        for e in &batch.records {
+            if let Record::Purged(of) = e.record {
+                o.purge(of);
             }
         }
     }
@@ -183,7 +222,10 @@ impl Oracle {
     }
 
     pub fn live_posts(&self) -> BTreeMap<&str, &Post> {
-        let alive = |p: &&Post| !matches!(self.deleted.get(&p.thread), Some((_, Some(()))));
+        let erased = |of: &Subject| matches!(self.erased.get(of), Some((_, true)));
+        let alive = |p: &&Post| {
+            !matches!(self.deleted.get(&p.thread), Some((_, Some(())))) && !Subject::of_post(p).iter().any(erased)
+        };
         self.posts
             .iter()
             .filter_map(|(id, (_, p))| p.as_ref().filter(alive).map(|p| (id.as_str(), p)))
@@ -630,7 +672,10 @@ impl Oracle {
             ..Views::default()
         };
         if plan.ties() {
-            let ties: Vec<Tie> = self.ties.values().map(|(_, tie)| tie.clone()).collect();
+            let erased = |user: &str| matches!(self.erased.get(&Subject::author(user)), Some((_, true)));
+            let stands = |tie: &&Tie| !erased(&tie.user) && (tie.kind != TieKind::Follow || !erased(&tie.target));
+            let ties = self.ties.values().map(|(_, tie)| tie).filter(stands);
+            let ties: Vec<Tie> = ties.cloned().collect();
             views.tied = Tied::of(&ties, &self.live_posts());
         }
         for (i, spec) in (0u16..).zip(plan.views.iter()).take(plan.declared) {

@@ -1,6 +1,7 @@
 //! Generated histories: posts, edits, deletions, votes, threads, entities, rules, scores and model switches over small sets
 //! of ids, so that everything collides with everything; and the ways in which a history may be delivered.
 
+use groundswell_core::erasure::{Erasure, Subject};
 use groundswell_core::expr::{Baseline, Expr};
 use groundswell_core::id::{ModelKey, TextKey};
 use groundswell_core::record::{CONTROL, Entity, Envelope, Past, Post, Record, Thread, TickBatch, Votes};
@@ -161,6 +162,16 @@ fn thread(gone: f64) -> impl Strategy<Value = Record> {
     })
 }
 
+/// An author, a post or a thread is erased, or no more. Undone as often as not, so that some of everything stands.
+fn erasure() -> impl Strategy<Value = Record> {
+    let of = prop_oneof![
+        2 => id('a', 3).prop_map(|id| Subject::author(&id)),
+        2 => id('p', 8).prop_map(|id| Subject::post(&id)),
+        1 => id('t', 2).prop_map(|id| Subject::thread(&id)),
+    ];
+    (of, any::<bool>()).prop_map(|(of, undo)| Record::Erasure(Erasure { of, undo }))
+}
+
 fn rule(views: &'static [&'static str]) -> impl Strategy<Value = Record> {
     let when = prop::sample::select(
         &[
@@ -274,6 +285,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => votes.prop_map(recorded),
         8 => tie().prop_map(recorded),
         2 => thread.prop_map(recorded),
+        2 => erasure().prop_map(recorded),
         4 => entity().prop_map(recorded),
         1 => id('e', 3).prop_map(|id| recorded(Record::EntityDeleted { id })),
         6 => rule(&["by_minute", "by_thread", "sliding", "kept", "kept_hop", "labels", "phases", "tags"]).prop_map(recorded),
@@ -340,7 +352,7 @@ pub fn forgetful_history(max: usize) -> impl Strategy<Value = History> {
         })
     });
     let thread = thread(0.2);
-    let more = prop_oneof![4 => votes, 2 => thread, 2 => entity()].prop_map(recorded);
+    let more = prop_oneof![4 => votes, 2 => thread, 1 => erasure(), 2 => entity()].prop_map(recorded);
     let more = prop::collection::vec((any::<prop::sample::Index>(), more), 0..max / 3);
     let words = prop::collection::vec((prop::option::weighted(0.7, id('p', 16)), text()), max + max / 3);
     (alert_history(max), more, words).prop_map(|(mut steps, more, words)| {

@@ -5,7 +5,7 @@ use crate::batch::Oracle;
 use crate::harness::{SLIDING, Views, forgetful_plan, plan, run};
 use crate::history::{Delivery, History, alert_history, delivery, forgetful_history, history};
 use groundswell_core::id::Dim;
-use groundswell_core::record::{Past, TickBatch};
+use groundswell_core::record::{CONTROL, Envelope, Past, Record, TickBatch};
 use groundswell_core::spec::ViewKey;
 use groundswell_core::store::{Store, StoreOptions};
 use groundswell_operators::compare::{Count, Tally};
@@ -154,8 +154,8 @@ proptest! {
     }
 }
 
-/// What forgotten windows left behind is recorded as the engine does it: at a tick of its own, and before a fold covers the
-/// tick that said it.
+/// What forgotten windows left behind, and what is purged, is recorded as the engine does it: at a tick of its own, and before a
+/// fold covers the tick that said it.
 fn restart_always(ticks: &[TickBatch], folds: u64) -> Result<(), TestCaseError> {
     restart(&plan(), ticks, folds)
 }
@@ -164,6 +164,8 @@ pub fn restart(plan: &Plan, ticks: &[TickBatch], folds: u64) -> Result<(), TestC
     let folder = scratch();
     let url = format!("file:{}", folder.path().display());
     let (mut oracle, mut recorded) = (oracle(plan), 0);
+    // What a process sees that goes on all the time.
+    let mut whole = Vec::new();
     for (i, batch) in ticks.iter().enumerate() {
         let (mut store, restore) = Store::open(StoreOptions::new(&url)).unwrap();
         store.expire_after(plan.retention());
@@ -183,11 +185,30 @@ pub fn restart(plan: &Plan, ticks: &[TickBatch], folds: u64) -> Result<(), TestC
         };
         store.append(&batch).unwrap();
         oracle.tick(&batch, plan);
+        whole.push(batch.clone());
         if folds >> (i % 64) & 1 == 1 {
             let mut all = restored;
             all.push(batch.clone());
             let records = run(plan, &all, 1).floors(plan, recorded + 1);
             recorded = batch.tick;
+            let purges = oracle.erased().into_iter().map(|of| Envelope {
+                source: CONTROL,
+                partition: 0,
+                offset: 0,
+                order: 0,
+                record: Record::Purged(of),
+            });
+            let purges = TickBatch {
+                tick: batch.tick + 1,
+                clock: batch.clock,
+                records: purges.collect(),
+                ..TickBatch::default()
+            };
+            if !purges.records.is_empty() {
+                oracle.tick(&purges, plan);
+                whole.push(purges.clone());
+            }
+            let records = [records, purges.records].concat();
             if !records.is_empty() {
                 let floors = TickBatch {
                     tick: batch.tick + 1,
@@ -199,6 +220,10 @@ pub fn restart(plan: &Plan, ticks: &[TickBatch], folds: u64) -> Result<(), TestC
             }
             store.fold_now().unwrap();
         }
+    }
+    if let Some(last) = whole.last() {
+        let (got, expected) = (run(plan, &whole, 1).at(plan, last.tick), oracle.views(plan));
+        prop_assert_eq!(got, expected, "without a restart");
     }
     Ok(())
 }
@@ -215,7 +240,7 @@ fn scratch() -> tempfile::TempDir {
 #[test]
 fn the_best_rung_stands_in_any_order() {
     use groundswell_core::id::TextKey;
-    use groundswell_core::record::{Envelope, Post, Record, SCORER};
+    use groundswell_core::record::{Post, SCORER};
     use groundswell_core::score::{Rung, Score};
     let (text, model) = (TextKey::of(b"so good"), crate::history::model(0));
     let envelope = |record| Envelope {
@@ -301,11 +326,13 @@ fn histories_cover_the_cases() {
     let (mut tied, mut liked, mut bonds, mut tagged) = (0, 0, 0, 0);
     let (mut labelled, mut anchored, mut kept_anchored, mut adrift) = (0, 0, 0, 0);
     let (mut bursts, mut cut, mut kept_bursts) = (0, 0, 0);
+    let mut erased = 0;
     for _ in 0..600 {
         let history: History = history(60).new_tree(&mut runner).unwrap().current();
         let oracle = followed(&history);
         let views = oracle.views(&plan());
         rows += views.rows.len();
+        erased += oracle.kept_out();
         let pairs = |t: &&Tally| t.count == Count::Posts;
         compared += views.tallies.keys().filter(pairs).count();
         of_entities += views
@@ -377,7 +404,8 @@ fn histories_cover_the_cases() {
     println!(
         "rows {rows} sliding {sliding} unscored {unscored} inherited {inherited} alerts {alerts} resolved {resolved} \
          kept {kept} forgotten {forgotten} carried {carried} compared {compared} ({of_entities} of entities) wanted {wanted} \
-         labelled {labelled} bursts {bursts} (kept {kept_bursts}, cut {cut}) anchored {anchored} (kept {kept_anchored}) adrift {adrift} reposts {tied} liked {liked} bonds {bonds} tagged {tagged}"
+         labelled {labelled} bursts {bursts} (kept {kept_bursts}, cut {cut}) anchored {anchored} (kept {kept_anchored}) adrift {adrift} reposts {tied} liked {liked} bonds {bonds} tagged {tagged} \
+         erased {erased}"
     );
     for n in [
         rows,
@@ -403,6 +431,7 @@ fn histories_cover_the_cases() {
         liked,
         bonds,
         tagged,
+        erased,
     ] {
         assert!(n > 15, "too few of one kind");
     }

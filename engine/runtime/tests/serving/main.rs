@@ -2,6 +2,7 @@
 //! nothing about few.
 #![allow(clippy::unwrap_used)]
 
+mod erase;
 mod explain;
 mod export;
 mod few;

@@ -3,6 +3,7 @@
 use super::text::plain;
 use super::{Opened, Which};
 use crate::cli::Failure;
+use crate::cli::address::address;
 use crate::cli::out::{note, say};
 use crate::config::Pipeline;
 use groundswell_connectors::dlq::{Answer, Filter, LETTERS, Letter, Letters, Position, REQUEST_BYTES, Verdict};
@@ -27,7 +28,10 @@ pub(super) fn run(which: &Which, limit: Option<usize>, dry_run: bool, url: Optio
         mut letters,
     } = which.open()?;
     known_source(&pipeline, which.source.as_deref())?;
-    let url = format!("{}/api/v1/dead-letters/replay", address(&pipeline, url)?);
+    let url = format!(
+        "{}/api/v1/dead-letters/replay",
+        address("letters are replayed", &pipeline, url)?
+    );
     let mut chosen = newest(&mut *letters, &filter)?;
     let older = chosen.older;
     let mut sums = Sums::default();
@@ -72,28 +76,6 @@ fn known_source(pipeline: &Pipeline, name: Option<&str>) -> Result<(), Failure> 
             plain(name, &[]),
             names.join(", ")
         ))),
-    }
-}
-
-/// Where the pipeline serves HTTP.
-fn address(pipeline: &Pipeline, url: Option<&str>) -> Result<String, Failure> {
-    let usage = |why: &str| {
-        Err(Failure::Usage(format!(
-            "letters are replayed through the running pipeline's HTTP address, and {why}"
-        )))
-    };
-    match (url, &pipeline.serve) {
-        (Some(url), _) => Ok(url.trim_end_matches('/').to_owned()),
-        (None, None) => {
-            usage("this one has `serve: false`; give it an address, such as `serve: {http: \"127.0.0.1:8080\"}`")
-        }
-        (None, Some(serve)) if serve.http.port() == 0 => {
-            usage("this one takes any free port; name the one it took with --url http://127.0.0.1:PORT")
-        }
-        (None, Some(serve)) => {
-            let scheme = if serve.tls.is_some() { "https" } else { "http" };
-            Ok(format!("{scheme}://{}", serve.http))
-        }
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "sources.*.map.*.prefix",
         Text,
-        "Of an id (`id`, `thread`, `parent`, `author`): what is put before it, so that two platforms may use the same ones.",
+        "Of an id (`id`, `thread`, `parent`, `author`, `post`): what is put before it, so that two platforms may use the same ones.",
     )
     .example("\"twitter:\""),
     key(

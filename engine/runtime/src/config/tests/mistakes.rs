@@ -374,8 +374,8 @@ fn source_mistakes() {
             "4:42: sources.s.into: unknown value \"post\"; did you mean \"posts\"?",
         ),
         (
-            "{type: file, path: cast.yaml, into: erasures}",
-            "4:42: sources.s.into: not supported in this build: erasures",
+            "{type: file, path: cast.yaml, into: erasures, map: {undoo: back}}",
+            "4:58: sources.s.map.undoo: unknown field of erasures \"undoo\"; did you mean \"undo\"?",
         ),
         (
             "{type: file, path: cast.yaml, into: posts, pace: -1x}",
