@@ -36,14 +36,11 @@ struct ErasureRequest {
 
 impl ErasureRequest {
     fn erasure(&self) -> Result<Erasure, String> {
-        let all: [(&Option<String>, fn(&str) -> Subject); 3] = [
-            (&self.author, Subject::author),
-            (&self.post, Subject::post),
-            (&self.thread, Subject::thread),
-        ];
-        let mut named = all.into_iter().filter_map(|(id, of)| Some((id.as_deref()?, of)));
-        let (Some((id, of)), None) = (named.next(), named.next()) else {
-            return Err("it names one of \"author\", \"post\" and \"thread\"".to_owned());
+        let (id, of): (_, fn(&str) -> Subject) = match (&self.author, &self.post, &self.thread) {
+            (Some(id), None, None) => (id, Subject::author),
+            (None, Some(id), None) => (id, Subject::post),
+            (None, None, Some(id)) => (id, Subject::thread),
+            _ => return Err("it names one of \"author\", \"post\" and \"thread\"".to_owned()),
         };
         match id.len() {
             0 => Err("the id is empty".to_owned()),
