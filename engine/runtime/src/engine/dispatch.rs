@@ -78,7 +78,7 @@ pub(crate) enum ToDispatch {
         erasures: Vec<ErasureChange>,
         purged: Vec<Subject>,
         counts: Tally,
-        models: ModelFacts,
+        models: Box<ModelFacts>,
     },
     /// Every tick below this is complete.
     Complete(Tick),
@@ -158,7 +158,7 @@ impl Dispatcher {
                     slot.threads.extend(threads);
                     slot.erasures.extend(erasures);
                     slot.purged.extend(purged);
-                    slot.models.merge(models);
+                    slot.models.merge(*models);
                 }
                 ToDispatch::Complete(below) => {
                     while let Some(first) = self.pending.first_entry() {

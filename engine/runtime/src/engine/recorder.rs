@@ -512,7 +512,7 @@ impl Recorder {
             erasures: erasures.collect(),
             purged: purged.collect(),
             counts,
-            models: ModelFacts::of(batch),
+            models: Box::new(ModelFacts::of(batch)),
         };
         self.dispatch
             .send(tick)
