@@ -3,6 +3,7 @@
 #
 #   benches/job-j.sh                      2,000,000 posts and a delta of 100,000; three runs of each engine
 #   EVENTS=50000 DELTA=5000 RUNS=1 …      smaller
+#   PROFILE=release …                     ours as `make build` builds it: minutes less to build, slower
 #   WITH_DBSP=1 …                         DBSP too; its build takes many minutes
 #
 # The generator, the oracle and the peers' programs are read from GROUNDSWELL_PEERS (default ../shared/peers, seen from
@@ -12,6 +13,7 @@ repo="$(cd "$(dirname "$0")/.." && pwd)"
 peers="${GROUNDSWELL_PEERS:-$repo/../shared/peers}"
 cache="${GROUNDSWELL_CACHE:-$HOME/.cache/groundswell}/bench"
 events="${EVENTS:-2000000}" delta="${DELTA:-100000}" seed="${SEED:-42}" runs="${RUNS:-3}"
+profile="${PROFILE:-dist}"
 
 say() { echo "job-j: $*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -47,9 +49,9 @@ build_peer() {
 }
 build_peer handrolled
 [ -z "${WITH_DBSP:-}" ] || build_peer dbsp
-say "building job-j as it is shipped (profile dist: optimised across crates; some minutes)"
-cargo build --quiet --profile dist --manifest-path "$repo/Cargo.toml" -p groundswell-benches --bin job-j
-target="${CARGO_TARGET_DIR:-$repo/target}/dist"
+say "building job-j (profile $profile; dist, as it is shipped, takes many minutes)"
+cargo build --quiet --profile "$profile" --manifest-path "$repo/Cargo.toml" -p groundswell-benches --bin job-j
+target="${CARGO_TARGET_DIR:-$repo/target}/$profile"
 
 for set in base delta; do
     [ $set = base ] && files=("$base") || files=("$base" "$more")
