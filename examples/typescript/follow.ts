@@ -7,12 +7,14 @@ const [url, view, seconds] = (globalThis as any).process.argv.slice(2);
 const rows = new Map<string, Row>();
 let key: string[] = [];
 let at: number | null = null;
+let socket: WebSocket;
+let over = false;
 const id = (row: Row) => JSON.stringify(key.map((name) => row[name]));
 
 function follow() {
-  const socket = new WebSocket(url);
+  socket = new WebSocket(url);
   socket.onopen = () => socket.send(JSON.stringify({ op: 'subscribe', view, from: at }));
-  socket.onclose = () => setTimeout(follow, 1000); // comes back, and goes on where it was
+  socket.onclose = () => over || setTimeout(follow, 1000); // comes back, and goes on where it was
   socket.onmessage = ({ data }) => {
     const frame: Frame = JSON.parse(data);
     if (frame.type === 'error') throw new Error(frame.message);
@@ -26,6 +28,7 @@ function follow() {
 
 follow();
 setTimeout(() => {
+  over = true; // and nothing is left to wait for: Node.js ends once all is written
+  socket.close();
   rows.forEach((row) => console.log(JSON.stringify(row)));
-  (globalThis as any).process.exit(0);
 }, Number(seconds) * 1000);
