@@ -1,7 +1,7 @@
 //! Authors: how many distinct authors the posts of a row have.
 //!
 //! *In*: rows with their sums, the author of every live post in them, and the recorded clock. *Out*: the same rows, the number
-//! in their sums. *State* ([`crate::beside`]): of every row how many posts each author has in it. *Emits* at the tick of the change.
+//! in their sums. *State* (`beside`): of every row how many posts each author has in it. *Emits* at the tick of the change.
 //! *A retraction* of an author's last post takes one off.
 //!
 //! A number of distinct things is no sum, so that it cannot ride in the difference as the others do. The operator is rendered

@@ -1,7 +1,7 @@
 //! Row: what a view asks for of the numbers of a row's posts.
 //!
 //! *In*: rows with their sums, posts in them with their numbers, and the recorded clock. *Out*: the rows with their numbers.
-//! *State* ([`crate::beside`]): of every row and number its count and sum; where the view asks for ends, every value with how
+//! *State* (`beside`): of every row and number its count and sum; where the view asks for ends, every value with how
 //! often it is there, and where it asks for top posts, every post by its value: what goes down or away must leave the right one
 //! on top. So ends and top posts cost an entry per post of the rows that are kept, the rest nothing per post. *Emits* at the
 //! tick of the change. *A retraction* takes off what was added.
