@@ -20,13 +20,14 @@ use groundswell_core::spec::{
 };
 use groundswell_core::time::Tick;
 use groundswell_operators::aggregate::{Row, aggregate};
-use groundswell_operators::dedupe::{Duplicates, dedupe};
+use groundswell_operators::dedupe::{Duplicates, Upserted, dedupe};
 use groundswell_operators::event::{Control, Fact, PostEvent, PostRow};
 use groundswell_operators::evidence::{Item, evidence};
 use groundswell_operators::graph::{Inputs, Plan, render};
 use groundswell_operators::inherit::inherit;
 use groundswell_operators::link::{FetchText, Linked, Mentions, link};
 use groundswell_operators::live::{Live, Part, live};
+use groundswell_operators::posts::Posts;
 use groundswell_operators::score::score;
 use groundswell_operators::threshold::{Watched, threshold};
 use groundswell_operators::window::{RowKey, contribution, for_each_row, window};
@@ -277,7 +278,7 @@ fn keyed_by_post(worker: &mut Worker, c: &mut Criterion, size: u64) {
         worker,
         c,
         ("dedupe: votes", size),
-        |events, control| dedupe(events, control, None, Duplicates::default()),
+        |events, control| dedupe(events, control, None, Duplicates::default(), Posts::default()),
         (none(), &|i| vec![event(i, 0)]),
         &|i, v| vec![(votes(i, v), 1)],
     );
@@ -290,7 +291,7 @@ fn keyed_by_post(worker: &mut Worker, c: &mut Criterion, size: u64) {
                 fuzzy_min: None,
                 ..LinkSpec::default()
             };
-            link(rows, control, exact, fetch())
+            link(rows, control, exact, fetch(), Posts::default())
         },
         (dictionary(), &|i| vec![(post(i), row(i, 0))]),
         &|i, v| replaced(i, v, |i, v| (post(i), row(i, v.unsigned_abs()))),
@@ -332,18 +333,26 @@ fn keyed_by_post(worker: &mut Worker, c: &mut Criterion, size: u64) {
     operator(
         worker,
         c,
-        ("live: votes", size),
-        |parts, control| live(parts, control, WeightSpec::Log1p),
-        (none(), &|i| {
-            let parts = [
-                Part::Row(row(i, 0)),
-                Part::Votes(0),
-                Part::Mentions(mentions(i)),
-                Part::Score(answer(i)),
-            ];
-            parts.map(|part| (post(i), part)).to_vec()
-        }),
-        &|i, v| replaced(i, v, |i, v| (post(i), Part::Votes(v))),
+        ("dedupe and live: votes", size),
+        |events, control| {
+            let posts = Posts::default();
+            let upserted = dedupe(events, control.clone(), None, Duplicates::default(), posts.clone());
+            let rest = upserted.clone().flat_map(|(key, u)| {
+                let new = matches!(u, Upserted::Row(_));
+                new.then(|| {
+                    [
+                        (key, Part::Mentions(mentions(key.route()))),
+                        (key, Part::Score(answer(7))),
+                    ]
+                })
+                .into_iter()
+                .flatten()
+            });
+            let parts = upserted.flat_map(|(key, u)| Part::of(&u).map(|part| (key, part)));
+            live(parts.concat(rest), control, WeightSpec::Log1p, posts)
+        },
+        (none(), &|i| vec![event(i, 0)]),
+        &|i, v| vec![(votes(i, v), 1)],
     );
 }
 

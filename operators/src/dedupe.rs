@@ -2,7 +2,7 @@
 //!
 //! *In*: post events (rows, deletions, vote observations), and control events of threads and erasures. *Out*: the live row of every post,
 //! and apart from it its votes, so that a change of votes touches neither text nor links nor scores; and, where the counts of
-//! [`Duplicates`] travel, those. *State*: per post id
+//! [`Duplicates`] travel, those. *State*: per post id, in [`crate::posts`],
 //! the winning row with its rank, deletions included (a stale redelivery must lose against them), and the newest vote
 //! observation, which may come before the post; and which threads are deleted, and what is erased. *Emits* at the tick of the change, net.
 //! *A retraction* of a post takes its votes along; deleting a thread retracts all that hangs on it, and bringing the
@@ -17,14 +17,13 @@
 use crate::bars::{Bar, Bars, Turned};
 use crate::event::{Control, PostEvent, PostRow, VoteAt, clock_of};
 use crate::expiry::Expiry;
+use crate::posts::{Held, NO_ROW, Post, Posts, Row, RowRank, Seen, Slot};
 use crate::score::Recalled;
 use differential_dataflow::VecCollection;
 use groundswell_core::dataflow::{Complete, per_tick};
-use groundswell_core::id::{DigestMap, Dim, PostKey, TextKey};
+use groundswell_core::id::{DigestMap, PostKey, TextKey};
 use groundswell_core::number::Values;
 use groundswell_core::record::{Rank, SourceId, votes_rank};
-use groundswell_core::score::Score;
-use groundswell_core::table;
 use groundswell_core::time::{EventTime, Tick};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -176,8 +175,9 @@ pub fn dedupe<'s>(
     control: VecCollection<'s, Tick, Control>,
     retention: Option<i64>,
     duplicates: Duplicates,
+    posts: Posts,
 ) -> VecCollection<'s, Tick, (PostKey, Upserted)> {
-    let mut table = Table::new(retention);
+    let mut upserts = Upserts::new(retention);
     per_tick(
         events,
         control.filter(move |c| match c {
@@ -191,11 +191,12 @@ pub fn dedupe<'s>(
         |(key, _)| key.route(),
         move |Complete { tick, rows, side }, out| {
             let watched = side.iter().any(|(control, _)| matches!(control, Control::Watched));
+            let held = &mut *posts.held();
             if let Some(clock) = clock_of(side) {
-                table.forget(clock, &mut |key, row| out.give((key, row), -1));
+                upserts.forget(held, tick, clock, &mut |key, row| out.give((key, row), -1));
             }
-            let turned = table.bars.learn(side.drain(..).map(|(control, _)| control));
-            rows.sort_unstable_by_key(|((key, _), _)| *key);
+            let turned = upserts.bars.learn(side.drain(..).map(|(control, _)| control));
+            let order = by_post(rows);
             let (mut counts, mut list) = (BTreeMap::new(), Vec::new());
             let mut stale = |key, event: &PostEvent| {
                 *counts.entry(source_of(event)).or_default() += 1;
@@ -203,21 +204,31 @@ pub fn dedupe<'s>(
                     list.push(Stale::of(key, event));
                 }
             };
-            let groups = rows.chunk_by(|a, b| a.0.0 == b.0.0).map(|g| (g[0].0.0, g));
+            let groups = order.chunk_by(|a, b| a.0 == b.0).map(|g| (g[0].0, g));
             if turned.is_empty() {
                 for (key, group) in groups {
-                    table.apply(key, group, &mut stale, &turned, &mut |row, diff| {
-                        out.give((key, row), diff)
-                    });
+                    upserts.apply(
+                        held.slot(key),
+                        tick,
+                        of_post(rows, group),
+                        &mut stale,
+                        &turned,
+                        &mut |row, diff| out.give((key, row), diff),
+                    );
                 }
             } else {
                 // Posts that those keep out change whether or not something came for them; each must change once.
-                let mut touched = table.posts_of(&turned);
+                let mut touched = Upserts::posts_of(held, &turned);
                 touched.extend(groups);
                 for (key, group) in touched {
-                    table.apply(key, group, &mut stale, &turned, &mut |row, diff| {
-                        out.give((key, row), diff)
-                    });
+                    upserts.apply(
+                        held.slot(key),
+                        tick,
+                        of_post(rows, group),
+                        &mut stale,
+                        &turned,
+                        &mut |row, diff| out.give((key, row), diff),
+                    );
                 }
             }
             if duplicates.travel() {
@@ -236,56 +247,40 @@ pub fn dedupe<'s>(
 /// An event as it came, with its (positive) difference.
 type Arrived = ((PostKey, PostEvent), isize);
 
-/// The rank of a row without the part in which rows never differ (see [`groundswell_core::record::Envelope::rank`]).
-type RowRank = (i64, u16, u64);
+/// Where the events of each post are, in the order they came in: they themselves are too wide to be moved about.
+fn by_post(rows: &[Arrived]) -> Vec<(PostKey, u32)> {
+    let mut order: Vec<_> = rows.iter().zip(0..).map(|(((key, _), _), at)| (*key, at)).collect();
+    order.sort_unstable();
+    order
+}
 
-/// Below every rank of a row.
-const NO_ROW: RowRank = (i64::MIN, 0, 0);
-
-/// A vote observation in two words: when, and how many, [`i64::MIN`] while hidden, as [`votes_rank`] has it.
-type Seen = (EventTime, i64);
-
-/// Before every observation.
-const UNSEEN: Seen = (EventTime::MIN, i64::MIN);
+/// The events of a post.
+fn of_post<'a>(
+    rows: &'a [Arrived],
+    group: &'a [(PostKey, u32)],
+) -> impl ExactSizeIterator<Item = &'a PostEvent> + Clone {
+    group.iter().map(|(_, at)| &rows[*at as usize].0.1)
+}
 
 fn seen((at, votes): VoteAt) -> Seen {
     let (at, votes, ..) = votes_rank(at, votes);
     (at, votes)
 }
 
-/// All that is remembered about one post id. There is one for every post, and it is a large part of the engine's memory: what
-/// few posts have lies beside, in [`Table`].
-#[derive(Clone, Copy)]
-struct Entry {
-    /// Without a row: the clock when something last came. With one, the post's own time counts.
-    touched: EventTime,
-    order: i64,
-    offset: u64,
-    source: u16,
-    row: Option<Stored>,
-    votes: Seen,
-}
-
-/// A [`PostRow`] but for its `about`, and the votes that came with it.
-#[derive(Clone, Copy, PartialEq)]
-struct Stored {
-    text: TextKey,
-    parent: PostKey,
-    thread: Dim,
-    author: Dim,
-    source: Dim,
-    created_at: EventTime,
-    given: Option<Score>,
-    votes: Seen,
-}
-
-impl Stored {
-    /// What may keep the post out.
-    fn bars(&self, key: PostKey) -> [Bar; 4] {
-        Bar::of_post(key, self.thread, self.author)
+impl Row {
+    fn of(row: &PostRow) -> Self {
+        Row {
+            text: row.text,
+            parent: row.parent,
+            thread: row.thread,
+            author: row.author,
+            source: row.source,
+            created_at: row.created_at,
+            given: row.given,
+        }
     }
 
-    fn row(&self, about: TextKey) -> PostRow {
+    fn with(self, about: TextKey) -> PostRow {
         PostRow {
             text: self.text,
             parent: self.parent,
@@ -298,93 +293,61 @@ impl Stored {
         }
     }
 
-    fn of(row: &PostRow, votes: VoteAt) -> Self {
-        Stored {
-            text: row.text,
-            parent: row.parent,
-            thread: row.thread,
-            author: row.author,
-            source: row.source,
-            created_at: row.created_at,
-            given: row.given,
-            votes: seen(votes),
-        }
+    /// What may keep the post out.
+    fn bars(&self, key: PostKey) -> [Bar; 4] {
+        Bar::of_post(key, self.thread, self.author)
     }
 }
 
-impl Default for Entry {
-    fn default() -> Self {
-        let (order, source, offset) = NO_ROW;
-        Entry {
-            touched: EventTime::MIN,
-            order,
-            offset,
-            source,
-            row: None,
-            votes: UNSEEN,
-        }
-    }
-}
-
-impl Entry {
-    fn rank(&self) -> RowRank {
-        (self.order, self.source, self.offset)
-    }
-
+impl Post {
     /// What stands, given whether the post is kept out and what its row says of its address and title.
-    fn standing(&self, about: TextKey, kept_out: impl Fn(&Stored) -> bool) -> (Option<PostRow>, Option<i64>) {
-        match &self.row {
-            Some(kept) if !kept_out(kept) => {
-                let (_, votes) = self.votes.max(kept.votes);
-                (Some(kept.row(about)), (votes != i64::MIN).then_some(votes))
+    fn standing(&self, about: TextKey, kept_out: impl Fn(&Row) -> bool) -> (Option<PostRow>, Option<i64>) {
+        match self.row() {
+            Some((row, given)) if !kept_out(&row) => {
+                let (_, votes) = self.votes.max(given);
+                (Some(row.with(about)), (votes != i64::MIN).then_some(votes))
             }
             _ => (None, None),
         }
     }
+}
 
-    fn is_known(&self) -> bool {
-        self.rank() != NO_ROW || self.votes != UNSEEN
-    }
-
-    /// The time from which retention counts.
-    fn needed(&self) -> EventTime {
-        self.row.map_or(self.touched, |row| row.created_at)
-    }
-
-    /// Takes an event, and the address and title of a row that stands now; false if it changed nothing.
-    fn take(&mut self, event: &PostEvent, about: &mut TextKey) -> bool {
-        match event {
-            PostEvent::Row {
-                rank: (_, order, source, offset),
-                row,
-            } => {
-                if self.rank() >= (*order, *source, *offset) {
-                    return false;
-                }
-                let kept = row.as_ref().map(|(row, votes)| Stored::of(row, *votes));
-                let now = row.as_ref().map_or(TextKey::NONE, |(row, _)| row.about);
-                let changed = self.rank() == NO_ROW || self.row != kept || *about != now;
-                (self.order, self.source, self.offset) = (*order, *source, *offset);
-                (self.row, *about) = (kept, now);
-                changed
+/// Takes an event, and the address and title of a row that stands now; false if it changed nothing.
+fn take(slot: &mut Slot<'_>, event: &PostEvent, about: &mut TextKey) -> bool {
+    let post = &mut *slot.post;
+    match event {
+        PostEvent::Row {
+            rank: (_, order, source, offset),
+            row,
+        } => {
+            let rank = (*order, *source, *offset);
+            if post.rank() >= rank {
+                return false;
             }
-            PostEvent::Votes(votes, _) => {
-                let seen = seen(*votes);
-                if self.votes >= seen {
-                    return false;
-                }
-                self.votes = seen;
-                true
-            }
-            // Taken beside: see `Table::number`.
-            PostEvent::Numbers { .. } => true,
+            let kept = row.as_ref().map(|(row, votes)| (Row::of(row), seen(*votes)));
+            let now = row.as_ref().map_or(TextKey::NONE, |(row, _)| row.about);
+            let changed = post.rank() == NO_ROW || post.row() != kept || *about != now;
+            post.put(kept, &mut slot.beside);
+            post.rank_as(rank);
+            *about = now;
+            changed
         }
+        PostEvent::Votes(votes, _) => {
+            let seen = seen(*votes);
+            if post.votes >= seen {
+                return false;
+            }
+            post.votes = seen;
+            true
+        }
+        // Taken beside: see `Upserts::number`.
+        PostEvent::Numbers { .. } => true,
     }
 }
 
+/// What dedupe keeps beside the posts.
 #[derive(Default)]
-struct Table {
-    posts: table::Table<PostKey, Entry>,
+struct Upserts {
     bars: Bars,
     /// Of the posts whose row has one: [`PostRow::about`].
     abouts: DigestMap<PostKey, TextKey>,
@@ -394,23 +357,26 @@ struct Table {
     expiry: Option<Expiry<PostKey>>,
 }
 
-impl Table {
+impl Upserts {
     fn new(retention: Option<i64>) -> Self {
-        Table {
+        Upserts {
             expiry: retention.map(Expiry::new),
-            ..Table::default()
+            ..Upserts::default()
         }
     }
 
-    /// Forgets what is beyond retention at the clock, and gives what stood.
-    fn forget(&mut self, clock: EventTime, give: &mut impl FnMut(PostKey, Upserted)) {
+    /// Forgets what is beyond retention at the clock of a tick, and gives what stood.
+    fn forget(&mut self, held: &mut Held, tick: Tick, clock: EventTime, give: &mut impl FnMut(PostKey, Upserted)) {
         let Some(expiry) = &mut self.expiry else { return };
         for key in expiry.advance(clock) {
-            let Some(entry) = self.posts.get(key) else { continue };
-            let needed = entry.needed();
+            // Of one that was forgotten in the meantime nothing is known.
+            let Some(post) = held.posts.get(key).filter(|post| post.is_known()) else {
+                continue;
+            };
+            let needed = post.needed();
             if needed == EventTime::MIN {
                 // It came before there was a clock: it counts as of now.
-                self.posts.get_or_default(key).touched = clock;
+                held.slot(key).post.touch(clock);
                 expiry.push(clock, key);
                 continue;
             }
@@ -420,7 +386,7 @@ impl Table {
             }
             let bars = &self.bars;
             let about = self.abouts.remove(&key).unwrap_or(TextKey::NONE);
-            let (row, votes) = entry.standing(about, |stored| bars.any(stored.bars(key)));
+            let (row, votes) = post.standing(about, |row| bars.any(row.bars(key)));
             row.into_iter().for_each(|row| give(key, Upserted::Row(row)));
             votes.into_iter().for_each(|votes| give(key, Upserted::Votes(votes)));
             if let Some((_, values)) = self.numbers.remove(&key)
@@ -429,7 +395,7 @@ impl Table {
             {
                 give(key, Upserted::Numbers(values));
             }
-            self.posts.remove(key);
+            held.forget(key, tick, row.as_ref().map(Row::of));
         }
     }
 
@@ -450,35 +416,42 @@ impl Table {
 
     /// The numbers of a post.
     fn numbers_of(&self, key: PostKey) -> Option<Values> {
+        // Empty where no numbers are declared: then no key is looked for.
+        if self.numbers.is_empty() {
+            return None;
+        }
         let values = self.numbers.get(&key).map(|(_, values)| *values);
         values.filter(|values| !values.is_empty())
     }
 
-    /// Applies a post's events and emits its net change; `stale` hears of those that change nothing. `turned` is what the
-    /// tick says about bars.
-    fn apply(
+    /// Applies a post's events of a tick and emits its net change; `stale` hears of those that change nothing. `turned` is what
+    /// the tick says about bars.
+    fn apply<'a>(
         &mut self,
-        key: PostKey,
-        events: &[Arrived],
+        mut slot: Slot<'_>,
+        tick: Tick,
+        events: impl ExactSizeIterator<Item = &'a PostEvent> + Clone,
         stale: &mut impl FnMut(PostKey, &PostEvent),
         turned: &Turned,
         give: &mut impl FnMut(Upserted, isize),
     ) {
+        let key = slot.key;
         let numbers_before = self.numbers_of(key);
-        events.iter().for_each(|((_, event), _)| self.number(key, event));
+        events.clone().for_each(|event| self.number(key, event));
         let bars = &self.bars;
-        let entry = self.posts.get_or_default(key);
-        let known = entry.is_known();
+        let known = slot.post.is_known();
         let had = about_of(&self.abouts, key);
-        let before = entry.standing(had, |stored| bars.any_before(stored.bars(key), turned));
+        let before = slot.post.standing(had, |row| bars.any_before(row.bars(key), turned));
         let mut has = had;
-        for ((_, event), _) in events {
-            if !entry.take(event, &mut has) {
+        let any = events.len() > 0;
+        for event in events {
+            if !take(&mut slot, event, &mut has) {
                 stale(key, event);
             }
         }
-        if entry.row.is_some_and(|row| turned.purges(row.bars(key))) {
-            (entry.row, has) = (None, TextKey::NONE);
+        if slot.post.row().is_some_and(|(row, _)| turned.purges(row.bars(key))) {
+            slot.post.put(None, &mut slot.beside);
+            has = TextKey::NONE;
             if let Some((_, values)) = self.numbers.get_mut(&key) {
                 *values = Values::default();
             }
@@ -489,13 +462,16 @@ impl Table {
                 about => self.abouts.insert(key, about),
             };
         }
-        if let Some(expiry) = self.expiry.as_mut().filter(|_| !events.is_empty()) {
-            entry.touched = expiry.clock();
+        if let Some(expiry) = self.expiry.as_mut().filter(|_| any) {
+            slot.post.touch(expiry.clock());
             if !known {
-                expiry.push(entry.needed(), key);
+                expiry.push(slot.post.needed(), key);
             }
         }
-        let after = entry.standing(has, |stored| bars.any(stored.bars(key)));
+        let after = slot.post.standing(has, |row| bars.any(row.bars(key)));
+        if before.0 != after.0 {
+            slot.turned(tick, before.0.as_ref().map(Row::of), after.0.is_some());
+        }
         let numbers_after = self.numbers_of(key);
         differ(before.0.map(Upserted::Row), after.0.map(Upserted::Row), give);
         differ(before.1.map(Upserted::Votes), after.1.map(Upserted::Votes), give);
@@ -508,11 +484,11 @@ impl Table {
 
     /// Posts that the tick says something about. Rare and linear in what this worker holds: an index by thread and author would
     /// cost memory on every post instead.
-    fn posts_of<'a>(&self, turned: &Turned) -> BTreeMap<PostKey, &'a [Arrived]> {
-        let under = |key, entry: &Entry| entry.row.is_some_and(|row| turned.concerns(row.bars(key)));
-        self.posts
+    fn posts_of<'a>(held: &Held, turned: &Turned) -> BTreeMap<PostKey, &'a [(PostKey, u32)]> {
+        let under = |key, post: &Post| post.row().is_some_and(|(row, _)| turned.concerns(row.bars(key)));
+        held.posts
             .iter()
-            .filter(|(key, entry)| under(*key, entry))
+            .filter(|(key, post)| under(*key, post))
             .map(|(key, _)| (key, &[][..]))
             .collect()
     }

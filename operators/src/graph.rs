@@ -26,6 +26,7 @@ use crate::keywords::keywords;
 use crate::link::{FetchText, link};
 use crate::live::{Live, Part, live};
 use crate::numbers::{Numbered, numbers};
+use crate::posts::Posts;
 use crate::score::{Scored, Wanted, sample, score};
 use crate::session::session;
 use crate::stories::stories;
@@ -336,7 +337,8 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
         control,
     } = inputs;
     let (travel, recalled) = (duplicates.travel(), Arc::clone(duplicates.recalled()));
-    let upserted = dedupe(posts, control.clone(), plan.retention(), duplicates);
+    let held = Posts::default();
+    let upserted = dedupe(posts, control.clone(), plan.retention(), duplicates, held.clone());
     let unchanged = travel.then(|| {
         upserted.clone().flat_map(|(_, u)| match u {
             Upserted::Unchanged(unchanged) => Some(unchanged),
@@ -361,7 +363,7 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
         let stories = stories(rows.clone(), control.clone(), spec, fetch.clone());
         events(hits, stories, control.clone(), spec)
     });
-    let linked = link(rows.clone(), control.clone(), plan.link, fetch);
+    let linked = link(rows.clone(), control.clone(), plan.link, fetch, held.clone());
     let mentions = inherit(linked, plan.link.inherit_from_parent, plan.longest_kept());
     // A post that brought its sentiment needs no model, and one without a text has nothing to score.
     let texts = rows
@@ -393,14 +395,14 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
     }
     let parts = upserted
         .clone()
-        .flat_map(|(key, u)| Part::of(u).map(|part| (key, part)))
+        .flat_map(|(key, u)| Part::of(&u).map(|part| (key, part)))
         .concat(mentions.map(|(key, m)| (key, Part::Mentions(m))))
         .concat(scores);
     let parts = match said {
         Some(said) => parts.concat(said.map(|(key, m)| (key, Part::Tags(m)))),
         None => parts,
     };
-    let live = live(parts, control.clone(), plan.weight.clone());
+    let live = live(parts, control.clone(), plan.weight.clone(), held);
     let mut contributions = window(live.clone(), &plan.views, &plan.policies);
     let mut anchored_authors = None;
     if plan

@@ -22,6 +22,7 @@ pub mod link;
 pub mod live;
 pub mod matcher;
 pub mod numbers;
+pub mod posts;
 pub mod score;
 pub mod session;
 pub mod stories;

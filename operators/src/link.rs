@@ -2,19 +2,19 @@
 //!
 //! *In*: live rows, and the dictionary as control events. *Out*: for each post either its direct mentions, or, if it has
 //! none and replies to something, an orphan edge (parent, child) along which [`crate::inherit`] looks. *State*: the
-//! dictionary with its matcher, and per post its text key, parent and mentions. *Emits* at the tick of the change.
+//! dictionary with its matcher, and per post, in [`crate::posts`], its mentions. *Emits* at the tick of the change.
 //! *A retraction* gives back what was emitted, from state, never recomputed. A change of the dictionary re-links history:
 //! texts are fetched by key and matched again; no text is scored for it.
 
 use crate::event::{Control, PostRow};
 use crate::matcher::Matcher;
+use crate::posts::{Held, Posts, Slot};
 use differential_dataflow::VecCollection;
 use groundswell_core::dataflow::{Complete, Emit, per_tick};
 use groundswell_core::id::{Dim, PostKey, TextKey};
 use groundswell_core::record::{Entity, Rank, UNRANKED};
 use groundswell_core::serving::Mention;
 use groundswell_core::spec::LinkSpec;
-use groundswell_core::table::Table;
 use groundswell_core::time::{EventTime, Tick};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -42,53 +42,44 @@ pub fn link<'s>(
     control: VecCollection<'s, Tick, Control>,
     spec: LinkSpec,
     fetch: FetchText,
+    posts: Posts,
 ) -> VecCollection<'s, Tick, (PostKey, Linked)> {
     let mut linker = Linker {
         spec,
         fetch,
         entities: BTreeMap::new(),
         matcher: None,
-        posts: Table::default(),
     };
     per_tick(
         rows,
         control.filter(|c| matches!(c, Control::Entity { .. })),
         "Link",
         |(key, _)| key.route(),
-        move |Complete { rows, side, .. }, out| {
-            // Retractions first, so that a replaced row finds its slot empty.
-            rows.sort_unstable_by_key(|(_, diff)| *diff);
-            let (gone, new) = rows.split_at(rows.partition_point(|(_, diff)| *diff < 0));
-            for ((key, _), _) in gone {
-                linker.remove(*key, out);
+        move |Complete { tick, rows, side }, out| {
+            let held = &mut *posts.held();
+            // Retractions first, so that a replaced row finds its place empty.
+            for ((key, row), _) in rows.iter().filter(|(_, diff)| *diff < 0) {
+                linker.remove(held.slot(*key), row, out);
             }
-            if linker.learn(side) {
-                linker.relink(out);
+            let other = linker.learn(side);
+            for ((key, row), _) in rows.iter().filter(|(_, diff)| *diff > 0) {
+                linker.insert(held.slot(*key), row, out);
             }
-            for ((key, row), _) in new {
-                linker.insert(*key, row, out);
+            if other {
+                linker.relink(held, tick, out);
             }
         },
     )
 }
 
-#[derive(Default)]
-struct Post {
-    text: TextKey,
-    parent: PostKey,
-    created_at: EventTime,
-    mentions: Mentions,
-}
-
-impl Post {
-    fn linked(&self, inherit: bool) -> Option<Linked> {
-        if !self.mentions.is_empty() {
-            Some(Linked::Direct(self.mentions.clone(), self.created_at))
-        } else if inherit && self.parent != PostKey::NONE {
-            Some(Linked::ReplyTo(self.parent, self.created_at))
-        } else {
-            None
-        }
+/// What is said about a post of which these are the direct mentions.
+fn linked(mentions: &Mentions, parent: PostKey, created_at: EventTime, inherit: bool) -> Option<Linked> {
+    if !mentions.is_empty() {
+        Some(Linked::Direct(mentions.clone(), created_at))
+    } else if inherit && parent != PostKey::NONE {
+        Some(Linked::ReplyTo(parent, created_at))
+    } else {
+        None
     }
 }
 
@@ -97,7 +88,6 @@ struct Linker {
     fetch: FetchText,
     entities: BTreeMap<Dim, (Rank, Option<Arc<Entity>>)>,
     matcher: Option<Matcher>,
-    posts: Table<PostKey, Post>,
 }
 
 impl Linker {
@@ -128,48 +118,35 @@ impl Linker {
         (self.fetch)(text).map(|text| matcher.link(&text)).unwrap_or_default()
     }
 
-    fn relink(&mut self, out: &mut Emit<'_, (PostKey, Linked), isize>) {
+    /// Links all posts that stand at a tick; those that it has brought are linked already.
+    fn relink(&self, held: &mut Held, tick: Tick, out: &mut Emit<'_, (PostKey, Linked), isize>) {
         let inherit = self.spec.inherit_from_parent;
-        let mut posts = std::mem::take(&mut self.posts);
-        for (key, post) in posts.iter_mut() {
-            let mentions = self.mentions(post.text);
-            if mentions != post.mentions {
-                post.linked(inherit).into_iter().for_each(|l| out.give((key, l), -1));
-                post.mentions = mentions;
-                post.linked(inherit).into_iter().for_each(|l| out.give((key, l), 1));
+        let all: Vec<PostKey> = held.posts.iter().map(|(key, _)| key).collect();
+        for key in all {
+            let mut slot = held.slot(key);
+            let Some(row) = slot.undo.row(key, slot.post, tick) else {
+                continue;
+            };
+            let mentions = self.mentions(row.text);
+            if mentions != *slot.direct() {
+                let said = |mentions| linked(mentions, row.parent, row.created_at, inherit).into_iter();
+                said(slot.direct()).for_each(|l| out.give((key, l), -1));
+                said(&mentions).for_each(|l| out.give((key, l), 1));
+                slot.set_direct(&mentions);
             }
         }
-        self.posts = posts;
     }
 
-    fn insert(&mut self, key: PostKey, row: &PostRow, out: &mut Emit<'_, (PostKey, Linked), isize>) {
-        let post = Post {
-            text: row.text,
-            parent: row.parent,
-            created_at: row.created_at,
-            mentions: self.mentions(row.text),
-        };
-        post.linked(self.spec.inherit_from_parent)
-            .into_iter()
-            .for_each(|l| out.give((key, l), 1));
-        self.posts.insert(key, post);
+    fn insert(&self, mut slot: Slot<'_>, row: &PostRow, out: &mut Emit<'_, (PostKey, Linked), isize>) {
+        let mentions = self.mentions(row.text);
+        let said = linked(&mentions, row.parent, row.created_at, self.spec.inherit_from_parent);
+        said.into_iter().for_each(|l| out.give((slot.key, l), 1));
+        slot.set_direct(&mentions);
     }
 
-    fn remove(&mut self, key: PostKey, out: &mut Emit<'_, (PostKey, Linked), isize>) {
-        if let Some(post) = self.posts.remove(key) {
-            post.linked(self.spec.inherit_from_parent)
-                .into_iter()
-                .for_each(|l| out.give((key, l), -1));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_row_is_as_large_as_the_performance_page_says() {
-        assert_eq!(size_of::<(PostKey, Post)>(), 96);
+    fn remove(&self, mut slot: Slot<'_>, row: &PostRow, out: &mut Emit<'_, (PostKey, Linked), isize>) {
+        let said = linked(slot.direct(), row.parent, row.created_at, self.spec.inherit_from_parent);
+        said.into_iter().for_each(|l| out.give((slot.key, l), -1));
+        slot.set_direct(&Mentions::new());
     }
 }

@@ -1,28 +1,28 @@
 //! Live: everything a view needs to know about a post, in one row.
 //!
-//! *In*: rows, votes, mentions and scores by post, and the switches of the live model. *Out*: one [`LivePost`] per live post, tagged with what kind of change
-//! it comes from. *State*: the four parts of every post, fixed-width. *Emits* at the tick of the change, the old row out
+//! *In*: that rows changed, votes, mentions and scores by post, the switches of the live model, and the clock. *Out*: one [`LivePost`] per live post, tagged with what kind of change
+//! it comes from. *State*: the four parts of every post, in [`crate::posts`]; rows are read there as of the tick. *Emits* at the tick of the change, the old row out
 //! and the new one in. *A retraction* of any part gives back exactly what was emitted, from state.
 
 use crate::dedupe::Upserted;
-use crate::event::{Control, PostRow};
+use crate::event::Control;
 use crate::link::Mentions;
+use crate::posts::{Posts, Row, Slot};
 use differential_dataflow::VecCollection;
 use differential_dataflow::consolidation::consolidate;
 use groundswell_core::dataflow::{Complete, per_tick};
-use groundswell_core::id::{Dim, PostKey, TextKey};
+use groundswell_core::id::{PostKey, TextKey};
 use groundswell_core::score::Score;
 use groundswell_core::serving::{Cause, LivePost};
 use groundswell_core::spec::WeightSpec;
-use groundswell_core::table::Table;
-use groundswell_core::time::{EventTime, Tick};
+use groundswell_core::time::Tick;
 use serde::{Deserialize, Serialize};
 
-/// One part of a post.
+/// One part of a post, or that it changed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Part {
-    /// Its row.
-    Row(PostRow),
+    /// Another row stands, or none: which is in [`crate::posts`], and the difference says nothing.
+    Row,
     /// Its votes, where known.
     Votes(i64),
     /// Its mentions, inherited ones included.
@@ -35,10 +35,10 @@ pub enum Part {
 
 impl Part {
     /// What stands for a post, as one of its parts.
-    pub fn of(u: Upserted) -> Option<Self> {
+    pub fn of(u: &Upserted) -> Option<Self> {
         match u {
-            Upserted::Row(row) => Some(Part::Row(row)),
-            Upserted::Votes(votes) => Some(Part::Votes(votes)),
+            Upserted::Row(_) => Some(Part::Row),
+            Upserted::Votes(votes) => Some(Part::Votes(*votes)),
             Upserted::Unchanged(_) | Upserted::Numbers(_) => None,
         }
     }
@@ -55,37 +55,47 @@ pub struct Live {
     pub cause: Cause,
 }
 
-/// See the module documentation.
+/// See the module documentation; `posts` are those of the [`crate::dedupe`] that the rows come from.
 pub fn live<'s>(
     parts: VecCollection<'s, Tick, (PostKey, Part)>,
     control: VecCollection<'s, Tick, Control>,
     weight: WeightSpec,
+    posts: Posts,
 ) -> VecCollection<'s, Tick, Live> {
-    let mut posts = Table::<PostKey, Assembled>::default();
     per_tick(
         parts,
-        control.filter(|c| matches!(c, Control::LiveModel(_))),
+        // The clock comes with every tick, so that none is passed unnoticed.
+        control.filter(|c| matches!(c, Control::LiveModel(_) | Control::Clock(_))),
         "Live",
         |(key, _)| key.route(),
-        move |Complete { rows, side, .. }, out| {
-            let switch = !side.is_empty();
+        move |Complete { tick, rows, side }, out| {
+            let held = &mut *posts.held();
+            let switch = side.iter().any(|(c, _)| matches!(c, Control::LiveModel(_)));
             rows.sort_unstable_by_key(|((key, _), _)| *key);
             let mut rows = rows.drain(..).peekable();
-            let mut group = Vec::new();
+            let (mut group, mut turned) = (Vec::new(), false);
             while let Some(((key, part), diff)) = rows.next() {
-                group.push((part, diff));
+                match part {
+                    Part::Row => turned = true,
+                    part => group.push((part, diff)),
+                }
                 if rows.peek().is_some_and(|((next, _), _)| *next == key) {
                     continue;
                 }
                 if group.len() > 1 {
                     consolidate(&mut group);
                 }
-                let slot = posts.get_or_default(key);
-                let before = slot.post(&weight);
-                let cause = slot.take(&mut group, switch);
-                let after = slot.post(&weight);
-                if slot.is_empty() {
-                    posts.remove(key);
+                let mut slot = held.slot(key);
+                let row = slot.undo.row(key, slot.post, tick);
+                let was = match turned {
+                    true => slot.undo.row_before(key, slot.post, tick),
+                    false => row,
+                };
+                let before = was.map(|row| assembled(&row, &slot, &weight));
+                let cause = take(&mut slot, &mut group, std::mem::take(&mut turned), switch);
+                let after = row.map(|row| assembled(&row, &slot, &weight));
+                if after.is_none() {
+                    held.release(key, tick);
                 }
                 if before != after {
                     let cause = if after.is_none() { Cause::Deletion } else { cause };
@@ -97,158 +107,85 @@ pub fn live<'s>(
                         .for_each(|post| out.give(Live { key, post, cause }, 1));
                 }
             }
+            held.passed(tick);
         },
     )
 }
 
-/// What is kept of a post: there is one for every post.
-#[derive(Default)]
-struct Assembled {
-    row: Option<Kept>,
-    votes: Option<i64>,
-    mentions: Mentions,
-    score: Scores,
-    /// A switch of models took its score away, and the new model's is still to come.
-    awaits: bool,
-}
-
-/// Of a [`PostRow`], what a [`LivePost`] is made of.
-struct Kept {
-    text: TextKey,
-    thread: Dim,
-    author: Dim,
-    source: Dim,
-    created_at: EventTime,
-}
-
-/// The sentiment that came with a post's row and the live model's answer. Hardly any post has both.
-#[derive(Default)]
-enum Scores {
-    #[default]
-    Neither,
-    Given(Score),
-    Answer(Score),
-    Both(Box<[Score; 2]>),
-}
-
-impl Scores {
-    fn given(&self) -> Option<Score> {
-        match self {
-            Scores::Given(given) => Some(*given),
-            Scores::Both(both) => Some(both[0]),
-            Scores::Neither | Scores::Answer(_) => None,
-        }
-    }
-
-    fn answer(&self) -> Option<Score> {
-        match self {
-            Scores::Answer(answer) => Some(*answer),
-            Scores::Both(both) => Some(both[1]),
-            Scores::Neither | Scores::Given(_) => None,
-        }
-    }
-
-    fn set(&mut self, given: Option<Score>, answer: Option<Score>) {
-        *self = match (given, answer) {
-            (None, None) => Scores::Neither,
-            (Some(given), None) => Scores::Given(given),
-            (None, Some(answer)) => Scores::Answer(answer),
-            (Some(given), Some(answer)) => Scores::Both(Box::new([given, answer])),
-        };
+/// A row that stands, with what else is known of the post.
+fn assembled(row: &Row, slot: &Slot<'_>, weight: &WeightSpec) -> LivePost {
+    let votes = slot.post.counted();
+    LivePost {
+        text: row.text,
+        thread: row.thread,
+        author: row.author,
+        source: row.source,
+        created_at: row.created_at,
+        votes,
+        weight: weight.weight(votes),
+        score: row.given.or_else(|| slot.post.answer(&slot.beside)),
+        // What hangs on a post whose text is gone inherits through it; it says nothing itself.
+        mentions: if row.text == TextKey::NONE {
+            Mentions::new()
+        } else {
+            slot.mentions().clone()
+        },
     }
 }
 
-impl Kept {
-    fn of(row: &PostRow) -> Self {
-        Kept {
-            text: row.text,
-            thread: row.thread,
-            author: row.author,
-            source: row.source,
-            created_at: row.created_at,
-        }
-    }
-}
-
-impl Assembled {
-    fn post(&self, weight: &WeightSpec) -> Option<LivePost> {
-        self.row.as_ref().map(|row| LivePost {
-            text: row.text,
-            thread: row.thread,
-            author: row.author,
-            source: row.source,
-            created_at: row.created_at,
-            votes: self.votes,
-            weight: weight.weight(self.votes),
-            score: self.score.given().or(self.score.answer()),
-            // What hangs on a post whose text is gone inherits through it; it says nothing itself.
-            mentions: if row.text == TextKey::NONE {
-                Mentions::new()
-            } else {
-                self.mentions.clone()
-            },
-        })
-    }
-
-    fn is_empty(&self) -> bool {
-        self.row.is_none() && self.votes.is_none() && self.mentions.is_empty() && self.score.answer().is_none()
-    }
-
-    /// Applies net changes, retractions first, and says what kind of change it was; `switch` if another model is live.
-    fn take(&mut self, changes: &mut Vec<(Part, isize)>, switch: bool) -> Cause {
-        changes.sort_unstable_by_key(|(_, diff)| *diff);
-        let (mut row, mut votes, mut links, mut rescored, mut scored) = (false, false, false, false, false);
-        for (part, diff) in changes.drain(..) {
-            let on = diff > 0;
-            match part {
-                Part::Row(r) => {
-                    self.score.set(r.given.filter(|_| on), self.score.answer());
-                    (self.row, row) = (on.then(|| Kept::of(&r)), true);
+/// Applies net changes, retractions first, and says what kind of change it was; `row` if another one stands, `switch` if another
+/// model is live.
+fn take(slot: &mut Slot<'_>, changes: &mut Vec<(Part, isize)>, row: bool, switch: bool) -> Cause {
+    changes.sort_unstable_by_key(|(_, diff)| *diff);
+    let (mut votes, mut links, mut rescored, mut scored) = (false, false, false, false);
+    let mut mentions = None;
+    for (part, diff) in changes.drain(..) {
+        let on = diff > 0;
+        match part {
+            Part::Row => {}
+            Part::Votes(v) => {
+                slot.post.count(on.then_some(v));
+                votes = true;
+            }
+            // Entities first, and what the text says after them.
+            Part::Mentions(m) => {
+                let all = mentions.get_or_insert_with(|| slot.mentions().clone());
+                all.retain(|mention| !mention.is_of_entity());
+                if on {
+                    all.insert_from_slice(0, &m);
                 }
-                Part::Votes(v) => (self.votes, votes) = (on.then_some(v), true),
-                // Entities first, and what the text says after them.
-                Part::Mentions(m) => {
-                    self.mentions.retain(|mention| !mention.is_of_entity());
-                    if on {
-                        self.mentions.insert_from_slice(0, &m);
-                    }
-                    links = true;
-                }
-                Part::Tags(m) => {
-                    self.mentions.retain(|mention| mention.is_of_entity());
-                    if on {
-                        self.mentions.extend(m);
-                    }
-                }
-                Part::Score(s) => {
-                    rescored |= !on && switch;
-                    scored |= on;
-                    self.score.set(self.score.given(), on.then_some(s));
+                links = true;
+            }
+            Part::Tags(m) => {
+                let all = mentions.get_or_insert_with(|| slot.mentions().clone());
+                all.retain(|mention| mention.is_of_entity());
+                if on {
+                    all.extend(m);
                 }
             }
-        }
-        let late = self.awaits && scored;
-        self.awaits = !row && self.score.answer().is_none() && (self.awaits || rescored);
-        if row {
-            Cause::Data
-        } else if rescored || late {
-            Cause::Model
-        } else if links {
-            Cause::Entities
-        } else if votes && !scored {
-            Cause::Votes
-        } else {
-            Cause::Data
+            Part::Score(s) => {
+                rescored |= !on && switch;
+                scored |= on;
+                slot.post.set_answer(on.then_some(s), &mut slot.beside);
+            }
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_row_is_as_large_as_the_performance_page_says() {
-        assert_eq!(size_of::<(PostKey, Assembled)>(), 168);
+    if let Some(mentions) = mentions {
+        slot.set_mentions(&mentions);
+    }
+    let post = &mut *slot.post;
+    let unanswered = post.answer(&slot.beside).is_none();
+    let late = post.awaits && scored;
+    post.awaits = !row && unanswered && (post.awaits || rescored);
+    if row {
+        Cause::Data
+    } else if rescored || late {
+        Cause::Model
+    } else if links {
+        Cause::Entities
+    } else if votes && !scored {
+        Cause::Votes
+    } else {
+        Cause::Data
     }
 }

@@ -10,8 +10,8 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hash};
 
 use crate::id::DigestHasher;
 
-/// Rows per block.
-const BLOCK: usize = 1024;
+/// Bytes of a block at most: a power of two, which an allocator that rounds up to its size classes need not round.
+const BLOCK: usize = 256 << 10;
 
 /// See the module documentation.
 pub struct Table<K, V> {
@@ -35,9 +35,20 @@ fn hash<K: Hash>(key: &K) -> u64 {
     BuildHasherDefault::<DigestHasher>::default().hash_one(key)
 }
 
+/// Rows per block.
+const fn rows<K, V>() -> usize {
+    let fit = BLOCK / size_of::<(K, V)>();
+    if fit == 0 { 1 } else { fit }
+}
+
 fn row<K, V>(blocks: &[Vec<(K, V)>], at: u32) -> &(K, V) {
     let at = at as usize;
-    &blocks[at / BLOCK][at % BLOCK]
+    &blocks[at / const { rows::<K, V>() }][at % const { rows::<K, V>() }]
+}
+
+fn row_mut<K, V>(blocks: &mut [Vec<(K, V)>], at: u32) -> &mut (K, V) {
+    let at = at as usize;
+    &mut blocks[at / const { rows::<K, V>() }][at % const { rows::<K, V>() }]
 }
 
 impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
@@ -70,22 +81,22 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
             Entry::Occupied(found) => *found.get(),
             Entry::Vacant(slot) => {
                 let at = free.pop().unwrap_or_else(|| {
-                    let full = blocks.last().is_none_or(|block| block.len() == BLOCK);
-                    if full {
-                        blocks.push(Vec::with_capacity(BLOCK));
+                    let most = const { rows::<K, V>() };
+                    if blocks.last().is_none_or(|block| block.len() == most) {
+                        blocks.push(Vec::with_capacity(most));
                     }
                     let last = blocks.len() - 1;
-                    let at = last * BLOCK + blocks[last].len();
+                    let at = last * most + blocks[last].len();
                     blocks[last].push((key, V::default()));
                     // 2^32 rows of a hundred bytes are beyond any machine this runs on.
                     u32::try_from(at).unwrap_or(u32::MAX)
                 });
                 slot.insert(at);
-                blocks[at as usize / BLOCK][at as usize % BLOCK].0 = key;
+                row_mut(blocks, at).0 = key;
                 at
             }
         };
-        &mut blocks[at as usize / BLOCK][at as usize % BLOCK].1
+        &mut row_mut(blocks, at).1
     }
 
     /// Puts a row, and returns the one that was there.
@@ -99,7 +110,7 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
         let found = index.find_entry(hash(&key), |at| row(blocks, *at).0 == key).ok()?;
         let (at, _) = found.remove();
         free.push(at);
-        Some(std::mem::take(&mut blocks[at as usize / BLOCK][at as usize % BLOCK].1))
+        Some(std::mem::take(&mut row_mut(blocks, at).1))
     }
 
     /// All rows, in no order that means anything.
@@ -152,20 +163,20 @@ mod tests {
     #[test]
     fn grows_over_many_blocks_and_fills_gaps() {
         let mut table = Table::<u64, u64>::default();
-        (0..10_000).for_each(|key| {
+        (0..100_000).for_each(|key| {
             table.insert(key, key * 3);
         });
-        (0..10_000)
+        (0..100_000)
             .step_by(2)
             .for_each(|key| assert_eq!(table.remove(key), Some(key * 3)));
         let blocks = table.blocks.len();
-        (20_000..25_000).for_each(|key| {
+        (200_000..250_000).for_each(|key| {
             table.insert(key, key);
         });
         assert_eq!(table.blocks.len(), blocks);
         assert_eq!(
-            (table.len(), table.get(9_999), table.get(0)),
-            (10_000, Some(&29_997), None)
+            (table.len(), table.get(99_999), table.get(0)),
+            (100_000, Some(&299_997), None)
         );
     }
 }

@@ -78,7 +78,7 @@ const SOURCE_QUEUE: usize = 8;
 /// Messages that may lie ahead of the dispatcher.
 const DISPATCH_QUEUE: usize = 1024;
 /// Bytes of recent texts kept in memory for the linker and the scorer.
-const RECENT_TEXTS: usize = 64 << 20;
+const RECENT_TEXTS: usize = 16 << 20;
 
 /// What an engine computes and how.
 pub struct EngineOptions {

@@ -1,8 +1,8 @@
 //! One file of texts: appended to, never rewritten, gone when it is dropped.
 
-use crate::id::{DigestMap, TextKey};
+use crate::id::TextKey;
+use crate::table::Table;
 use crate::time::Tick;
-use hashbrown::hash_map::Entry;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) struct Segment {
     file: File,
     written: u64,
-    index: DigestMap<TextKey, Place>,
+    index: Table<Key, Place>,
     /// Added and not yet written.
     fresh: String,
     /// The end of the file, in pieces as they were written.
@@ -31,7 +31,18 @@ struct Piece {
     text: Box<str>,
 }
 
-#[derive(Clone, Copy)]
+/// A [`TextKey`] without padding: there is one for every text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(C, packed(4))]
+struct Key(u128);
+
+impl From<TextKey> for Key {
+    fn from(key: TextKey) -> Self {
+        Key(key.0)
+    }
+}
+
+#[derive(Clone, Copy, Default)]
 #[repr(C, packed(4))]
 struct Place {
     offset: u64,
@@ -51,7 +62,7 @@ impl Segment {
         Ok(Segment {
             file,
             written: 0,
-            index: DigestMap::default(),
+            index: Table::default(),
             fresh: String::new(),
             recent: VecDeque::new(),
             recent_bytes: 0,
@@ -60,7 +71,7 @@ impl Segment {
     }
 
     pub fn has(&self, key: TextKey) -> bool {
-        self.index.contains_key(&key)
+        self.index.get(key.into()).is_some()
     }
 
     pub fn len(&self) -> usize {
@@ -71,8 +82,8 @@ impl Segment {
     pub fn add(&mut self, key: TextKey, text: &str) {
         let offset = self.written + self.fresh.len() as u64;
         let Ok(len) = u32::try_from(text.len()) else { return };
-        if let Entry::Vacant(slot) = self.index.entry(key) {
-            slot.insert(Place { offset, len });
+        if !self.has(key) {
+            self.index.insert(key.into(), Place { offset, len });
             self.fresh.push_str(text);
         }
     }
@@ -106,7 +117,7 @@ impl Segment {
     }
 
     pub fn get(&self, key: TextKey) -> io::Result<Option<Arc<str>>> {
-        let Some(place) = self.index.get(&key).copied() else {
+        let Some(place) = self.index.get(key.into()).copied() else {
             return Ok(None);
         };
         if let Some(text) = self.recent(place) {
