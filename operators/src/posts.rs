@@ -308,7 +308,7 @@ impl Slot<'_> {
 
     /// Sets them.
     pub(crate) fn set_direct(&mut self, mentions: &Mentions) {
-        self.sets.replace(&mut self.post.direct, mentions);
+        self.sets.replace(&mut self.post.direct, mentions, SetId::EMPTY);
     }
 
     /// All mentions, as live has them.
@@ -318,7 +318,8 @@ impl Slot<'_> {
 
     /// Sets them.
     pub(crate) fn set_mentions(&mut self, mentions: &Mentions) {
-        self.sets.replace(&mut self.post.mentions, mentions);
+        let direct = self.post.direct;
+        self.sets.replace(&mut self.post.mentions, mentions, direct);
     }
 }
 

@@ -71,14 +71,19 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
 
     /// The row of a key, made if there is none.
     pub fn get_or_default(&mut self, key: K) -> &mut V {
+        self.place(key).0
+    }
+
+    /// The same, and whether it was made.
+    pub fn place(&mut self, key: K) -> (&mut V, bool) {
         let Table { index, blocks, free } = self;
         let found = index.entry(
             hash(&key),
             |at| row(blocks, *at).0 == key,
             |at| hash(&row(blocks, *at).0),
         );
-        let at = match found {
-            Entry::Occupied(found) => *found.get(),
+        let (at, new) = match found {
+            Entry::Occupied(found) => (*found.get(), false),
             Entry::Vacant(slot) => {
                 let at = free.pop().unwrap_or_else(|| {
                     let most = const { rows::<K, V>() };
@@ -93,10 +98,10 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
                 });
                 slot.insert(at);
                 row_mut(blocks, at).0 = key;
-                at
+                (at, true)
             }
         };
-        &mut row_mut(blocks, at).1
+        (&mut row_mut(blocks, at).1, new)
     }
 
     /// Puts a row, and returns the one that was there.

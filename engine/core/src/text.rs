@@ -16,6 +16,7 @@ use parking_lot::RwLock;
 use segment::Segment;
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -50,8 +51,10 @@ impl Inner {
         }
     }
 
-    fn has(&self, stretch: i64, key: TextKey) -> bool {
-        self.segments.range(stretch..).any(|(_, s)| s.has(key))
+    /// Whether a file that stays longer than this one has the text.
+    fn kept_longer(&self, stretch: i64, key: TextKey) -> bool {
+        let later = (Bound::Excluded(stretch), Bound::Unbounded);
+        self.segments.range(later).any(|(_, s)| s.has(key))
     }
 
     /// Lets go of the oldest pieces in memory. The newest piece of a file stays whatever its size: its texts are what the
@@ -102,7 +105,7 @@ impl Texts {
         let inner = &mut *inner;
         for (key, at, text) in texts {
             let stretch = inner.stretch(at);
-            if inner.has(stretch, key) {
+            if inner.kept_longer(stretch, key) {
                 continue;
             }
             if let Some(segment) = inner.segments.get_mut(&stretch) {

@@ -55,15 +55,24 @@ impl Sets {
         held(&self.sets, id.0)
     }
 
-    /// Lets a post have these mentions in place of those it had.
-    pub(super) fn replace(&mut self, id: &mut SetId, mentions: &Mentions) {
+    /// Lets a post have these mentions in place of those it had; they may well be those of `hint`, which costs less to see than
+    /// to look for them.
+    pub(super) fn replace(&mut self, id: &mut SetId, mentions: &Mentions, hint: SetId) {
         if self.get(*id) != mentions {
-            let old = std::mem::replace(id, self.hold(mentions));
-            self.let_go(old);
+            let new = if self.get(hint) == mentions {
+                hint
+            } else {
+                self.find(mentions)
+            };
+            if let Some(set) = self.sets.get_mut(new.0 as usize) {
+                set.users += 1;
+            }
+            self.let_go(std::mem::replace(id, new));
         }
     }
 
-    fn hold(&mut self, mentions: &Mentions) -> SetId {
+    /// The set of these mentions, made if there is none.
+    fn find(&mut self, mentions: &Mentions) -> SetId {
         if mentions.is_empty() {
             return SetId::EMPTY;
         }
@@ -95,7 +104,6 @@ impl Sets {
                 at
             }
         };
-        sets[at as usize].users += 1;
         SetId(at)
     }
 
@@ -136,7 +144,8 @@ mod tests {
         fn posts_have_what_they_were_given_and_nothing_else_is_held(steps in prop::collection::vec((0usize..8, 0u64..40), 0..300)) {
             let (mut sets, mut posts) = (Sets::default(), vec![(SetId::EMPTY, Mentions::new()); 8]);
             for (post, n) in steps {
-                sets.replace(&mut posts[post].0, &set(n));
+                let hint = posts[(post + 1) % 8].0;
+                sets.replace(&mut posts[post].0, &set(n), hint);
                 posts[post].1 = set(n);
                 for (id, mentions) in &posts {
                     prop_assert_eq!(sets.get(*id), mentions);

@@ -78,12 +78,13 @@ impl Segment {
         self.index.len()
     }
 
-    /// Adds a text; it can be read after the next [`Segment::flush`]. Texts of 4 GiB are left out.
+    /// Adds a text that is not there yet; it can be read after the next [`Segment::flush`]. Texts of 4 GiB are left out.
     pub fn add(&mut self, key: TextKey, text: &str) {
         let offset = self.written + self.fresh.len() as u64;
         let Ok(len) = u32::try_from(text.len()) else { return };
-        if !self.has(key) {
-            self.index.insert(key.into(), Place { offset, len });
+        let (place, new) = self.index.place(key.into());
+        if new {
+            *place = Place { offset, len };
             self.fresh.push_str(text);
         }
     }
