@@ -1,14 +1,14 @@
 //! Dedupe and upsert: of all records of a post, the one with the highest source offset stands.
 //!
-//! *In*: post events (rows, deletions, vote observations), and control events of threads and erasures. *Out*: the live row of every post,
-//! and apart from it its votes, so that a change of votes touches neither text nor links nor scores; and, where the counts of
-//! [`Duplicates`] travel, those. *State*: per post id, in [`crate::posts`],
-//! the winning row with its rank, deletions included (a stale redelivery must lose against them), and the newest vote
-//! observation, which may come before the post; and which threads are deleted, and what is erased. *Emits* at the tick of the change, net.
-//! *A retraction* of a post takes its votes along; deleting a thread retracts all that hangs on it, and bringing the
-//! thread back brings them back, and so it is with the erasure of an author, a post or a thread. A purge turns the rows of what
-//! was erased into deletions, with their rank. Where numbers are declared, those of the winning row go along with it, apart from it as the
-//! votes are; they are kept beside the posts, in a table that is empty elsewhere.
+//! *In*: post events (rows, deletions, vote observations), and control events of threads and erasures. *Out*: the live row of
+//! every post, and apart from it its votes, so that a change of votes touches neither text nor links nor scores; and, where the
+//! counts of [`Duplicates`] travel, those. *State*: per post id, in [`crate::posts`], the winning row with its rank, deletions
+//! included (a stale redelivery must lose against them), and the newest vote observation, which may come before the post; and
+//! which threads are deleted, and what is erased. *Emits* at the tick of the change, net. *A retraction* of a post takes its
+//! votes along; deleting a thread retracts all that hangs on it, and bringing the thread back brings them back, and so it is with
+//! the erasure of an author, a post or a thread. A purge turns the rows of what was erased into deletions, with their rank. Where
+//! numbers are declared, those of the winning row go along with it, apart from it as the votes are; they are kept beside the
+//! posts, in a table that is empty elsewhere.
 //!
 //! With a *retention*, a post written longer than that before the clock is forgotten with all that is known of it: it is
 //! retracted, which lets everything behind forget it too, and changes no row, as the windows it was in are gone. So are

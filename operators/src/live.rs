@@ -1,8 +1,9 @@
 //! Live: everything a view needs to know about a post, in one row.
 //!
-//! *In*: that rows changed, votes, mentions and scores by post, the switches of the live model, and the clock. *Out*: one [`LivePost`] per live post, tagged with what kind of change
-//! it comes from. *State*: the four parts of every post, in [`crate::posts`]; rows are read there as of the tick. *Emits* at the tick of the change, the old row out
-//! and the new one in. *A retraction* of any part gives back exactly what was emitted, from state.
+//! *In*: that rows changed, votes, mentions and scores by post, the switches of the live model, and the clock. *Out*: one
+//! [`LivePost`] per live post, tagged with what kind of change it comes from. *State*: the four parts of every post, in
+//! [`crate::posts`]; rows are read there as of the tick. *Emits* at the tick of the change, the old row out and the new one in.
+//! *A retraction* of any part gives back exactly what was emitted, from state.
 
 use crate::dedupe::Upserted;
 use crate::event::Control;

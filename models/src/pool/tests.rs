@@ -177,22 +177,28 @@ fn zero_options_are_refused() {
     assert_eq!(error.to_string(), "the scorer pool needs at least one thread");
 }
 
-/// Takes its time.
-struct Slow(FixtureScorer);
+/// Holds back the pass with the last of so many texts, until the gate's other end is dropped.
+struct Gated {
+    scorer: FixtureScorer,
+    left: AtomicUsize,
+    gate: std::sync::Mutex<std::sync::mpsc::Receiver<()>>,
+}
 
-impl Scorer for Slow {
+impl Scorer for Gated {
     fn model(&self) -> groundswell_core::id::ModelKey {
-        self.0.model()
+        self.scorer.model()
     }
     fn name(&self) -> &str {
-        "slow"
+        "gated"
     }
     fn length_of(&self, text: &str) -> usize {
-        self.0.length_of(text)
+        self.scorer.length_of(text)
     }
     fn forward(&self, texts: &[&str]) -> Result<crate::Batch, ScoreFailure> {
-        std::thread::sleep(Duration::from_millis(20));
-        self.0.forward(texts)
+        if self.left.fetch_sub(texts.len(), Ordering::Relaxed) == texts.len() {
+            let _ = self.gate.lock().expect("nobody panicked").recv();
+        }
+        self.scorer.forward(texts)
     }
 }
 
@@ -212,16 +218,23 @@ fn a_pool_in_the_background_waits_for_the_one_in_front() {
         options.limits.texts = 10;
         ScorerPool::start_in(lane, scorer, move |k| texts.get(&k).cloned(), options).expect("started")
     };
-    let (live, of_live) = start(false, Arc::new(Slow(FixtureScorer::default())));
+    let (open, gate) = std::sync::mpsc::channel();
+    let (live, of_live) = start(
+        false,
+        Arc::new(Gated {
+            scorer: FixtureScorer::default(),
+            left: AtomicUsize::new(keys.len()),
+            gate: std::sync::Mutex::new(gate),
+        }),
+    );
     let (shadow, of_shadow) = start(true, Arc::new(FixtureScorer::variant("b")));
-    for (recency, key) in (0..).zip(&keys) {
-        live.want(*key, recency);
-        shadow.want(*key, recency);
-    }
-    // What the shadow may have taken up before the first text was wanted of the live model is nothing.
-    assert_eq!(collect(&of_live, 80).len(), 80);
+    (0..).zip(&keys).for_each(|(recency, key)| live.want(*key, recency));
+    (0..).zip(&keys).for_each(|(recency, key)| shadow.want(*key, recency));
+    // The last pass has ten texts at most.
+    let most = collect(&of_live, 90).len();
     assert!(of_shadow.is_empty(), "the live model has texts left");
-    assert_eq!(collect(&of_live, 20).len(), 20);
+    drop(open);
+    assert_eq!(collect(&of_live, 100 - most).len(), 100 - most);
     assert_eq!(collect(&of_shadow, 100).len(), 100);
     // In front it waits for nobody.
     shadow.set_background(false);
