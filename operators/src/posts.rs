@@ -121,6 +121,18 @@ pub(crate) struct Row {
     pub(crate) given: Option<Score>,
 }
 
+impl Row {
+    const NONE: Row = Row {
+        text: TextKey::NONE,
+        parent: PostKey::NONE,
+        thread: Dim::NONE,
+        author: Dim::NONE,
+        source: Dim::NONE,
+        created_at: EventTime::MIN,
+        given: None,
+    };
+}
+
 impl Post {
     /// The winning row and the votes that came with it, whether it stands or is kept out.
     pub(crate) fn row(&self) -> Option<(Row, Seen)> {
@@ -166,8 +178,7 @@ impl Post {
         let answer = self.answer(beside);
         let given = row.and_then(|(row, _)| row.given);
         self.has_row = row.is_some();
-        let none = Post::default();
-        let (row, votes) = row.unwrap_or((none.shown(), UNSEEN));
+        let (row, votes) = row.unwrap_or((Row::NONE, UNSEEN));
         (self.text, self.parent) = (row.text, row.parent);
         (self.thread, self.author, self.source) = (row.thread, row.author, row.source);
         (self.created_at, self.votes_given) = (row.created_at, votes);
