@@ -8,7 +8,7 @@ use groundswell_core::record::{
 };
 use groundswell_core::score::{Rung, Score};
 use groundswell_core::spec::RuleSpec;
-use groundswell_core::store::{Store, StoreOptions, inspect, verify};
+use groundswell_core::store::{FORMAT, Store, StoreOptions, inspect, verify};
 use std::path::{Path, PathBuf};
 
 fn fixture(format: u32) -> PathBuf {
@@ -224,6 +224,11 @@ fn format_2_restores() {
     restores(2);
 }
 
+#[test]
+fn format_3_restores() {
+    restores(3);
+}
+
 fn restores(format: u32) {
     let url = fixture(format).display().to_string();
     let verification = verify(&url).expect("readable");
@@ -252,6 +257,8 @@ fn restores(format: u32) {
     store.append(&batch(22, vec![])).expect("and can be continued");
     store.fold_now().expect("and folded");
     drop(store);
+    let written = inspect(&copied.path().display().to_string()).expect("readable").format;
+    assert_eq!(written, FORMAT, "what older builds cannot read says so");
     let (_, restore) = Store::open(StoreOptions::new(copied.path().display().to_string())).expect("opened again");
     let folded = restore.collect::<Result<Vec<_>, _>>().expect("readable");
     let kept = |batches: &[TickBatch]| batches.iter().map(|b| b.records.len()).sum::<usize>();
@@ -262,13 +269,13 @@ fn restores(format: u32) {
 #[test]
 #[ignore = "writes the fixture of the format under development"]
 fn write_the_fixture() {
-    let folder = fixture(groundswell_core::store::FORMAT);
+    let folder = fixture(FORMAT);
     if folder.exists() {
         std::fs::remove_dir_all(&folder).expect("removed");
     }
     let (mut store, restore) = Store::open(StoreOptions::new(folder.display().to_string())).expect("opened");
     drop(restore);
-    for (i, batch) in history(groundswell_core::store::FORMAT).iter().enumerate() {
+    for (i, batch) in history(FORMAT).iter().enumerate() {
         store.append(batch).expect("appended");
         if i == 2 {
             store.fold_now().expect("folded");

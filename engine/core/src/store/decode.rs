@@ -4,7 +4,7 @@
 //! ([`competitors`]), for which a few narrow columns are enough. Every complaint is a sentence about a row; the caller
 //! adds which object it is in.
 
-use super::schema::{GIVEN, Kind, SARCASTIC, TOXIC, UNDONE};
+use super::schema::{GIVEN, Kind, SARCASTIC, TOXIC, UNDONE, completed, schema};
 use crate::erasure::{Erasure, Subject};
 use crate::id::{Dim, ModelKey, PostKey, TextKey};
 use crate::record::{
@@ -15,7 +15,11 @@ use crate::tie::{Tie, TieKind};
 use crate::time::EventTime;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, BinaryArray, FixedSizeBinaryArray, PrimitiveArray, RecordBatch, StringArray};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, FixedSizeBinaryArray, PrimitiveArray, RecordBatch, StringArray, StringViewArray,
+};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The columns [`competitors`] needs.
 pub(super) const COMPETING: [&str; 10] = [
@@ -31,67 +35,88 @@ pub(super) const COMPETING: [&str; 10] = [
     "model_key",
 ];
 
-type Column<T> = PrimitiveArray<T>;
+/// A column; null throughout if the object does not have it.
+type Column<'a, T> = Option<&'a PrimitiveArray<T>>;
+type Binary<'a> = Option<&'a BinaryArray>;
+type Digests<'a> = Option<&'a FixedSizeBinaryArray>;
 
-fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, String> {
-    batch
-        .column_by_name(name)
-        .ok_or_else(|| format!("column \"{name}\" is missing"))
+/// A column of strings, in either of the forms that formats have.
+#[derive(Clone, Copy)]
+enum Strings<'a> {
+    Absent,
+    /// Texts; ids up to format 2.
+    Plain(&'a StringArray),
+    /// Ids since format 3.
+    Views(&'a StringViewArray),
 }
-fn wrong(name: &str) -> String {
-    format!("column \"{name}\" has another type")
+
+impl<'a> Strings<'a> {
+    fn get(self, row: usize) -> Option<&'a str> {
+        match self {
+            Strings::Absent => None,
+            Strings::Plain(column) => column.is_valid(row).then(|| column.value(row)),
+            Strings::Views(column) => column.is_valid(row).then(|| column.value(row)),
+        }
+    }
 }
-fn primitive<'a, T: ArrowPrimitiveType>(batch: &'a RecordBatch, name: &str) -> Result<&'a Column<T>, String> {
-    column(batch, name)?.as_primitive_opt::<T>().ok_or_else(|| wrong(name))
+
+/// The column of this name, as `typed` sees it.
+fn column<'a, C>(
+    batch: &'a RecordBatch,
+    name: &str,
+    typed: impl Fn(&'a ArrayRef) -> Option<C>,
+) -> Result<Option<C>, String> {
+    let column = batch.column_by_name(name);
+    let typed = |column| typed(column).ok_or_else(|| format!("column \"{name}\" has another type"));
+    column.map(typed).transpose()
 }
-fn string<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a StringArray, String> {
-    column(batch, name)?.as_string_opt::<i32>().ok_or_else(|| wrong(name))
+fn primitive<'a, T: ArrowPrimitiveType>(batch: &'a RecordBatch, name: &str) -> Result<Column<'a, T>, String> {
+    column(batch, name, |c| c.as_primitive_opt::<T>())
 }
-fn binary<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a BinaryArray, String> {
-    column(batch, name)?.as_binary_opt::<i32>().ok_or_else(|| wrong(name))
+fn string<'a>(batch: &'a RecordBatch, name: &str) -> Result<Strings<'a>, String> {
+    let typed = |c: &'a ArrayRef| {
+        let plain = c.as_string_opt::<i32>().map(Strings::Plain);
+        plain.or_else(|| c.as_string_view_opt().map(Strings::Views))
+    };
+    column(batch, name, typed).map(|c| c.unwrap_or(Strings::Absent))
 }
-fn fixed<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a FixedSizeBinaryArray, String> {
-    column(batch, name)?
-        .as_fixed_size_binary_opt()
-        .filter(|c| c.value_length() == 16)
-        .ok_or_else(|| wrong(name))
+fn binary<'a>(batch: &'a RecordBatch, name: &str) -> Result<Binary<'a>, String> {
+    column(batch, name, |c| c.as_binary_opt::<i32>())
+}
+fn fixed<'a>(batch: &'a RecordBatch, name: &str) -> Result<Digests<'a>, String> {
+    let typed = |c: &'a ArrayRef| c.as_fixed_size_binary_opt().filter(|c| c.value_length() == 16);
+    column(batch, name, typed)
 }
 
 fn missing(row: usize, what: &str) -> String {
     format!("row {row} has no \"{what}\"")
 }
-fn number<T: ArrowPrimitiveType>(column: &Column<T>, row: usize, what: &str) -> Result<T::Native, String> {
-    if column.is_null(row) {
-        Err(missing(row, what))
-    } else {
-        Ok(column.value(row))
-    }
+fn number<T: ArrowPrimitiveType>(column: Column<T>, row: usize, what: &str) -> Result<T::Native, String> {
+    maybe(column, row).ok_or_else(|| missing(row, what))
 }
-fn maybe<T: ArrowPrimitiveType>(column: &Column<T>, row: usize) -> Option<T::Native> {
-    column.is_valid(row).then(|| column.value(row))
+fn maybe<T: ArrowPrimitiveType>(column: Column<T>, row: usize) -> Option<T::Native> {
+    column.filter(|c| c.is_valid(row)).map(|c| c.value(row))
 }
-fn text(column: &StringArray, row: usize, what: &str) -> Result<String, String> {
+fn text(column: Strings, row: usize, what: &str) -> Result<String, String> {
     maybe_text(column, row).ok_or_else(|| missing(row, what))
 }
-fn maybe_text(column: &StringArray, row: usize) -> Option<String> {
-    column.is_valid(row).then(|| column.value(row).to_owned())
+fn maybe_text(column: Strings, row: usize) -> Option<String> {
+    column.get(row).map(str::to_owned)
 }
-fn bytes<'a>(column: &'a BinaryArray, row: usize, what: &str) -> Result<&'a [u8], String> {
-    if column.is_null(row) {
-        Err(missing(row, what))
-    } else {
-        Ok(column.value(row))
-    }
+fn bytes<'a>(column: Binary<'a>, row: usize, what: &str) -> Result<&'a [u8], String> {
+    maybe_bytes(column, row).ok_or_else(|| missing(row, what))
 }
-fn digest(column: &FixedSizeBinaryArray, row: usize, what: &str) -> Result<u128, String> {
-    if column.is_null(row) {
-        return Err(missing(row, what));
-    }
-    <[u8; 16]>::try_from(column.value(row))
+fn maybe_bytes(column: Binary<'_>, row: usize) -> Option<&[u8]> {
+    column.filter(|c| c.is_valid(row)).map(|c| c.value(row))
+}
+fn digest(column: Digests, row: usize, what: &str) -> Result<u128, String> {
+    let value = column.filter(|c| c.is_valid(row)).map(|c| c.value(row));
+    value
+        .and_then(|value| <[u8; 16]>::try_from(value).ok())
         .map(u128::from_be_bytes)
-        .map_err(|_| missing(row, what))
+        .ok_or_else(|| missing(row, what))
 }
-fn kind(column: &Column<UInt8Type>, row: usize) -> Result<Kind, String> {
+fn kind(column: Column<UInt8Type>, row: usize) -> Result<Kind, String> {
     let code = number(column, row, "kind")?;
     Kind::from_code(code).ok_or_else(|| format!("row {row} is of an unknown kind, {code}"))
 }
@@ -105,42 +130,40 @@ pub(super) fn kinds(batch: &RecordBatch) -> Result<Vec<Kind>, String> {
 /// A batch's rows as envelopes.
 pub(super) struct Rows<'a> {
     len: usize,
-    kind: &'a Column<UInt8Type>,
-    source: &'a Column<UInt16Type>,
-    partition: &'a Column<UInt32Type>,
-    offset: &'a Column<UInt64Type>,
-    order: &'a Column<UInt64Type>,
-    id: &'a StringArray,
-    platform: &'a StringArray,
-    thread: &'a StringArray,
-    parent: &'a StringArray,
-    author: &'a StringArray,
-    text: &'a StringArray,
-    votes: &'a Column<Int64Type>,
-    observed_at: &'a Column<Int64Type>,
-    created_at: &'a Column<Int64Type>,
-    starts_at: &'a Column<Int64Type>,
-    ends_at: &'a Column<Int64Type>,
-    text_key: &'a FixedSizeBinaryArray,
-    model_key: &'a FixedSizeBinaryArray,
-    probabilities: [&'a Column<Int32Type>; 5],
-    emotion: &'a Column<UInt8Type>,
-    flags: &'a Column<UInt8Type>,
-    stage: &'a StringArray,
-    code: &'a StringArray,
-    key: &'a BinaryArray,
-    payload: &'a BinaryArray,
-    /// Since format 2.
-    headers: Option<&'a BinaryArray>,
-    /// Later still.
-    replays: Option<&'a Column<UInt32Type>>,
+    kind: Column<'a, UInt8Type>,
+    source: Column<'a, UInt16Type>,
+    partition: Column<'a, UInt32Type>,
+    offset: Column<'a, UInt64Type>,
+    order: Column<'a, UInt64Type>,
+    id: Strings<'a>,
+    platform: Strings<'a>,
+    thread: Strings<'a>,
+    parent: Strings<'a>,
+    author: Strings<'a>,
+    text: Strings<'a>,
+    votes: Column<'a, Int64Type>,
+    observed_at: Column<'a, Int64Type>,
+    created_at: Column<'a, Int64Type>,
+    starts_at: Column<'a, Int64Type>,
+    ends_at: Column<'a, Int64Type>,
+    text_key: Digests<'a>,
+    model_key: Digests<'a>,
+    probabilities: [Column<'a, Int32Type>; 5],
+    emotion: Column<'a, UInt8Type>,
+    flags: Column<'a, UInt8Type>,
+    stage: Strings<'a>,
+    code: Strings<'a>,
+    key: Binary<'a>,
+    payload: Binary<'a>,
+    headers: Binary<'a>,
+    replays: Column<'a, UInt32Type>,
 }
 
 impl<'a> Rows<'a> {
     /// The typed columns of a batch.
     ///
     /// # Errors
-    /// A description, if a column is missing or has another type.
+    /// A description, if a column has another type.
     pub fn of(batch: &'a RecordBatch) -> Result<Self, String> {
         Ok(Rows {
             len: batch.num_rows(),
@@ -175,14 +198,8 @@ impl<'a> Rows<'a> {
             code: string(batch, "code")?,
             key: binary(batch, "key")?,
             payload: binary(batch, "payload")?,
-            headers: batch
-                .column_by_name("headers")
-                .map(|_| binary(batch, "headers"))
-                .transpose()?,
-            replays: batch
-                .column_by_name("replays")
-                .map(|_| primitive(batch, "replays"))
-                .transpose()?,
+            headers: binary(batch, "headers")?,
+            replays: primitive(batch, "replays")?,
         })
     }
 
@@ -239,9 +256,9 @@ impl<'a> Rows<'a> {
             },
             Kind::LiveModel => Record::LiveModel {
                 model: model()?,
-                past: match self.payload.is_valid(row) {
-                    true => self.json(row)?,
-                    false => Past::default(),
+                past: match maybe_bytes(self.payload, row) {
+                    Some(_) => self.json(row)?,
+                    None => Past::default(),
                 },
             },
             Kind::AlertFloor => Record::AlertFloor(self.json(row)?),
@@ -271,8 +288,8 @@ impl<'a> Rows<'a> {
                 id: maybe_text(self.id, row),
                 written_at: maybe(self.observed_at, row),
                 headers: self.headers(row)?,
-                replays: self.replays.and_then(|c| maybe(c, row)).unwrap_or(0),
-                model: self.model_key.is_valid(row).then(model).transpose()?,
+                replays: maybe(self.replays, row).unwrap_or(0),
+                model: model().ok(),
             }),
         })
     }
@@ -297,8 +314,7 @@ impl<'a> Rows<'a> {
 
     /// Fields that are kept aside, as text.
     fn extra(&self, row: usize) -> Result<Option<String>, String> {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec());
-        let payload = self.payload.is_valid(row).then(|| text(self.payload.value(row)));
+        let payload = maybe_bytes(self.payload, row).map(|bytes| String::from_utf8(bytes.to_vec()));
         payload
             .transpose()
             .map_err(|_| format!("row {row}: the extra fields are not UTF-8"))
@@ -322,8 +338,8 @@ impl<'a> Rows<'a> {
     }
 
     fn headers(&self, row: usize) -> Result<Vec<Header>, String> {
-        match self.headers.filter(|c| c.is_valid(row)) {
-            Some(column) => serde_json::from_slice(column.value(row)).map_err(|e| format!("row {row}: {e}")),
+        match maybe_bytes(self.headers, row) {
+            Some(json) => serde_json::from_slice(json).map_err(|e| format!("row {row}: {e}")),
             None => Ok(Vec::new()),
         }
     }
@@ -505,8 +521,11 @@ pub(super) fn people(batch: &RecordBatch, row: usize) -> Result<Vec<Subject>, St
 /// The text keys of the marked rows; needs the `text` column only.
 pub(super) fn text_keys(batch: &RecordBatch, marked: impl Fn(usize) -> bool) -> Result<Vec<TextKey>, String> {
     let texts = string(batch, "text")?;
-    let rows = (0..batch.num_rows()).filter(|row| marked(*row) && texts.is_valid(*row));
-    Ok(rows.map(|row| TextKey::of(texts.value(row).as_bytes())).collect())
+    let rows = (0..batch.num_rows()).filter(|row| marked(*row));
+    Ok(rows
+        .filter_map(|row| texts.get(row))
+        .map(|text| TextKey::of(text.as_bytes()))
+        .collect())
 }
 
 /// The same rows, with deletions of posts that have no date dated `at`.
@@ -514,17 +533,19 @@ pub(super) fn dated(batch: RecordBatch, at: EventTime) -> Result<RecordBatch, St
     let dates = primitive::<Int64Type>(&batch, "created_at")?;
     let undated: Vec<bool> = (0..)
         .zip(kinds(&batch)?)
-        .map(|(row, kind)| kind == Kind::PostDeleted && dates.is_null(row))
+        .map(|(row, kind)| kind == Kind::PostDeleted && maybe(dates, row).is_none())
         .collect();
     if !undated.contains(&true) {
         return Ok(batch);
     }
-    let dates: Column<Int64Type> = (0..)
+    let dates: PrimitiveArray<Int64Type> = (0..)
         .zip(&undated)
         .map(|(row, undated)| if *undated { Some(at) } else { maybe(dates, row) })
         .collect();
-    let place = batch.schema().index_of("created_at").map_err(|e| e.to_string())?;
+    let schema = schema(HashMap::new());
+    let batch = completed(&batch, &schema)?;
+    let place = schema.index_of("created_at").map_err(|e| e.to_string())?;
     let mut columns = batch.columns().to_vec();
-    columns[place] = std::sync::Arc::new(dates);
-    RecordBatch::try_new(batch.schema(), columns).map_err(|e| e.to_string())
+    columns[place] = Arc::new(dates);
+    RecordBatch::try_new(schema, columns).map_err(|e| e.to_string())
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::hash::{BuildHasher, Hasher};
 
 /// The format this build writes, and the newest it reads.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// Where the log of an epoch begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +106,8 @@ impl Manifest {
             self.id.clone()
         };
         Manifest {
+            // What is written from here on is of this build's format.
+            format: FORMAT,
             id,
             number: self.number + 1,
             epoch: self.epoch + 1,

@@ -61,12 +61,7 @@ pub(super) fn without(batch: RecordBatch, purged: &HashSet<Subject>) -> Result<V
         .collect::<Vec<_>>();
     let mask = BooleanArray::from(untouched);
     let kept = arrow_select::filter::filter_record_batch(&batch, &mask).map_err(|e| e.to_string())?;
-    let left = schema::encode(&batch_schema(), &left, 0)?;
-    Ok(vec![kept, left])
-}
-
-fn batch_schema() -> arrow_schema::SchemaRef {
-    schema::schema(std::collections::HashMap::new())
+    Ok(vec![kept, schema::encode(&left, 0)?])
 }
 
 /// What stays of a record about something purged.

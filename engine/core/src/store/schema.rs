@@ -1,8 +1,9 @@
 //! Records as columns: one flat Arrow schema for the log and the snapshot, readable by anybody's tools.
 //!
-//! In: envelopes. Out: a [`RecordBatch`] in which a column is null wherever a record's kind does not have it. `kind` is
-//! one of [`Kind`]'s codes. Entities and rules are rare and nested, so they travel as JSON in `payload`; everything that
-//! comes by the million has columns of its own. `decode.rs` is the inverse.
+//! In: envelopes. Out: a [`RecordBatch`] in which a column is null wherever a record's kind does not have it, and absent if
+//! no record has it. `kind` is one of [`Kind`]'s codes. Entities and rules are rare and nested, so they travel as JSON in
+//! `payload`; everything that comes by the million has columns of its own. Ids are views (Arrow's `Utf8View`): a length and
+//! twelve bytes in place compress to half of what offsets and characters in two buffers do. `decode.rs` is the inverse.
 
 use super::error::StoreError;
 use crate::erasure::Subject;
@@ -11,10 +12,11 @@ use crate::score::{Rung, Score};
 use crate::tie::TieKind;
 use crate::time::Tick;
 use arrow_array::builder::{
-    ArrayBuilder, BinaryBuilder, FixedSizeBinaryBuilder, Int32Builder, Int64Builder, StringBuilder, UInt8Builder,
-    UInt16Builder, UInt32Builder, UInt64Builder,
+    ArrayBuilder, BinaryBuilder, FixedSizeBinaryBuilder, Int32Builder, Int64Builder, StringBuilder, StringViewBuilder,
+    UInt8Builder, UInt16Builder, UInt32Builder, UInt64Builder,
 };
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StringViewArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -135,6 +137,12 @@ nulls!(
 );
 nulls!(UInt16Builder, UInt32Builder, UInt64Builder);
 
+impl Nulls for StringViewBuilder {
+    fn nulls(&mut self, n: usize) {
+        (0..n).for_each(|_| self.append_null());
+    }
+}
+
 impl<B: Nulls> Column<B> {
     fn at(&mut self, row: usize) -> &mut B {
         let missing = row - self.0.len();
@@ -143,8 +151,9 @@ impl<B: Nulls> Column<B> {
         }
         &mut self.0
     }
-    fn finish(mut self, rows: usize) -> ArrayRef {
-        self.at(rows).finish()
+    /// The column; `None` if no row has a value where it may be without.
+    fn finish(mut self, rows: usize, nullable: bool) -> Option<ArrayRef> {
+        (!nullable || self.0.len() > 0).then(|| self.at(rows).finish())
     }
 }
 
@@ -157,9 +166,13 @@ macro_rules! columns {
             fn with_capacity(rows: usize, bytes: usize) -> Self {
                 Columns { rows: 0, $($name: Column($new(rows, bytes)),)* }
             }
-            fn finish(self) -> Vec<ArrayRef> {
-                let rows = self.rows;
-                vec![$(self.$name.finish(rows),)*]
+            fn finish(self) -> (Vec<Field>, Vec<ArrayRef>) {
+                let (rows, mut fields, mut arrays) = (self.rows, Vec::new(), Vec::new());
+                $(if let Some(array) = self.$name.finish(rows, $nullable) {
+                    fields.push(Field::new(stringify!($name), $data, $nullable));
+                    arrays.push(array);
+                })*
+                (fields, arrays)
             }
         }
 
@@ -175,8 +188,8 @@ fn narrow<B: Default>(_: usize, _: usize) -> B {
 fn key(rows: usize, _: usize) -> FixedSizeBinaryBuilder {
     FixedSizeBinaryBuilder::with_capacity(rows, 16)
 }
-fn ids(rows: usize, _: usize) -> StringBuilder {
-    StringBuilder::with_capacity(rows, rows * 16)
+fn ids(rows: usize, _: usize) -> StringViewBuilder {
+    StringViewBuilder::with_capacity(rows)
 }
 fn texts(rows: usize, bytes: usize) -> StringBuilder {
     StringBuilder::with_capacity(rows, bytes)
@@ -188,11 +201,11 @@ columns! {
     partition: UInt32Builder DataType::UInt32, false, |n, _| UInt32Builder::with_capacity(n);
     offset: UInt64Builder DataType::UInt64, false, |n, _| UInt64Builder::with_capacity(n);
     order: UInt64Builder DataType::UInt64, false, |n, _| UInt64Builder::with_capacity(n);
-    id: StringBuilder DataType::Utf8, true, ids;
-    platform: StringBuilder DataType::Utf8, true, ids;
-    thread: StringBuilder DataType::Utf8, true, ids;
-    parent: StringBuilder DataType::Utf8, true, ids;
-    author: StringBuilder DataType::Utf8, true, ids;
+    id: StringViewBuilder DataType::Utf8View, true, ids;
+    platform: StringViewBuilder DataType::Utf8View, true, ids;
+    thread: StringViewBuilder DataType::Utf8View, true, ids;
+    parent: StringViewBuilder DataType::Utf8View, true, ids;
+    author: StringViewBuilder DataType::Utf8View, true, ids;
     text: StringBuilder DataType::Utf8, true, texts;
     votes: Int64Builder DataType::Int64, true, |n, _| Int64Builder::with_capacity(n);
     observed_at: Int64Builder DataType::Int64, true, |n, _| Int64Builder::with_capacity(n);
@@ -216,32 +229,42 @@ columns! {
     replays: UInt32Builder DataType::UInt32, true, narrow;
 }
 
-/// The schema, with what the container wants to say about the whole object.
+/// The schema of all columns, with what the container wants to say about the whole object.
 pub(super) fn schema(metadata: HashMap<String, String>) -> SchemaRef {
     Arc::new(Schema::new_with_metadata(fields(), metadata))
 }
 
-/// A batch with all columns: those that its format did not have yet are null.
+/// The schema of the columns that any of the batches has, and of those that every object has.
+pub(super) fn present(batches: &[RecordBatch], metadata: HashMap<String, String>) -> SchemaRef {
+    let has = |field: &Field| batches.iter().any(|b| b.column_by_name(field.name()).is_some());
+    let fields = fields().into_iter().filter(|f| !f.is_nullable() || has(f));
+    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), metadata))
+}
+
+/// A batch with all columns of the schema: those that it does not have are null, and ids of a format before they were views
+/// are views.
 ///
 /// # Errors
 /// A description, if a column has another type or must not be null.
 pub(super) fn completed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, String> {
     let column = |field: &Arc<Field>| match batch.column_by_name(field.name()) {
-        Some(column) => Arc::clone(column),
+        Some(column) => match (field.data_type(), column.as_string_opt::<i32>()) {
+            (DataType::Utf8View, Some(strings)) => Arc::new(StringViewArray::from(strings)),
+            _ => Arc::clone(column),
+        },
         None => arrow_array::new_null_array(field.data_type(), batch.num_rows()),
     };
     let columns = schema.fields().iter().map(column).collect();
-    RecordBatch::try_new(Arc::clone(schema), columns).map_err(|e| e.to_string())
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &rows).map_err(|e| e.to_string())
 }
 
-/// Positions of the named columns, for reading only these.
-pub(super) fn positions(names: &[&str]) -> Vec<usize> {
-    fields()
-        .iter()
-        .enumerate()
-        .filter(|(_, f)| names.contains(&f.name().as_str()))
-        .map(|(i, _)| i)
-        .collect()
+/// Positions of those of the named columns that an object has, for reading only these. One that every object has is among
+/// them, so that the rows can be counted.
+pub(super) fn positions(schema: &Schema, names: &[&str]) -> Vec<usize> {
+    let wanted = |name: &str| name == "kind" || names.contains(&name);
+    let fields = schema.fields().iter().enumerate();
+    fields.filter(|(_, f)| wanted(f.name())).map(|(i, _)| i).collect()
 }
 
 /// Splits records into runs that fit one record batch each: `(length, text bytes)`.
@@ -311,16 +334,17 @@ fn header_bytes(dead: &DeadLetter) -> usize {
     dead.headers.iter().map(|h| h.name.len() + value(h) + 32).sum()
 }
 
-/// Encodes records that fit one record batch (see [`chunks`]).
+/// Encodes records that fit one record batch (see [`chunks`]), without the columns that none of them has.
 ///
 /// # Errors
 /// A description, if the columns do not fit together or a rule or an entity has no JSON form.
-pub(super) fn encode(schema: &SchemaRef, records: &[Envelope], text_bytes: usize) -> Result<RecordBatch, String> {
+pub(super) fn encode(records: &[Envelope], text_bytes: usize) -> Result<RecordBatch, String> {
     let mut columns = Columns::with_capacity(records.len(), text_bytes);
     for envelope in records {
         columns.push(envelope)?;
     }
-    RecordBatch::try_new(Arc::clone(schema), columns.finish()).map_err(|e| e.to_string())
+    let (fields, arrays) = columns.finish();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(|e| e.to_string())
 }
 
 impl Columns {

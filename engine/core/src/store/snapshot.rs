@@ -238,10 +238,9 @@ mod tests {
         fn every_record_round_trips(batches in prop::collection::vec(testing::batches(), 0..4), limit in 1_usize..4_000) {
             let (_folder, objects, _lock) = objects();
             let mut writer = PartWriter::new(&objects, 1, 2, limit);
-            let schema = schema::schema(HashMap::new());
             let mut expected = Vec::new();
             for batch in batches {
-                let encoded = schema::encode(&schema, &batch.records, 0).expect("encoded");
+                let encoded = schema::encode(&batch.records, 0).expect("encoded");
                 writer.write(&encoded).expect("written");
                 expected.extend(batch.records);
             }
@@ -262,9 +261,8 @@ mod tests {
     fn a_changed_part_is_damaged() {
         let (_folder, objects, _lock) = objects();
         let mut writer = PartWriter::new(&objects, 1, 2, PART_BYTES);
-        let schema = schema::schema(HashMap::new());
         writer
-            .write(&schema::encode(&schema, &[testing::post(1, "a", "text")], 4).expect("rows"))
+            .write(&schema::encode(&[testing::post(1, "a", "text")], 4).expect("rows"))
             .expect("written");
         let parts = writer.finish().expect("finished");
         let mut bytes = objects.get(&parts[0].object).expect("read").to_vec();
