@@ -17,7 +17,7 @@
 use crate::bars::{Bar, Bars, Turned};
 use crate::event::{Control, PostEvent, PostRow, VoteAt, clock_of};
 use crate::expiry::Expiry;
-use crate::posts::{Held, NO_ROW, Post, Posts, Row, RowRank, Seen, Slot};
+use crate::posts::{AHEAD, Held, NO_ROW, Post, Posts, Row, RowRank, Seen, Slot};
 use crate::score::Recalled;
 use differential_dataflow::VecCollection;
 use groundswell_core::dataflow::{Complete, per_tick};
@@ -206,7 +206,13 @@ pub fn dedupe<'s>(
             };
             let groups = order.chunk_by(|a, b| a.0 == b.0).map(|g| (g[0].0, g));
             if turned.is_empty() {
+                let (mut at, mut warm) = (0, 0);
                 for (key, group) in groups {
+                    if at >= warm {
+                        warm = at + AHEAD;
+                        held.warm(order[at..].iter().take(AHEAD).map(|(key, _)| *key));
+                    }
+                    at += group.len();
                     upserts.apply(
                         held.slot(key),
                         tick,

@@ -8,7 +8,7 @@
 
 use crate::event::{Control, PostRow};
 use crate::matcher::Matcher;
-use crate::posts::{Held, Posts, Slot};
+use crate::posts::{AHEAD, Held, Posts, Slot};
 use differential_dataflow::VecCollection;
 use groundswell_core::dataflow::{Complete, Emit, per_tick};
 use groundswell_core::id::{Dim, PostKey, TextKey};
@@ -62,8 +62,11 @@ pub fn link<'s>(
                 linker.remove(held.slot(*key), row, out);
             }
             let other = linker.learn(side);
-            for ((key, row), _) in rows.iter().filter(|(_, diff)| *diff > 0) {
-                linker.insert(held.slot(*key), row, out);
+            for rows in rows.chunks(AHEAD) {
+                held.warm(rows.iter().map(|((key, _), _)| *key));
+                for ((key, row), _) in rows.iter().filter(|(_, diff)| *diff > 0) {
+                    linker.insert(held.slot(*key), row, out);
+                }
             }
             if other {
                 linker.relink(held, tick, out);

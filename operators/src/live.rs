@@ -8,7 +8,7 @@
 use crate::dedupe::Upserted;
 use crate::event::Control;
 use crate::link::Mentions;
-use crate::posts::{Posts, Row, Slot};
+use crate::posts::{AHEAD, Posts, Row, Slot};
 use differential_dataflow::VecCollection;
 use differential_dataflow::consolidation::consolidate;
 use groundswell_core::dataflow::{Complete, per_tick};
@@ -73,14 +73,20 @@ pub fn live<'s>(
             let held = &mut *posts.held();
             let switch = side.iter().any(|(c, _)| matches!(c, Control::LiveModel(_)));
             rows.sort_unstable_by_key(|((key, _), _)| *key);
-            let mut rows = rows.drain(..).peekable();
+            let mut rows = rows.drain(..);
             let (mut group, mut turned) = (Vec::new(), false);
+            let mut warm = 0;
             while let Some(((key, part), diff)) = rows.next() {
+                if warm == 0 {
+                    warm = AHEAD;
+                    held.warm(rows.as_slice().iter().take(AHEAD).map(|((key, _), _)| *key));
+                }
+                warm -= 1;
                 match part {
                     Part::Row => turned = true,
                     part => group.push((part, diff)),
                 }
-                if rows.peek().is_some_and(|((next, _), _)| *next == key) {
+                if rows.as_slice().first().is_some_and(|((next, _), _)| *next == key) {
                     continue;
                 }
                 if group.len() > 1 {

@@ -43,6 +43,9 @@ pub(crate) type RowRank = (i64, u16, u64);
 /// Below every rank of a row.
 pub(crate) const NO_ROW: RowRank = (i64::MIN, 0, 0);
 
+/// Posts that are looked for at once: their rows fit the caches until they are used.
+pub(crate) const AHEAD: usize = 64;
+
 /// Of a post of which dedupe has emitted nothing yet.
 const NEVER: Tick = Tick::MAX;
 
@@ -335,6 +338,13 @@ impl Slot<'_> {
 }
 
 impl Held {
+    /// Says which posts are asked for next (see [`Table::warm`]); about [`AHEAD`] of them.
+    pub(crate) fn warm(&self, keys: impl Iterator<Item = PostKey>) {
+        // A value in each part of the row.
+        let touch = |post: &Post| post.since ^ post.offset ^ post.counted.unsigned_abs() ^ post.votes.0.unsigned_abs();
+        self.posts.warm(keys, touch);
+    }
+
     /// The place of a post.
     pub(crate) fn slot(&mut self, key: PostKey) -> Slot<'_> {
         Slot {

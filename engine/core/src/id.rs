@@ -146,8 +146,38 @@ pub struct Names {
     by_dim: [RwLock<DigestMap<Dim, Arc<str>>>; SHARDS],
 }
 
-/// Found by the string itself; holding it twice would cost a second allocation.
-type ByName = HashTable<(Arc<str>, Dim)>;
+/// Found by the string itself.
+type ByName = HashTable<(Name, Dim)>;
+
+/// A string to compare with: a short one in place, where it is read with its digest and not from elsewhere in memory; a long one
+/// shared, as a second copy would cost an allocation.
+enum Name {
+    Short(u8, [u8; Name::SHORT]),
+    Long(Arc<str>),
+}
+
+impl Name {
+    /// As much as fits beside the length where a shared string has its pointer and length.
+    const SHORT: usize = 22;
+
+    fn of(s: &Arc<str>) -> Self {
+        let mut bytes = [0; Self::SHORT];
+        match (bytes.get_mut(..s.len()), u8::try_from(s.len())) {
+            (Some(place), Ok(len)) => {
+                place.copy_from_slice(s.as_bytes());
+                Name::Short(len, bytes)
+            }
+            _ => Name::Long(Arc::clone(s)),
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Name::Short(len, bytes) => &bytes[..usize::from(*len)],
+            Name::Long(s) => s.as_bytes(),
+        }
+    }
+}
 
 const SHARDS: usize = 16;
 
@@ -165,9 +195,9 @@ impl Names {
         if s.is_empty() {
             return Ok(Dim::NONE);
         }
-        let hash = self.hasher.hash_one(s);
+        let hash = self.hasher.hash_one(s.as_bytes());
         let by_name = &self.by_name[shard(hash)];
-        if let Some((_, dim)) = by_name.read().find(hash, |(name, _)| **name == *s) {
+        if let Some((_, dim)) = by_name.read().find(hash, |(name, _)| name.as_bytes() == s.as_bytes()) {
             return Ok(*dim);
         }
         let dim = Dim::of(s);
@@ -185,10 +215,10 @@ impl Names {
             .write()
             .entry(
                 hash,
-                |(name, _)| **name == *s,
-                |(name, _)| self.hasher.hash_one(&**name),
+                |(name, _)| name.as_bytes() == s.as_bytes(),
+                |(name, _)| self.hasher.hash_one(name.as_bytes()),
             )
-            .or_insert((name, dim));
+            .or_insert_with(|| (Name::of(&name), dim));
         Ok(dim)
     }
 
@@ -209,6 +239,21 @@ mod tests {
         assert_eq!(names.get(dim).as_deref(), Some("t3_4ovo70"));
         assert_eq!(names.intern("").expect("none"), Dim::NONE);
         assert_eq!(names.get(Dim::of("never seen")), None);
+    }
+
+    #[test]
+    fn names_are_found_again_however_long() {
+        assert_eq!(size_of::<Name>(), 24);
+        let names = Names::default();
+        for len in [1, Name::SHORT - 1, Name::SHORT, Name::SHORT + 1, 300] {
+            // The same beginning, so that the length counts as well.
+            let name = "n".repeat(len);
+            assert_eq!(names.intern(&name).expect("new"), Dim::of(&name));
+            assert_eq!(names.intern(&name).expect("known"), Dim::of(&name));
+            assert_eq!(names.get(Dim::of(&name)).as_deref(), Some(name.as_str()));
+        }
+        let held: usize = names.by_name.iter().map(|shard| shard.read().len()).sum();
+        assert_eq!(held, 5);
     }
 
     #[test]
