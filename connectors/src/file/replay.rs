@@ -137,9 +137,11 @@ impl Replay<'_> {
                 continue;
             }
             let source = part.input.source;
+            // The next batch will be about as large.
+            let room = Vec::with_capacity(if finished { 0 } else { part.records.len() });
             let batch = SourceBatch {
                 source,
-                records: std::mem::take(&mut part.records),
+                records: std::mem::replace(&mut part.records, room),
                 bindings: vec![Binding {
                     source,
                     partition: 0,

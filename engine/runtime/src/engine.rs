@@ -336,6 +336,7 @@ impl Engine {
             strings: events::Strings::new(shared),
             revisions: revisions::Revisions::new(&options.graph.views, recorded.folded),
             pending: std::collections::BTreeMap::new(),
+            spare: hashbrown::HashMap::new(),
         };
         let dispatcher = spawn("dispatcher", &status, move || {
             dispatcher.run(&at_dispatch);

@@ -86,6 +86,9 @@ pub(crate) enum ToDispatch {
     Stop,
 }
 
+/// A map this many times larger than what was last in it is given back.
+const SLACK: usize = 16;
+
 /// Called with every complete tick, on the dispatcher's thread; must not wait for anything outside.
 pub type Observer = Box<dyn FnMut(&TickChanges) + Send>;
 
@@ -110,13 +113,18 @@ pub(crate) struct Dispatcher {
     pub(crate) strings: Strings,
     pub(crate) revisions: Revisions,
     pub(crate) pending: BTreeMap<Tick, Gathered>,
+    /// The map of a tick that was handed over, for the next one.
+    pub(crate) spare: Rows,
 }
+
+/// Changed rows by view and key, `None` where one is gone.
+type Rows = HashMap<(u16, groundswell_core::spec::ViewKey), Option<groundswell_core::acc::Acc>>;
 
 /// A tick while its parts come in.
 #[derive(Default)]
 pub(crate) struct Gathered {
     clock: Option<EventTime>,
-    rows: HashMap<(u16, groundswell_core::spec::ViewKey), Option<groundswell_core::acc::Acc>>,
+    rows: Rows,
     /// Rows of views with numbers.
     numbered: HashMap<(u16, groundswell_core::spec::ViewKey), Option<Numbered>>,
     posts: BTreeMap<PostKey, PostChange>,
@@ -181,6 +189,9 @@ impl Dispatcher {
         match part {
             Part::Rows(tick, rows) => {
                 let slot = self.pending.entry(tick).or_default();
+                if slot.rows.capacity() == 0 {
+                    slot.rows = std::mem::take(&mut self.spare);
+                }
                 for (row, diff) in rows
                     .into_iter()
                     .filter(|(row, _)| usize::from(row.at.view) < self.plan.declared)
@@ -233,7 +244,7 @@ impl Dispatcher {
         }
     }
 
-    fn hand_over(&mut self, tick: Tick, gathered: Gathered) {
+    fn hand_over(&mut self, tick: Tick, mut gathered: Gathered) {
         // Before the tick counts as complete: folding relies on it.
         for carry in gathered.carries {
             if let Some(view) = self.plan.declared_view(carry.view) {
@@ -243,8 +254,15 @@ impl Dispatcher {
         }
         self.counters.complete(&gathered.counts, &self.duplicates.take(tick));
         let mut views: Vec<Vec<RowChange>> = vec![Vec::new(); self.plan.declared];
-        for ((view, key), acc) in gathered.rows {
+        if let [only] = views.as_mut_slice() {
+            only.reserve(gathered.rows.len());
+        }
+        let changed = gathered.rows.len();
+        for ((view, key), acc) in gathered.rows.drain() {
             views[usize::from(view)].push(RowChange::new(key, acc));
+        }
+        if gathered.rows.capacity() <= changed.saturating_mul(SLACK) {
+            self.spare = gathered.rows;
         }
         for ((view, key), change) in gathered.numbered {
             let acc = change.as_ref().map(|numbered| numbered.row.acc);
