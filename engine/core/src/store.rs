@@ -32,6 +32,7 @@
 //!   it must be the newest, so a number that was freed by garbage collection misleads nobody.
 //! - What a crash leaves over (temporary files, parts without a manifest, folded log) is removed by the next open.
 
+mod chunks;
 mod decode;
 mod error;
 mod fold;

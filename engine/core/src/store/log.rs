@@ -6,6 +6,7 @@
 //! can be read from the first few KiB. The footer's metadata holds a BLAKE3 digest of the whole file, taken with the
 //! digest's own place filled with `#`.
 
+use super::chunks::chunks;
 use super::decode::Rows;
 use super::error::StoreError;
 use super::schema;
@@ -80,7 +81,7 @@ pub(super) struct Header {
 pub(super) fn encode(batch: &TickBatch, epoch: u64, previous: Option<Tick>) -> Result<Bytes, StoreError> {
     let tick = batch.tick;
     let failed = |problem: String| StoreError::Encode { tick, problem };
-    let chunks = schema::chunks(tick, &batch.records)?;
+    let chunks = chunks(tick, &batch.records)?;
     let texts: usize = chunks.iter().map(|(_, texts)| texts).sum();
     let mut records = batch.records.as_slice();
     let mut batches = Vec::with_capacity(chunks.len());
