@@ -285,16 +285,26 @@ fn keyed_by_post(worker: &mut Worker, c: &mut Criterion, size: u64) {
     operator(
         worker,
         c,
-        ("link: edits", size),
-        |rows, control| {
+        ("dedupe, link and live: edits", size),
+        |events, control| {
             let exact = LinkSpec {
                 fuzzy_min: None,
                 ..LinkSpec::default()
             };
-            link(rows, control, exact, fetch(), Posts::default())
+            let posts = Posts::default();
+            let upserted = dedupe(events, control.clone(), None, Duplicates::default(), posts.clone());
+            let turned = upserted.clone().flat_map(|(key, u)| u.row().map(|_| key));
+            let linked = inherit(
+                link(turned, control.clone(), exact, fetch(), posts.clone()),
+                false,
+                None,
+            );
+            let mentions = linked.map(|(key, m)| (key, Part::Mentions(m)));
+            let parts = upserted.flat_map(|(key, u)| Part::of(&u).map(|part| (key, part)));
+            live(parts.concat(mentions), control, WeightSpec::Log1p, posts)
         },
-        (dictionary(), &|i| vec![(post(i), row(i, 0))]),
-        &|i, v| replaced(i, v, |i, v| (post(i), row(i, v.unsigned_abs()))),
+        (dictionary(), &|i| vec![event(i, 0)]),
+        &|i, v| vec![(event(i, v), 1)],
     );
     operator(
         worker,

@@ -43,6 +43,16 @@ pub enum Upserted {
     Numbers(Values),
 }
 
+impl Upserted {
+    /// The row, if it is one.
+    pub fn row(self) -> Option<PostRow> {
+        match self {
+            Upserted::Row(row) => Some(row),
+            Upserted::Votes(_) | Upserted::Unchanged(_) | Upserted::Numbers(_) => None,
+        }
+    }
+}
+
 /// Records that changed nothing, as many as the difference says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Unchanged {

@@ -345,30 +345,30 @@ pub fn render<'s>(plan: &Plan, inputs: Inputs<'s>, fetch: FetchText, duplicates:
             Upserted::Row(_) | Upserted::Votes(_) | Upserted::Numbers(_) => None,
         })
     });
-    let rows = upserted.clone().flat_map(|(key, u)| match u {
-        Upserted::Row(row) => Some((key, row)),
-        Upserted::Votes(_) | Upserted::Unchanged(_) | Upserted::Numbers(_) => None,
-    });
+    // Wide, and needed by few: whoever wants them takes them apart.
+    let rows = || upserted.clone().flat_map(|(key, u)| u.row().map(|row| (key, row)));
     let tied = tie_events.map(|events| {
-        let standing = ties(events, rows.clone(), control.clone(), plan.retention());
-        let engaged = engagement(standing.clone(), rows.clone(), control.clone());
+        let standing = ties(events, rows(), control.clone(), plan.retention());
+        let engaged = engagement(standing.clone(), rows(), control.clone());
         Tied { standing, engaged }
     });
     let said = plan
         .sought()
         .any()
-        .then(|| tags(rows.clone(), control.clone(), plan.sought(), Arc::clone(&fetch)));
+        .then(|| tags(rows(), control.clone(), plan.sought(), Arc::clone(&fetch)));
     let events = plan.events.map(|spec| {
-        let hits = keywords(rows.clone(), control.clone(), spec, fetch.clone());
-        let stories = stories(rows.clone(), control.clone(), spec, fetch.clone());
+        let hits = keywords(rows(), control.clone(), spec, fetch.clone());
+        let stories = stories(rows(), control.clone(), spec, fetch.clone());
         events(hits, stories, control.clone(), spec)
     });
-    let linked = link(rows.clone(), control.clone(), plan.link, fetch, held.clone());
+    let turned = upserted.clone().flat_map(|(key, u)| u.row().map(|_| key));
+    let linked = link(turned, control.clone(), plan.link, fetch, held.clone());
     let mentions = inherit(linked, plan.link.inherit_from_parent, plan.longest_kept());
     // A post that brought its sentiment needs no model, and one without a text has nothing to score.
-    let texts = rows
-        .filter(|(_, row)| row.given.is_none() && row.text != TextKey::NONE)
-        .map(|(key, row)| (row.text, key, row.created_at, sample(row.author, key)));
+    let texts = upserted.clone().flat_map(|(key, u)| {
+        let row = u.row().filter(|row| row.given.is_none() && row.text != TextKey::NONE)?;
+        Some((row.text, key, row.created_at, sample(row.author, key)))
+    });
     let scored = score(texts, facts, control.clone(), plan.retention(), plan.ladder, recalled);
     let scores = scored.clone().flat_map(|s| match s {
         Scored::Post(key, score) => Some((key, Part::Score(score))),

@@ -1,14 +1,14 @@
 //! Link: which entities a post mentions by its own words.
 //!
-//! *In*: live rows, and the dictionary as control events. *Out*: for each post either its direct mentions, or, if it has
+//! *In*: of which posts another row stands, and the dictionary as control events; rows are read in [`crate::posts`] as of the tick. *Out*: for each post either its direct mentions, or, if it has
 //! none and replies to something, an orphan edge (parent, child) along which [`crate::inherit`] looks. *State*: the
 //! dictionary with its matcher, and per post, in [`crate::posts`], its mentions. *Emits* at the tick of the change.
 //! *A retraction* gives back what was emitted, from state, never recomputed. A change of the dictionary re-links history:
 //! texts are fetched by key and matched again; no text is scored for it.
 
-use crate::event::{Control, PostRow};
+use crate::event::Control;
 use crate::matcher::Matcher;
-use crate::posts::{AHEAD, Held, Posts, Slot};
+use crate::posts::{AHEAD, Held, Posts, Row, Slot};
 use differential_dataflow::VecCollection;
 use groundswell_core::dataflow::{Complete, Emit, per_tick};
 use groundswell_core::id::{Dim, PostKey, TextKey};
@@ -36,9 +36,10 @@ pub enum Linked {
 /// Fetches a text by its key. The answer is a function of the key alone, so the graph stays pure.
 pub type FetchText = Arc<dyn Fn(TextKey) -> Option<Arc<str>> + Send + Sync>;
 
-/// See the module documentation.
+/// See the module documentation; `turned` are posts of which another row stands, or none any more, and `posts` those of the
+/// [`crate::dedupe`] that says so.
 pub fn link<'s>(
-    rows: VecCollection<'s, Tick, (PostKey, PostRow)>,
+    turned: VecCollection<'s, Tick, PostKey>,
     control: VecCollection<'s, Tick, Control>,
     spec: LinkSpec,
     fetch: FetchText,
@@ -51,21 +52,19 @@ pub fn link<'s>(
         matcher: None,
     };
     per_tick(
-        rows,
+        turned,
         control.filter(|c| matches!(c, Control::Entity { .. })),
         "Link",
-        |(key, _)| key.route(),
+        |key| key.route(),
         move |Complete { tick, rows, side }, out| {
             let held = &mut *posts.held();
-            // Retractions first, so that a replaced row finds its place empty.
-            for ((key, row), _) in rows.iter().filter(|(_, diff)| *diff < 0) {
-                linker.remove(held.slot(*key), row, out);
-            }
             let other = linker.learn(side);
-            for rows in rows.chunks(AHEAD) {
-                held.warm(rows.iter().map(|((key, _), _)| *key));
-                for ((key, row), _) in rows.iter().filter(|(_, diff)| *diff > 0) {
-                    linker.insert(held.slot(*key), row, out);
+            rows.sort_unstable_by_key(|(key, _)| *key);
+            rows.dedup_by_key(|(key, _)| *key);
+            for turned in rows.chunks(AHEAD) {
+                held.warm(turned.iter().map(|(key, _)| *key));
+                for (key, _) in turned {
+                    linker.turn(held.slot(*key), tick, out);
                 }
             }
             if other {
@@ -140,16 +139,20 @@ impl Linker {
         }
     }
 
-    fn insert(&self, mut slot: Slot<'_>, row: &PostRow, out: &mut Emit<'_, (PostKey, Linked), isize>) {
-        let mentions = self.mentions(row.text);
-        let said = linked(&mentions, row.parent, row.created_at, self.spec.inherit_from_parent);
-        said.into_iter().for_each(|l| out.give((slot.key, l), 1));
+    /// Says what differs about a post of which another row stands at a tick.
+    fn turn(&self, mut slot: Slot<'_>, tick: Tick, out: &mut Emit<'_, (PostKey, Linked), isize>) {
+        let said = |row: Option<Row>, mentions: &Mentions| {
+            let row = row?;
+            linked(mentions, row.parent, row.created_at, self.spec.inherit_from_parent)
+        };
+        let row = slot.undo.row(slot.key, slot.post, tick);
+        let before = said(slot.undo.row_before(slot.key, slot.post, tick), slot.direct());
+        let mentions = row.map(|row| self.mentions(row.text)).unwrap_or_default();
+        let after = said(row, &mentions);
+        if before != after {
+            before.into_iter().for_each(|l| out.give((slot.key, l), -1));
+            after.into_iter().for_each(|l| out.give((slot.key, l), 1));
+        }
         slot.set_direct(&mentions);
-    }
-
-    fn remove(&self, mut slot: Slot<'_>, row: &PostRow, out: &mut Emit<'_, (PostKey, Linked), isize>) {
-        let said = linked(slot.direct(), row.parent, row.created_at, self.spec.inherit_from_parent);
-        said.into_iter().for_each(|l| out.give((slot.key, l), -1));
-        slot.set_direct(&Mentions::new());
     }
 }

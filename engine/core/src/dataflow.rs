@@ -9,9 +9,9 @@ use crate::time::Tick;
 use differential_dataflow::difference::Semigroup;
 use differential_dataflow::{AsCollection, ExchangeData, VecCollection};
 use std::collections::BTreeMap;
-use timely::container::CapacityContainerBuilder;
+use timely::container::{CapacityContainerBuilder, buffer::default_capacity};
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
-use timely::dataflow::operators::generic::{OutputBuilderSession, operator::Operator};
+use timely::dataflow::operators::generic::operator::Operator;
 use timely::dataflow::operators::{Capability, Exchange as _, InputCapability, Inspect, vec::Broadcast};
 use timely::order::TotalOrder;
 
@@ -21,13 +21,25 @@ type Updates<D, R> = Vec<(D, Tick, R)>;
 /// Where the logic of a [`per_tick`] operator puts its output; everything is emitted at the tick being processed.
 pub struct Emit<'a, D, R> {
     tick: Tick,
+    /// What is not sent yet: at most one batch, so that updates are written once and stay in the caches.
     buffer: &'a mut Updates<D, R>,
+    send: &'a mut dyn FnMut(&mut Updates<D, R>),
 }
 
 impl<D, R> Emit<'_, D, R> {
     /// Emits one update at this tick.
     pub fn give(&mut self, row: D, diff: R) {
         self.buffer.push((row, self.tick, diff));
+        if self.buffer.len() >= default_capacity::<(D, Tick, R)>() {
+            self.next();
+        }
+    }
+
+    /// Sends a full batch. More follows, most likely as much.
+    #[cold]
+    fn next(&mut self) {
+        (self.send)(self.buffer);
+        self.buffer.reserve_exact(default_capacity::<(D, Tick, R)>());
     }
 }
 
@@ -104,16 +116,9 @@ where
             |_initial, _info| {
                 let mut pending = BTreeMap::<Tick, Pending<D, R, B>>::new();
                 let mut spare = Spare(Vec::new());
-                let mut buffer = Vec::new();
                 move |(rows, rows_frontier), (side, side_frontier), output| {
                     let port = output.output_index();
-                    rows.for_each(|cap, data| {
-                        for (row, time, diff) in data.drain(..) {
-                            if let Some(slot) = slot(&mut pending, &mut spare, &cap, time, port) {
-                                slot.rows.push((row, diff));
-                            }
-                        }
-                    });
+                    rows.for_each(|cap, data| collect(data, &mut pending, &mut spare, &cap, port));
                     side.for_each(|cap, data| {
                         for (row, time, diff) in data.drain(..) {
                             if let Some(slot) = slot(&mut pending, &mut spare, &cap, time, port) {
@@ -132,15 +137,18 @@ where
                             rows: &mut full.rows,
                             side: &mut full.side,
                         };
-                        logic(
-                            complete,
-                            &mut Emit {
-                                tick,
-                                buffer: &mut buffer,
-                            },
-                        );
+                        let mut buffer = Vec::new();
+                        let mut session = output.session(&full.capability);
+                        let mut emit = Emit {
+                            tick,
+                            buffer: &mut buffer,
+                            send: &mut |batch| session.give_container(batch),
+                        };
+                        logic(complete, &mut emit);
+                        if !buffer.is_empty() {
+                            session.give_container(&mut buffer);
+                        }
                         spare.give(full.rows, used);
-                        flush(&mut buffer, &full.capability, output);
                     }
                 }
             },
@@ -172,17 +180,25 @@ where
     }
 }
 
-fn flush<D: Clone + 'static, R: Clone + 'static>(
-    buffer: &mut Updates<D, R>,
-    capability: &Capability<Tick>,
-    output: &mut OutputBuilderSession<'_, Tick, CapacityContainerBuilder<Updates<D, R>>>,
+/// Puts a batch of updates to those of their ticks.
+fn collect<D, R, B>(
+    batch: &mut Updates<D, R>,
+    pending: &mut BTreeMap<Tick, Pending<D, R, B>>,
+    spare: &mut Spare<(D, R)>,
+    cap: &InputCapability<Tick>,
+    port: usize,
 ) {
-    let used = buffer.len();
-    if used > 0 {
-        output.session(capability).give_iterator(buffer.drain(..));
-    }
-    if buffer.capacity() > (used * SLACK).max(SMALL) {
-        *buffer = Vec::new();
+    // Nearly always all are of one tick.
+    while let Some((_, tick, _)) = batch.first() {
+        let tick = *tick;
+        let n = batch
+            .iter()
+            .position(|(_, time, _)| *time != tick)
+            .unwrap_or(batch.len());
+        let updates = batch.drain(..n).map(|(row, _, diff)| (row, diff));
+        if let Some(slot) = slot(pending, spare, cap, tick, port) {
+            slot.rows.extend(updates);
+        }
     }
 }
 
@@ -204,13 +220,7 @@ where
             let mut spare = Spare(Vec::new());
             move |(input, frontier), output| {
                 let port = output.output_index();
-                input.for_each(|cap, data| {
-                    for (row, time, diff) in data.drain(..) {
-                        if let Some(slot) = slot(&mut pending, &mut spare, &cap, time, port) {
-                            slot.rows.push((row, diff));
-                        }
-                    }
-                });
+                input.for_each(|cap, data| collect(data, &mut pending, &mut spare, &cap, port));
                 while let Some(entry) = pending.first_entry() {
                     if frontier.less_equal(entry.key()) {
                         break;

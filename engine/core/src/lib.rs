@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod acc;
+pub mod blocks;
 pub mod dataflow;
 pub mod erasure;
 pub mod expr;

@@ -8,47 +8,26 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash};
 
+use crate::blocks::Blocks;
 use crate::id::DigestHasher;
-
-/// Bytes of a block at most: a power of two, which an allocator that rounds up to its size classes need not round.
-const BLOCK: usize = 256 << 10;
 
 /// See the module documentation.
 pub struct Table<K, V> {
     index: HashTable<u32>,
-    blocks: Vec<Vec<(K, V)>>,
-    /// Places of removed rows; their keys are stale.
-    free: Vec<u32>,
+    rows: Blocks<(K, V)>,
 }
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
         Table {
             index: HashTable::new(),
-            blocks: Vec::new(),
-            free: Vec::new(),
+            rows: Blocks::default(),
         }
     }
 }
 
 fn hash<K: Hash>(key: &K) -> u64 {
     BuildHasherDefault::<DigestHasher>::default().hash_one(key)
-}
-
-/// Rows per block.
-const fn rows<K, V>() -> usize {
-    let fit = BLOCK / size_of::<(K, V)>();
-    if fit == 0 { 1 } else { fit }
-}
-
-fn row<K, V>(blocks: &[Vec<(K, V)>], at: u32) -> &(K, V) {
-    let at = at as usize;
-    &blocks[at / const { rows::<K, V>() }][at % const { rows::<K, V>() }]
-}
-
-fn row_mut<K, V>(blocks: &mut [Vec<(K, V)>], at: u32) -> &mut (K, V) {
-    let at = at as usize;
-    &mut blocks[at / const { rows::<K, V>() }][at % const { rows::<K, V>() }]
 }
 
 impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
@@ -64,9 +43,8 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
 
     /// The row of a key.
     pub fn get(&self, key: K) -> Option<&V> {
-        let blocks = &self.blocks;
-        let at = self.index.find(hash(&key), |at| row(blocks, *at).0 == key)?;
-        Some(&row(blocks, *at).1)
+        let at = self.index.find(hash(&key), |at| self.rows.get(*at).0 == key)?;
+        Some(&self.rows.get(*at).1)
     }
 
     /// Brings the rows of keys that are asked for next into the processor's caches, as `touch` reads them. One lookup after the
@@ -83,32 +61,17 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
 
     /// The same, and whether it was made.
     pub fn place(&mut self, key: K) -> (&mut V, bool) {
-        let Table { index, blocks, free } = self;
-        let found = index.entry(
-            hash(&key),
-            |at| row(blocks, *at).0 == key,
-            |at| hash(&row(blocks, *at).0),
-        );
+        let Table { index, rows } = self;
+        let found = index.entry(hash(&key), |at| rows.get(*at).0 == key, |at| hash(&rows.get(*at).0));
         let (at, new) = match found {
             Entry::Occupied(found) => (*found.get(), false),
             Entry::Vacant(slot) => {
-                let at = free.pop().unwrap_or_else(|| {
-                    let most = const { rows::<K, V>() };
-                    if blocks.last().is_none_or(|block| block.len() == most) {
-                        blocks.push(Vec::with_capacity(most));
-                    }
-                    let last = blocks.len() - 1;
-                    let at = last * most + blocks[last].len();
-                    blocks[last].push((key, V::default()));
-                    // 2^32 rows of a hundred bytes are beyond any machine this runs on.
-                    u32::try_from(at).unwrap_or(u32::MAX)
-                });
+                let at = rows.put((key, V::default()));
                 slot.insert(at);
-                row_mut(blocks, at).0 = key;
                 (at, true)
             }
         };
-        (&mut row_mut(blocks, at).1, new)
+        (&mut rows.get_mut(at).1, new)
     }
 
     /// Puts a row, and returns the one that was there.
@@ -118,27 +81,26 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
 
     /// Takes a row out.
     pub fn remove(&mut self, key: K) -> Option<V> {
-        let Table { index, blocks, free } = self;
-        let found = index.find_entry(hash(&key), |at| row(blocks, *at).0 == key).ok()?;
+        let Table { index, rows } = self;
+        let found = index.find_entry(hash(&key), |at| rows.get(*at).0 == key).ok()?;
         let (at, _) = found.remove();
-        free.push(at);
-        Some(std::mem::take(&mut row_mut(blocks, at).1))
+        rows.free(at);
+        Some(std::mem::take(&mut rows.get_mut(at).1))
     }
 
     /// All rows, in no order that means anything.
     pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {
         self.index.iter().map(|at| {
-            let (key, value) = row(&self.blocks, *at);
+            let (key, value) = self.rows.get(*at);
             (*key, value)
         })
     }
 
     /// All rows, to be changed, in no order that means anything.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut V)> {
-        let free: std::collections::HashSet<u32> = self.free.iter().copied().collect();
-        let rows = (0..).zip(self.blocks.iter_mut().flatten());
-        rows.filter(move |(at, _)| !free.contains(at))
-            .map(|(_, (key, value))| (*key, value))
+        let free: std::collections::HashSet<u32> = self.rows.freed().collect();
+        let rows = self.rows.iter_mut().filter(move |(at, _)| !free.contains(at));
+        rows.map(|(_, (key, value))| (*key, value))
     }
 }
 
@@ -170,25 +132,5 @@ mod tests {
             let rows: HashMap<u64, u32> = table.iter().map(|(key, value)| (key, *value)).collect();
             prop_assert_eq!(rows, model);
         }
-    }
-
-    #[test]
-    fn grows_over_many_blocks_and_fills_gaps() {
-        let mut table = Table::<u64, u64>::default();
-        (0..100_000).for_each(|key| {
-            table.insert(key, key * 3);
-        });
-        (0..100_000)
-            .step_by(2)
-            .for_each(|key| assert_eq!(table.remove(key), Some(key * 3)));
-        let blocks = table.blocks.len();
-        (200_000..250_000).for_each(|key| {
-            table.insert(key, key);
-        });
-        assert_eq!(table.blocks.len(), blocks);
-        assert_eq!(
-            (table.len(), table.get(99_999), table.get(0)),
-            (100_000, Some(&299_997), None)
-        );
     }
 }
