@@ -21,9 +21,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A batch is sent when it holds this many records…
-pub(crate) const BATCH_RECORDS: usize = 4_096;
+pub(crate) const BATCH_RECORDS: usize = 512;
 /// …or was made from this many bytes.
-pub(crate) const BATCH_BYTES: usize = 1 << 20;
+pub(crate) const BATCH_BYTES: usize = 128 << 10;
 
 /// How fast a file is read.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]

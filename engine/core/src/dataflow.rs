@@ -63,25 +63,40 @@ struct Pending<D, R, B> {
 const SLACK: usize = 16;
 /// A buffer of up to this many updates is kept in any case.
 const SMALL: usize = 1024;
+/// Updates for which room is made before they come, at most.
+const MOST_ROOM: usize = 1 << 16;
 
 /// Buffers of ticks gone by. A tick's updates are megabytes that would otherwise be mapped, cleared by the kernel and
 /// given back ten times a second.
-struct Spare<T>(Vec<Vec<T>>);
+struct Spare<T> {
+    buffers: Vec<Vec<T>>,
+    /// Where there is none: what the last tick needed.
+    room: usize,
+}
+
+impl<T> Default for Spare<T> {
+    fn default() -> Self {
+        Spare {
+            buffers: Vec::new(),
+            room: 0,
+        }
+    }
+}
 
 impl<T> Spare<T> {
     /// Buffers kept: no more ticks than that are pending at once.
     const KEPT: usize = 2;
 
     fn take(&mut self) -> Vec<T> {
-        self.0.pop().unwrap_or_default()
+        self.buffers.pop().unwrap_or_else(|| Vec::with_capacity(self.room))
     }
 
     /// Keeps a buffer that held `used` updates.
     fn give(&mut self, mut buffer: Vec<T>, used: usize) {
         buffer.clear();
         let fits = buffer.capacity() <= (used * SLACK).max(SMALL);
-        if self.0.len() < Self::KEPT && fits {
-            self.0.push(buffer);
+        if self.buffers.len() < Self::KEPT && fits {
+            self.buffers.push(buffer);
         }
     }
 }
@@ -115,7 +130,7 @@ where
             name,
             |_initial, _info| {
                 let mut pending = BTreeMap::<Tick, Pending<D, R, B>>::new();
-                let mut spare = Spare(Vec::new());
+                let mut spare = Spare::default();
                 move |(rows, rows_frontier), (side, side_frontier), output| {
                     let port = output.output_index();
                     rows.for_each(|cap, data| collect(data, &mut pending, &mut spare, &cap, port));
@@ -216,8 +231,8 @@ where
     rows.inner
         .unary_frontier::<CapacityContainerBuilder<Updates<(), isize>>, _, _, _>(Pipeline, name, |_initial, _info| {
             let mut pending = BTreeMap::<Tick, Pending<D, R, ()>>::new();
-            // What was collected is handed away whole: there is nothing to keep.
-            let mut spare = Spare(Vec::new());
+            // What was collected is handed away whole: there is nothing to keep but how much it was.
+            let mut spare = Spare::default();
             move |(input, frontier), output| {
                 let port = output.output_index();
                 input.for_each(|cap, data| collect(data, &mut pending, &mut spare, &cap, port));
@@ -226,6 +241,7 @@ where
                         break;
                     }
                     let (tick, Pending { capability, rows, .. }) = entry.remove_entry();
+                    spare.room = rows.len().min(MOST_ROOM);
                     take(tick, rows);
                     drop(capability);
                 }

@@ -39,6 +39,9 @@ struct Inner {
     clock: EventTime,
     segments: BTreeMap<i64, Segment>,
     recent_limit: usize,
+    /// What the texts of the next tick are collected in: as large as what was let go for those of the last one, so that no new
+    /// memory is asked for with every tick.
+    spare: Option<String>,
 }
 
 impl Inner {
@@ -63,11 +66,9 @@ impl Inner {
         let mut bytes: usize = self.segments.values().map(Segment::recent_bytes).sum();
         for segment in self.segments.values_mut() {
             while bytes > self.recent_limit {
-                let freed = segment.let_go();
-                if freed == 0 {
-                    break;
-                }
-                bytes -= freed;
+                let Some(buffer) = segment.let_go() else { break };
+                bytes -= buffer.capacity();
+                self.spare = Some(buffer);
             }
         }
     }
@@ -87,6 +88,7 @@ impl Texts {
                 retention: None,
                 clock: EventTime::MIN,
                 recent_limit,
+                spare: None,
             }),
         })
     }
@@ -109,10 +111,10 @@ impl Texts {
                 continue;
             }
             if let Some(segment) = inner.segments.get_mut(&stretch) {
-                segment.add(key, text);
+                segment.add(key, text, &mut inner.spare);
             } else {
                 let mut segment = Segment::create(&inner.folder)?;
-                segment.add(key, text);
+                segment.add(key, text, &mut inner.spare);
                 inner.segments.insert(stretch, segment);
             }
         }

@@ -28,8 +28,11 @@ pub(super) struct Segment {
 /// What was written at once.
 struct Piece {
     offset: u64,
-    text: Box<str>,
+    text: String,
 }
+
+/// A buffer larger than this, and this many times what is in it, is cut to size.
+const SLACK: (usize, usize) = (4096, 4);
 
 /// A [`TextKey`] without padding: there is one for every text.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,13 +81,17 @@ impl Segment {
         self.index.len()
     }
 
-    /// Adds a text that is not there yet; it can be read after the next [`Segment::flush`]. Texts of 4 GiB are left out.
-    pub fn add(&mut self, key: TextKey, text: &str) {
+    /// Adds a text that is not there yet; it can be read after the next [`Segment::flush`]. Texts of 4 GiB are left out. A buffer
+    /// that is needed is the spare one, if there is one.
+    pub fn add(&mut self, key: TextKey, text: &str, spare: &mut Option<String>) {
         let offset = self.written + self.fresh.len() as u64;
         let Ok(len) = u32::try_from(text.len()) else { return };
         let (place, new) = self.index.place(key.into());
         if new {
             *place = Place { offset, len };
+            if self.fresh.capacity() == 0 {
+                self.fresh = spare.take().unwrap_or_default();
+            }
             self.fresh.push_str(text);
         }
     }
@@ -94,10 +101,13 @@ impl Segment {
             return Ok(());
         }
         self.file.write_all(self.fresh.as_bytes())?;
-        let text = std::mem::take(&mut self.fresh).into_boxed_str();
+        let mut text = std::mem::take(&mut self.fresh);
+        if text.capacity() > (text.len() * SLACK.1).max(SLACK.0) {
+            text.shrink_to_fit();
+        }
         let offset = self.written;
         self.written += text.len() as u64;
-        self.recent_bytes += text.len();
+        self.recent_bytes += text.capacity();
         self.recent.push_back(Piece { offset, text });
         Ok(())
     }
@@ -107,14 +117,15 @@ impl Segment {
         self.recent_bytes
     }
 
-    /// Lets go of the oldest piece in memory unless it is the newest too; how many bytes that were.
-    pub fn let_go(&mut self) -> usize {
+    /// Lets go of the oldest piece in memory unless it is the newest too, and hands its buffer back, empty.
+    pub fn let_go(&mut self) -> Option<String> {
         if self.recent.len() < 2 {
-            return 0;
+            return None;
         }
-        let freed = self.recent.pop_front().map_or(0, |old| old.text.len());
-        self.recent_bytes -= freed;
-        freed
+        let Piece { mut text, .. } = self.recent.pop_front()?;
+        self.recent_bytes -= text.capacity();
+        text.clear();
+        Some(text)
     }
 
     pub fn get(&self, key: TextKey) -> io::Result<Option<Arc<str>>> {
