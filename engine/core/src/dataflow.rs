@@ -39,6 +39,8 @@ impl<D, R> Emit<'_, D, R> {
     #[cold]
     fn next(&mut self) {
         (self.send)(self.buffer);
+        // What nobody listens to comes back.
+        self.buffer.clear();
         self.buffer.reserve_exact(default_capacity::<(D, Tick, R)>());
     }
 }
