@@ -104,3 +104,6 @@ pub(crate) fn dropped(spec: &ViewSpec, clock: EventTime, start: EventTime) -> bo
         window => !kept(start.saturating_add(window.size())),
     }
 }
+
+#[cfg(test)]
+mod tests;
