@@ -1,10 +1,10 @@
 //! Link: which entities a post mentions by its own words.
 //!
-//! *In*: of which posts another row stands, and the dictionary as control events; rows are read in [`crate::posts`] as of the tick. *Out*: for each post either its direct mentions, or, if it has
-//! none and replies to something, an orphan edge (parent, child) along which [`crate::inherit`] looks. *State*: the
-//! dictionary with its matcher, and per post, in [`crate::posts`], its mentions. *Emits* at the tick of the change.
-//! *A retraction* gives back what was emitted, from state, never recomputed. A change of the dictionary re-links history:
-//! texts are fetched by key and matched again; no text is scored for it.
+//! *In*: of which posts another row stands, and the dictionary as control events; rows are read in [`crate::posts`] as of the
+//! tick. *Out*: for each post either its direct mentions, or, if it has none and replies to something, an orphan edge (parent,
+//! child) along which [`crate::inherit`] looks. *State*: the dictionary with its matcher, and per post, in [`crate::posts`], its
+//! mentions. *Emits* at the tick of the change, what differs. *A retraction* gives back what was emitted, from state, never
+//! recomputed. A change of the dictionary re-links history: texts are fetched by key and matched again; no text is scored for it.
 
 use crate::event::Control;
 use crate::matcher::Matcher;
