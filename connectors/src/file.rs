@@ -20,7 +20,7 @@ use groundswell_core::source::{Redecode, Source, SourceContext, SourceError};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A batch is sent when it holds this many records…
+/// A batch is sent when it holds this many records: few, so that the allocator has the memory of earlier ones at hand…
 pub(crate) const BATCH_RECORDS: usize = 512;
 /// …or was made from this many bytes.
 pub(crate) const BATCH_BYTES: usize = 128 << 10;

@@ -118,8 +118,8 @@ mod tests {
                 match what {
                     0 => prop_assert_eq!(table.remove(key), model.remove(&key)),
                     1 => {
-                        *table.get_or_default(key) += value / 2;
-                        *model.entry(key).or_default() += value / 2;
+                        let (row, same) = (table.get_or_default(key), model.entry(key).or_default());
+                        (*row, *same) = (row.wrapping_add(value), same.wrapping_add(value));
                     }
                     2 => prop_assert_eq!(table.insert(key, value), model.insert(key, value).unwrap_or_default()),
                     _ => prop_assert_eq!(table.get(key), model.get(&key)),
@@ -132,5 +132,24 @@ mod tests {
             let rows: HashMap<u64, u32> = table.iter().map(|(key, value)| (key, *value)).collect();
             prop_assert_eq!(rows, model);
         }
+    }
+
+    #[test]
+    fn grows_over_many_blocks_and_fills_gaps() {
+        let mut table = Table::<u64, u64>::default();
+        (0..100_000).for_each(|key| {
+            table.insert(key, key * 3);
+        });
+        (0..100_000)
+            .step_by(2)
+            .for_each(|key| assert_eq!(table.remove(key), Some(key * 3)));
+        (200_000..250_000).for_each(|key| {
+            table.insert(key, key);
+        });
+        assert_eq!(table.rows.iter_mut().count(), 100_000);
+        assert_eq!(
+            (table.len(), table.get(99_999), table.get(0)),
+            (100_000, Some(&299_997), None)
+        );
     }
 }
